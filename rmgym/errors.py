@@ -1,0 +1,70 @@
+"""Every error rmgym raises on purpose.
+
+Each one says three things: the rule that was broken, what was received, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RmgymError(Exception):
+    """Base of all rmgym errors.
+
+    Args:
+        rule: the rule that was broken, as a sentence.
+        got: the value received (shown with ``repr``, shortened).
+        fix: what the user can do, as an imperative sentence.
+    """
+
+    def __init__(self, rule: str, *, got: object = None, fix: str = "") -> None:
+        self.rule, self.got, self.fix = rule, got, fix
+        lines = [rule]
+        if got is not None:
+            shown = got if isinstance(got, str) else repr(got)
+            lines.append(f"  received: {shown[:300]}")
+        if fix:
+            lines.append(f"  fix: {fix}")
+        super().__init__("\n".join(lines))
+
+
+class CardError(RmgymError, ValueError):
+    """A card is missing, malformed, or does not fit the environment it is used for."""
+
+
+class TextError(RmgymError, ValueError):
+    """A transition cannot be put into words, for example because it holds NaN."""
+
+
+class ModelError(RmgymError, ValueError):
+    """A reward model cannot be created, loaded, saved, or used on this text."""
+
+
+class FeedbackError(RmgymError, ValueError):
+    """Labels are missing, contradictory, or cannot teach anything."""
+
+
+class FitError(RmgymError, ValueError):
+    """A reward model cannot be fitted as asked."""
+
+
+class HarnessError(RmgymError, ValueError):
+    """An environment, agent or run cannot be built, resumed or evaluated as asked."""
+
+
+class PlaceholderRewardError(HarnessError, RuntimeError):
+    """An agent was about to train on placeholder rewards because its reward model is missing."""
+
+
+class PerformanceHint(UserWarning):
+    """Something works as it stands, and a faster way exists; silence it by category."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'?"`` for the closest valid word, or the list of valid words."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(valid)}" if valid else "there are none"

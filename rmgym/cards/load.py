@@ -1,0 +1,86 @@
+"""Read one card file; every mistake in it is an error that names file, key and the nearest valid key."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from rmgym.cards.schema import AgentCard, EnvCard, EnvironmentOverride, Field, Reference, Symmetry
+from rmgym.errors import CardError, nearest
+
+Card = TypeVar("Card", EnvCard, AgentCard)
+
+_TABLES: dict[str, type] = {
+    "observation": Field,
+    "derived": Field,
+    "action": Field,
+    "symmetries": Symmetry,
+    "reference": Reference,
+    "environment": EnvironmentOverride,
+}
+_MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
+_HELP = "see 'A card, line by line' in CONTRIBUTING.md"
+
+
+def load_env_card(path: str | os.PathLike[str]) -> EnvCard:
+    """Read an environment card.
+
+    Raises:
+        CardError: the file is missing, is not TOML, or holds a key or value that a card may not.
+    """
+    return _load(EnvCard, Path(path))
+
+
+def load_agent_card(path: str | os.PathLike[str]) -> AgentCard:
+    """Read an agent card; errors as in :func:`load_env_card`."""
+    return _load(AgentCard, Path(path))
+
+
+def _load(kind: type[Card], path: Path) -> Card:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CardError("a card is a readable file", got=str(path), fix="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError("a card is valid TOML", got=f"{path}: {error}", fix="correct that line") from error
+    if "file" in content:
+        raise CardError("'file' is set by rmgym", got=str(path), fix="remove the key 'file'")
+    try:
+        return TypeAdapter(kind).validate_python({**content, "file": str(path)})
+    except ValidationError as error:
+        raise _explain(kind, path, error) from error
+
+
+def _unknown(error: Any) -> bool:
+    """Whether pydantic complains of a key; that of a dictionary with fixed keys is a literal error at ``[key]``."""
+    kind: str = error["type"]
+    is_literal = kind == "literal_error" and error["loc"][-1] == "[key]"
+    return is_literal or kind in ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def _explain(kind: type[Any], path: Path, error: ValidationError) -> CardError:
+    """Turn pydantic's complaints into one sentence, about an unknown key (the likeliest slip) if there is one."""
+    said = error.errors()
+    first = next((e for e in said if _unknown(e)), said[0])
+    loc = [str(part) for part in first["loc"] if part != "[key]"]
+    if _unknown(first):
+        owner = kind if len(loc) == 1 else _TABLES.get(loc[0], kind)
+        # A dictionary with fixed keys lists them as "'random' or 'agent'".
+        valid = re.findall(r"'(\w+)'", first.get("ctx", {}).get("expected", "")) or [f.name for f in fields(owner)]
+        valid = [name for name in valid if name != "file"]
+        return CardError(f"{path}: unknown key {'.'.join(loc)!r}", got=loc[-1], fix=nearest(loc[-1], valid))
+    if first["type"] in _MISSING:
+        here = [key for key in first["input"] if key != "file"] if isinstance(first["input"], dict) else None
+        return CardError(f"{path}: the key {'.'.join(loc)!r} is required", got=here, fix=f"add it; {_HELP}")
+    where = f" (at {'.'.join(loc)!r})" if loc else ""
+    return CardError(
+        f"{path}: {first['msg'].removeprefix('Value error, ')}{where}",
+        got=first.get("input") if loc else None,
+        fix=_HELP,
+    )

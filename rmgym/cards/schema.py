@@ -1,0 +1,237 @@
+"""What a card may say. Unknown keys are errors (see :mod:`rmgym.cards.load`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic import Field as Rule
+from pydantic.dataclasses import dataclass
+
+from rmgym.errors import nearest
+
+FREE_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.])(?<![0-9][eE][-+])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![A-Za-z0-9_]|\.[0-9])"
+)
+"""A number standing free in text: no part of a word, not the exponent of ``1e-5``.
+
+Such numbers are slots for models, so a card's fixed words may hold none.
+"""
+
+
+def specificity(pattern: str, env_id: str) -> tuple[bool, int]:
+    """Order of patterns that match the same id: itself first, then the longest.
+
+    Without the first rule ``Env-v*`` would tie with ``Env-v1``.
+    """
+    return pattern == env_id, len(pattern)
+
+
+_strict = ConfigDict(extra="forbid")
+
+
+def _no_free_number(text: str) -> str:
+    if FREE_NUMBER.search(text):
+        raise ValueError(
+            "numbers in a step's text are values of fields; write a fixed number as a word ('two hundred')"
+        )
+    return text
+
+
+def _has_english(words: dict[str, str]) -> dict[str, str]:
+    if "en" not in words:
+        raise ValueError("the language 'en' is required")
+    return words
+
+
+Text = Annotated[str, AfterValidator(_no_free_number)]
+Words = Annotated[dict[str, Text], AfterValidator(_has_english)]
+"""One text by language code; ``en`` is required, others fall back to it."""
+Key = Annotated[str, Rule(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Field:
+    """One value that the text of a step shows.
+
+    Attributes:
+        key: its name in expressions and reports.
+        name: what it is, by language.
+        path: where it is: ``"0"`` is element 0 of a flattened Box, ``""`` a Discrete value itself.
+        expression: for derived fields, arithmetic over other keys and facts (see :mod:`rmgym.text.expressions`).
+        unit: its unit, empty for none.
+        decimals: digits kept behind the point; values are rounded to it once, in the text.
+        labels: words for discrete values, by value; a labelled field is shown as words, never as a number.
+        shown: False for a field that only feeds derived ones.
+    """
+
+    key: Key
+    name: Words
+    path: str = ""
+    expression: str = ""
+    unit: Text = ""
+    decimals: Annotated[int, Rule(ge=0, le=6)] = 3
+    labels: dict[int, Words] = Rule(default_factory=dict)
+    shown: bool = True
+
+
+def _places(fields: list[Field]) -> list[Field]:
+    for field in fields:
+        if field.expression:
+            raise ValueError(f"{field.key!r} has an expression; fields with one stand under [[derived]]")
+    return fields
+
+
+def _expressions(fields: list[Field]) -> list[Field]:
+    for field in fields:
+        if not field.expression or field.path:
+            raise ValueError(f"the derived field {field.key!r} has an expression and no path")
+    return fields
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Symmetry:
+    """Keys whose sign flips together when the world is mirrored, and actions that swap."""
+
+    flip: list[Key]
+    swap_actions: list[tuple[int, int]] = Rule(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Reference:
+    """A measured (or published) episode return.
+
+    Attributes:
+        mean: mean episode return over seeds.
+        std: standard deviation over episodes.
+        seeds: seeds it was measured with.
+        episodes: episodes per seed.
+        source: the command or publication it comes from.
+    """
+
+    mean: float
+    std: float | None = None
+    seeds: list[int] = Rule(default_factory=list)
+    episodes: int | None = None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class EnvCard:
+    """What an environment's numbers mean.
+
+    Attributes:
+        id: the environment ids it is for, with shell-style wildcards; the longest matching id wins.
+        task: one sentence about what is to be done, by language; it never gives the true reward away.
+        version: number of the card's edition.
+        source: where names, units and signs come from.
+        observation: values of the observation.
+        derived: values computed from ``observation``, earlier ones of ``derived``, and ``facts``.
+        action: values of the action.
+        facts: public attributes of the environment that texts and expressions may use, by key.
+        symmetries: mirror images of the task.
+        policy_wrappers: wrappers that an agent's network needs; the text is made from the raw observation.
+        horizon: steps after which an episode is truncated.
+        threshold: mean true return from which the task counts as solved.
+        reference: measured returns of a random policy and of an agent trained on the true reward.
+        text: layout of a step's text, by language (see :mod:`rmgym.text.language`).
+        file: where the card was read from.
+    """
+
+    id: str
+    task: Words
+    version: Annotated[int, Rule(ge=1)] = 1
+    source: str = ""
+    observation: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
+    derived: Annotated[list[Field], AfterValidator(_expressions)] = Rule(default_factory=list)
+    action: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
+    facts: dict[Key, str] = Rule(default_factory=dict)
+    symmetries: list[Symmetry] = Rule(default_factory=list)
+    policy_wrappers: list[str] = Rule(default_factory=list)
+    horizon: Annotated[int, Rule(ge=1)] | None = None
+    threshold: float | None = None
+    reference: dict[Literal["random", "agent"], Reference] = Rule(default_factory=dict)
+    text: dict[str, str] = Rule(default_factory=dict)
+    file: str = ""
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> Self:
+        """A key names one thing, and a symmetry speaks of keys that are there."""
+        state = [*(f.key for f in [*self.observation, *self.derived]), *self.facts]
+        for keys in (state, [f.key for f in self.action]):
+            if twice := sorted({key for key in keys if keys.count(key) > 1}):
+                raise ValueError(f"the key {twice[0]!r} is used twice; rename one of its fields")
+        known = {*state, *(f.key for f in self.action)}
+        for symmetry in self.symmetries:
+            for key in symmetry.flip:
+                if key not in known:
+                    raise ValueError(f"the symmetry flips {key!r}, which is no key of this card; {nearest(key, known)}")
+        return self
+
+    def matches(self, env_id: str) -> bool:
+        """Whether this card's ``id`` pattern (shell-style wildcards) covers an environment id."""
+        return fnmatchcase(env_id, self.id)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (16 hex digits) of everything that shapes the text; measured returns do not count."""
+        said = asdict(self)
+        for name in ("source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
+            del said[name]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class EnvironmentOverride:
+    """What an algorithm does differently in environments that match ``id``."""
+
+    id: str
+    source: str
+    n_envs: Annotated[int, Rule(ge=1)] | None = None
+    total_steps: Annotated[int, Rule(ge=1)] | None = None
+    normalize: bool | None = None
+    hyperparameters: dict[str, Any] = Rule(default_factory=dict)
+
+
+def _in_sb3(path: str) -> str:
+    if not re.fullmatch(r"(stable_baselines3|sb3_contrib)\.[A-Za-z0-9_]+", path):
+        raise ValueError("an algorithm is a class of stable_baselines3 or sb3_contrib, such as 'stable_baselines3.PPO'")
+    return path
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class AgentCard:
+    """How a Stable-Baselines3 algorithm is set up.
+
+    Attributes:
+        name: the name given on the command line.
+        algorithm: class path inside ``stable_baselines3`` or ``sb3_contrib``; nothing else is imported.
+        policy: SB3 policy name.
+        n_envs: number of parallel environments.
+        total_steps: default training length in environment steps.
+        normalize: normalise observations (``VecNormalize(norm_reward=False)``).
+        hyperparameters: constructor arguments; a string ``"linear:X"`` is a schedule from X down to 0.
+        environment: overrides; the longest matching id wins.
+        source: where the defaults come from.
+    """
+
+    name: Key
+    algorithm: Annotated[str, AfterValidator(_in_sb3)]
+    policy: str = "MlpPolicy"
+    n_envs: Annotated[int, Rule(ge=1)] = 1
+    total_steps: Annotated[int, Rule(ge=1)] = 100_000
+    normalize: bool = False
+    source: str = ""
+    hyperparameters: dict[str, Any] = Rule(default_factory=dict)
+    environment: list[EnvironmentOverride] = Rule(default_factory=list)
+    file: str = ""
+
+    def override_for(self, env_id: str) -> EnvironmentOverride | None:
+        """The longest matching override, or None."""
+        matching = [o for o in self.environment if fnmatchcase(env_id, o.id)]
+        return max(matching, key=lambda o: specificity(o.id, env_id), default=None)

@@ -1,0 +1,74 @@
+"""What the text needs to know of an environment of any kind: its id, the spaces of one step, its facts.
+
+Kinds: Gymnasium environments (wrapped or not), Gymnasium vector environments, Stable-Baselines3 ``VecEnv``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from rmgym.errors import CardError, HarnessError
+
+
+def make_from_id(env_id: str) -> gym.Env[Any, Any]:
+    """Make an environment from its id.
+
+    Raises:
+        HarnessError: there is no such environment, or what it needs is not installed.
+    """
+    try:
+        return gym.make(env_id)
+    except (gym.error.Error, ImportError) as error:
+        raise HarnessError("an environment is made from its registered id", got=env_id, fix=str(error)) from error
+
+
+def id_of(env: Any) -> str | None:
+    """The id an environment is registered under, None where it is not.
+
+    Raises:
+        HarnessError: ``env`` is no environment.
+    """
+    if not hasattr(env, "observation_space") or not hasattr(env, "action_space"):
+        raise HarnessError("text is made of an environment's steps", got=env, fix="pass an environment or its id")
+    # A Gymnasium vector environment made without make_vec has no spec of its own, but its members have.
+    spec = getattr(env, "spec", None) or _read(env, "spec", None)
+    return spec.id if spec else None
+
+
+def spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """Observation and action space of one step."""
+    if isinstance(env, gym.vector.VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    return env.observation_space, env.action_space
+
+
+def fact_of(env: Any, name: str) -> Any:
+    """A plain attribute of the innermost environment, such as FrozenLake's map ``desc``.
+
+    Raises:
+        CardError: the name is not a public attribute, or the environment does not have it.
+    """
+    if name.startswith("_") or not name.isidentifier():
+        raise CardError("a fact is the name of a public attribute", got=name, fix="name one attribute, without dots")
+    value = _read(env, name, _MISSING)
+    if value is _MISSING or callable(value):
+        raise CardError("the environment has the card's fact", got=name, fix="use another card")
+    return value
+
+
+_MISSING = object()
+
+
+def _read(env: Any, name: str, default: Any) -> Any:
+    inner = env.unwrapped if isinstance(env, gym.Env | gym.vector.VectorEnv) else env
+    call, get_attr = getattr(inner, "call", None), getattr(inner, "get_attr", None)
+    try:
+        if isinstance(inner, gym.vector.VectorEnv) and call is not None:
+            return call("get_wrapper_attr", name)[0]  # its get_attr would call a method of that name
+        if isinstance(inner, gym.Env) or get_attr is None:
+            return getattr(inner, name)
+        return get_attr(name, 0)[0]
+    except AttributeError:
+        return default

@@ -1,0 +1,121 @@
+"""The words of one card in one language: its layout with task and facts filled in, and templates made from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.cards import EnvCard, Field
+from rmgym.cards.schema import FREE_NUMBER
+from rmgym.errors import CardError
+from rmgym.text.language import phrases
+from rmgym.text.numbers import escape, extract_numbers, slot, split_template
+
+PARTS = ("state", "action", "next_state")
+
+
+class Wording:
+    """Says what a card says.
+
+    Args:
+        card: the environment's card.
+        facts: values of the card's facts, by key.
+        language: language of the words; a text that the card lacks in it falls back to English.
+
+    Attributes:
+        shown: every field of a text in the order of the text, as ``(part, field)``; numbers and words alike.
+
+    Raises:
+        CardError: the layout does not name every part once, or a fact shown in the text holds a number.
+        TextError: the language is not known.
+    """
+
+    def __init__(self, card: EnvCard, facts: Mapping[str, npt.NDArray[Any]], language: str) -> None:
+        self._card, self._language = card, language
+        self._phrases = phrases(language)
+        layout = card.text.get(language, self._phrases.layout).replace("{task}", self._say(card.task))
+        self._pieces = re.split(r"\{(\w*)\}", _fill_in(layout, facts))  # plain text and parts in turn
+        found = self._pieces[1::2]
+        if sorted(found) != sorted([*PARTS, "ending"]):
+            raise CardError(
+                f"{card.file or card.id}: a layout names {{state}}, {{action}}, {{next_state}} and {{ending}} "
+                "once each, besides {task} and facts",
+                got=layout,
+                fix="correct the [text] table or the task of the card",
+            )
+        state = [field for field in [*card.observation, *card.derived] if field.shown]
+        action = [field for field in card.action if field.shown]
+        self._fields = {"state": state, "action": action, "next_state": state}
+        self.shown = tuple((part, field) for part in found if part != "ending" for field in self._fields[part])
+
+    def template(self, words: tuple[int, ...]) -> str:
+        """The template for one combination of words.
+
+        Args:
+            words: for each labelled field in the order of ``shown`` the position of its value among the sorted
+                labels, and last the flags, ``2 * terminated + truncated``.
+
+        Raises:
+            CardError: the card's words run into its numbers, so that the text would not be read as it is written.
+        """
+        positions, flags = iter(words[:-1]), words[-1]
+        said = {part: self._part(part, positions) for part in self._pieces[1::2] if part != "ending"}
+        said["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1)))
+        template = "".join(said[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
+        slots = len(split_template(template)[1])
+        for number in (1.0, -1.0):
+            text = template.format(*[number] * slots)
+            if extract_numbers(text)[0] != template:
+                raise CardError(
+                    f"{self._card.file or self._card.id}: in a text the values of fields, and only they, stand free",
+                    got=text,
+                    fix="put spaces around {state} and its like, and write fixed numbers as words",
+                )
+        return template
+
+    def fixed(self) -> dict[str, Any]:
+        """Everything that shapes all templates besides the card's fields (for the hash), JSON-able."""
+        return {"language": self._language, "layout": self._pieces, "phrases": asdict(self._phrases)}
+
+    def _part(self, part: str, positions: Iterator[int]) -> str:
+        said = list[str]()
+        for field in self._fields[part]:
+            pattern = self._phrases.field_with_unit if field.unit else self._phrases.field
+            value = self._label(field, next(positions)) if field.labels else slot(field.decimals)
+            said.append(pattern.format(name=escape(self._say(field.name)), unit=escape(field.unit), value=value))
+        return self._phrases.separator.join(said)
+
+    def _label(self, field: Field, position: int) -> str:
+        return escape(self._say(field.labels[sorted(field.labels)[position]]))
+
+    def _say(self, words: Mapping[str, str]) -> str:
+        return words.get(self._language, words["en"])
+
+
+def _fill_in(layout: str, facts: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Replace ``{fact}`` in a layout by the fact in words."""
+    for key, fact in facts.items():
+        if "{" + key + "}" in layout:
+            words = show_fact(fact)
+            if found := FREE_NUMBER.search(words):
+                raise CardError(
+                    f"a fact shown in the text holds no numbers, which {key!r} does",
+                    got=found[0],
+                    fix="use it in a derived field instead, or describe it in words",
+                )
+            layout = layout.replace("{" + key + "}", words)
+    return layout
+
+
+def show_fact(fact: npt.NDArray[Any]) -> str:
+    """A fact in words: letters row by row, such as ``SFFF FHFH FFFH HFFG``."""
+    if fact.dtype.kind == "S":
+        fact = np.char.decode(fact, "ascii")
+    if fact.ndim == 2 and fact.dtype.kind == "U":
+        return " ".join("".join(row) for row in fact)
+    return " ".join(str(value) for value in np.ravel(fact).tolist())

@@ -1,0 +1,101 @@
+"""A batch of texts behaves like the list of its strings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmgym.errors import TextError
+from rmgym.text.batch import TextBatch
+from tests.text.steps import CARDED, random_steps, say
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def assert_same_texts(a: TextBatch, b: TextBatch) -> None:
+    """Same templates and bit for bit the same numbers for each text; the order of templates may differ."""
+    assert [a.templates[i] for i in a.template_index] == [b.templates[i] for i in b.template_index]
+    assert a.numbers.tobytes() == b.numbers.tobytes()
+    assert a.offsets.tolist() == b.offsets.tolist()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("env_id", CARDED)
+@given(seed=SEEDS)
+@settings(max_examples=10)
+def test_numbers_are_found_in_the_strings_where_the_card_put_them(env_id: str, language: str, seed: int) -> None:
+    text = say(env_id, language)
+    batch = text.batch(random_steps(text, np.random.default_rng(seed), 20))
+    assert_same_texts(TextBatch.from_strings(batch.strings(), language=language), batch)
+
+
+TEXTS = ["x is 3", "no number", "y is 0.50, x is -2", "x is 4", "{7} 状态"]
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(1, 4), slice(None, None, -1), [4, 0, 0], np.array([2]), np.array([True, False, True, True, False])]
+)
+def test_rows(rows: Any) -> None:
+    chosen = TextBatch.from_strings(TEXTS)[rows]
+    assert chosen.strings() == np.array(TEXTS)[rows].tolist()
+    assert_same_texts(chosen, TextBatch.from_strings(chosen.strings()))
+
+
+def test_no_rows() -> None:
+    assert TextBatch.from_strings(TEXTS)[[]].strings() == []
+    assert TextBatch.from_strings([]).strings() == []
+
+
+@given(st.lists(st.lists(st.sampled_from(TEXTS), max_size=4), min_size=1, max_size=4))
+@settings(max_examples=50)
+def test_concatenate(parts: list[list[str]]) -> None:
+    joined = TextBatch.concatenate([TextBatch.from_strings(part) for part in parts])
+    assert joined.strings() == [text for part in parts for text in part]
+    assert len(set(joined.templates)) == len(joined.templates)
+
+
+def test_concatenate_keeps_what_the_parts_share() -> None:
+    text = say("FrozenLake-v1", "zh")
+    batch = text.batch(random_steps(text, np.random.default_rng(0), 9))
+    joined = TextBatch.concatenate([batch[:4], batch[4:]])
+    assert_same_texts(joined, batch)
+    assert (joined.language, joined.card_hash) == ("zh", text.card_hash)
+
+
+def test_texts_of_different_cards_are_not_joined() -> None:
+    rng = np.random.default_rng(0)
+    parts = [say(i).batch(random_steps(say(i), rng, 2)) for i in ("Pendulum-v1", "CartPole-v1")]
+    with pytest.raises(TextError, match="one card"):
+        TextBatch.concatenate(parts)
+    with pytest.raises(TextError, match="one card"):
+        TextBatch.concatenate([])
+
+
+@pytest.mark.parametrize("env_id", CARDED)
+def test_json(env_id: str) -> None:
+    text = say(env_id)
+    batch = text.batch(random_steps(text, np.random.default_rng(1), 30))[5:9]
+    content = batch.to_json()
+    back = TextBatch.from_json(json.loads(json.dumps(content)))
+    assert_same_texts(back, batch)
+    assert (back.language, back.card_hash) == (batch.language, batch.card_hash)
+    assert set(content["templates"]) == {batch.templates[i] for i in batch.template_index}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "offsets", "rule"),
+    [([1.0], [0, 1, 1], "slots"), ([1.0, 2.0], [0, 1], "delimit"), ([1.0], [0, 1, 2], "delimit")],
+)
+def test_numbers_that_do_not_fit_the_templates_are_refused(numbers: list[float], offsets: list[int], rule: str) -> None:
+    with pytest.raises(TextError, match=rule):
+        TextBatch(
+            templates=("x is {:.0f}",),
+            template_index=np.zeros(2, np.int32),
+            numbers=np.array(numbers, np.float32),
+            offsets=np.array(offsets, np.int64),
+        )

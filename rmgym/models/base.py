@@ -1,0 +1,80 @@
+"""The seam every reward model stands behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.text.batch import TextBatch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a reward model says about ``B`` texts.
+
+    Attributes:
+        mean: the reward, ``float32 [B]``, in the units of the ratings the model was fitted on
+            (zero mean and unit variance on its training steps where only preferences were given).
+        std: its uncertainty in the same units, ``float32 [B]``, never negative: disagreement between the heads of an
+            ensemble, else the residual standard deviation on held-out labels; zero where nothing is known.
+    """
+
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """Anything that says what a step's text is worth.
+
+    Rules, tested by :class:`rmgym.models.contract.RewardModelContract`, which your own model's tests can inherit:
+
+    * ``predict`` is a pure function of the text: it does not depend on batch size, order or earlier calls.
+    * ``save`` followed by :func:`rmgym.load_reward_model` gives the same predictions in another process.
+    * ``copy.deepcopy`` shares the model (environments are deep-copied by Gymnasium; weights should not be).
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name, such as ``minilm``."""
+        ...
+
+    @property
+    def card_hash(self) -> str | None:
+        """Hash of the card whose texts it was fitted on; None where it takes any text."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Identity of weights and configuration (hex); equal digests predict equally."""
+        ...
+
+    def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
+        """Score ``B`` texts; plain strings are turned into a :class:`TextBatch` first.
+
+        Raises:
+            ModelError: the texts are not of the kind the model was fitted on.
+        """
+        ...
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model to a folder, atomically: a failure leaves what was there before intact."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able facts: name, digest, parameters, what it was fitted on."""
+        ...
+
+
+def as_texts(texts: TextBatch | Sequence[str]) -> TextBatch:
+    """Return a :class:`TextBatch`, made from plain strings if need be."""
+    return texts if isinstance(texts, TextBatch) else TextBatch.from_strings(texts)

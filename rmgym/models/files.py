@@ -1,0 +1,203 @@
+"""Reward models on disk: one JSON manifest, one safetensors file, never anything that could execute.
+
+A folder holds ``reward_model.json``, which names its data files by content hash. New data files are written first; then
+the manifest is replaced in one step. Whatever happens in between, the folder holds one whole model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rmgym.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+MANIFEST = "reward_model.json"
+FORMAT = 1
+_KEYS: dict[str, Any] = {
+    "model": str,
+    "config": dict,
+    "card_hash": str | None,
+    "digest": str,
+    "files": dict,
+    "sha256": dict,
+}
+_OURS = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|json)")
+"""Names of data files. A manifest can name no other, so that none leads out of its folder."""
+_ABANDONED = re.compile(rf"\.({_OURS.pattern}|{re.escape(MANIFEST)})\.\d+\.partial")
+"""Names of what a killed process was writing."""
+_PACKAGES = ("rmgym", "torch", "transformers", "tokenizers", "numpy")
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a model folder atomically.
+
+    Args:
+        path: the folder, made if missing.
+        manifest: JSON-able description; ``model`` (registered name), ``config``, ``card_hash`` and ``digest`` (from
+            :func:`digest_of`) are required.
+        tensors: weights.
+        texts: further files by key, such as a tokenizer's JSON.
+
+    Raises:
+        ModelError: the disk is full or not writable; an older model at ``path`` is intact.
+    """
+    folder = Path(path)
+    data: dict[str, bytes] = {}
+    if tensors is not None:
+        from safetensors.torch import save
+
+        data["weights"] = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    data |= {key: text.encode() for key, text in (texts or {}).items()}
+    sums = {key: hashlib.sha256(content).hexdigest() for key, content in data.items()}
+    ending = {key: "safetensors" if key == "weights" else "json" for key in data}
+    files = {key: f"{key}-{sums[key][:16]}.{ending[key]}" for key in data}
+    said = {"format": FORMAT, "versions": _versions(), **manifest, "files": files, "sha256": sums}
+    whole = json.dumps(said, indent=2, ensure_ascii=False).encode()
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for key, content in data.items():
+            target = folder / files[key]
+            if not target.exists():
+                written.append(target)
+            _replace(target, content)
+        _replace(folder / MANIFEST, whole)
+    except OSError as error:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise ModelError(
+            "a reward model is saved to a writable folder with enough space",
+            got=f"{folder}: {error}",
+            fix="free space or save elsewhere; what was there before is intact",
+        ) from error
+    for old in folder.iterdir():
+        if old.name not in files.values() and (_OURS.fullmatch(old.name) or _ABANDONED.fullmatch(old.name)):
+            with suppress(OSError):
+                old.unlink()
+    return folder
+
+
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a model folder's manifest.
+
+    Raises:
+        ModelError: it is not a model folder, a pickle was offered, or another format version wrote it.
+    """
+    folder = _folder(path)
+    if not (folder / MANIFEST).is_file():
+        pickled = folder.is_file() or any(folder.glob("*.bin")) or any(folder.glob("*.p[kt]*"))
+        raise ModelError(
+            f"a reward model is a folder with {MANIFEST} and safetensors; pickles are never opened"
+            if pickled
+            else f"a reward model is a folder with {MANIFEST}",
+            got=str(path),
+            fix="fit one with 'rmgym fit', or name a built-in model ('rmgym models')",
+        )
+    try:
+        said: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{MANIFEST} is JSON", got=f"{folder}: {error!r}", fix="save the model again") from error
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        got = said.get("format") if isinstance(said, dict) else said
+        raise ModelError(f"{MANIFEST} has format {FORMAT}", got=got, fix="use the rmgym that wrote it")
+    for key, kind in _KEYS.items():
+        if not isinstance(said.get(key), kind):
+            raise ModelError(f"{MANIFEST} says {key!r}", got=f"{folder}: {said.get(key)!r}", fix="save the model again")
+    return said
+
+
+def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, str]]:
+    """Read a whole model folder: manifest, weights and further texts.
+
+    Raises:
+        ModelError: a file is missing, truncated or altered.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    folder = _folder(path)
+    said = read_manifest(folder)
+    tensors: dict[str, torch.Tensor] = {}
+    texts: dict[str, str] = {}
+    for key, name in said["files"].items():
+        try:
+            if not isinstance(name, str) or not _OURS.fullmatch(name):
+                raise ValueError("not the name of a model's file")
+            content = (folder / name).read_bytes()
+            if hashlib.sha256(content).hexdigest() != said["sha256"].get(key):
+                raise ValueError("its SHA-256 is not the one in the manifest")
+            if key == "weights":
+                tensors = load(content)
+            else:
+                texts[key] = content.decode()
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ModelError(
+                "a reward model's files are whole and unaltered",
+                got=f"{folder / str(name)}: {error}",
+                fix="copy the folder again, or fit the model again",
+            ) from error
+    digest = digest_of({"model": said["model"], **said["config"]}, tensors, texts)
+    if digest != said["digest"]:
+        raise ModelError(
+            f"{MANIFEST} is as it was saved",
+            got=f"digest {said['digest']}, but configuration and weights have {digest}",
+            fix="copy the folder again; change options by fitting again, not by hand",
+        )
+    return said, tensors, texts
+
+
+def digest_of(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> str:
+    """SHA-256 (16 hex digits) over ``model`` and its configuration, weights of any dtype, and further texts."""
+    total = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    if tensors:
+        import torch
+
+        for name, tensor in sorted(tensors.items()):
+            # As bytes, because NumPy has no bfloat16; a scalar has no bytes to view, so it becomes a vector first.
+            total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for key, text in sorted((texts or {}).items()):
+        total.update(f"{key} {len(text)} {text}".encode())
+    return total.hexdigest()[:16]
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of a model that was named by it or by its manifest."""
+    folder = Path(path)
+    return folder.parent if folder.name == MANIFEST and folder.is_file() else folder
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write and sync beside the target, then rename over it."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}

@@ -1,0 +1,221 @@
+"""What all neural reward models share: encoding, scaling, prediction in micro-batches, saving and loading.
+
+A subclass says how templates and numbers become a standardised reward (``forward``) and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rmgym.errors import ModelError
+from rmgym.models.base import Prediction, as_texts
+from rmgym.models.files import digest_of, write_model
+from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import split_template
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A :class:`TextBatch` as tensors.
+
+    Attributes:
+        templates: the distinct templates that occur.
+        template_index: ``int64 [B]``.
+        values: the numbers, ``float32 [B, S]``, zero where a text has fewer than ``S``.
+        mask: True where there is a number, ``bool [B, S]``.
+    """
+
+    templates: tuple[str, ...]
+    template_index: Tensor
+    values: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> Encoded:
+        """The same on another device."""
+        tensors = (self.template_index.to(device), self.values.to(device), self.mask.to(device))
+        return Encoded(self.templates, *tensors)
+
+
+def encode(texts: TextBatch) -> Encoded:
+    """Pad ragged numbers and drop templates that do not occur; no string is rendered."""
+    used, template_index = np.unique(texts.template_index, return_inverse=True)
+    counts = np.diff(texts.offsets)
+    width = int(counts.max(initial=0))
+    mask = np.arange(width)[None, :] < counts[:, None]
+    values = np.zeros((len(texts), width), np.float32)
+    values[mask] = texts.numbers
+    return Encoded(
+        tuple(texts.templates[t] for t in used),
+        torch.from_numpy(template_index.reshape(-1).astype(np.int64)),
+        torch.from_numpy(values),
+        torch.from_numpy(mask),
+    )
+
+
+class NeuralRewardModel(nn.Module):
+    """Base of the trainable models.
+
+    A model works in standardised units; ``offset`` and ``scale`` map to the units of the labels. They are set once, by
+    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels.
+
+    Args:
+        config: the model's frozen options.
+        card_hash: card whose texts it takes, None for any text.
+    """
+
+    name: ClassVar[str]
+    micro_batch: int = 1024
+    offset: Tensor
+    scale: Tensor
+    noise: Tensor
+
+    def __init__(self, config: Any, card_hash: str | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.card_hash = card_hash
+        self.fitted_on: dict[str, Any] = {}
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("noise", torch.zeros(()))
+
+    @classmethod
+    @abstractmethod
+    def create(cls, *, seed: int = 0, **options: Any) -> Self:
+        """Make an unfitted model; random weights come from ``seed`` alone.
+
+        Raises:
+            ModelError: an option is unknown or impossible.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: Encoded) -> Tensor:
+        """Standardised rewards ``float32 [B, heads]``."""
+
+    def prepare(self, texts: TextBatch) -> None:
+        """Get ready for being fitted on these texts (train a tokenizer, refuse unreadable text); default: nothing.
+
+        Raises:
+            ModelError: the model cannot read these texts.
+        """
+
+    def extra_texts(self) -> dict[str, str]:
+        """Further files to save beside the weights, by key."""
+        return {}
+
+    @classmethod
+    def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> Self:
+        """Rebuild what :meth:`save` wrote; a subclass with further files overrides :meth:`build`."""
+        model = cls.build(manifest["config"], texts)
+        try:
+            model.load_state_dict(dict(tensors))
+        except RuntimeError as error:
+            raise ModelError("weights fit the configuration", got=str(error), fix="save the model again") from error
+        model.card_hash = manifest["card_hash"]
+        model.fitted_on = manifest.get("fitted_on", {})
+        return model.eval()
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+        """An unfitted model with a saved configuration and saved further files."""
+        del texts
+        return cls.create(**config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.scale.device
+
+    @property
+    def digest(self) -> str:
+        """See :class:`rmgym.models.base.RewardModel`."""
+        return digest_of({"model": self.name, **asdict(self.config)}, self.state_dict(), self.extra_texts())
+
+    @torch.inference_mode()
+    def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
+        """See :class:`rmgym.models.base.RewardModel`; exact in fp32, independent of batch size to 1e-5 of the scale.
+
+        Raises:
+            ModelError: the texts come from another card than the model was fitted on.
+        """
+        batch = as_texts(texts)
+        if self.card_hash and batch.card_hash and batch.card_hash != self.card_hash:
+            raise ModelError(
+                "a model scores texts of the card it was fitted on",
+                got=f"texts of card {batch.card_hash}, model of card {self.card_hash}",
+                fix="use the environment, card and language it was fitted for, or fit it on this one",
+            )
+        if not len(batch):
+            return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        order = np.argsort(batch.template_index, kind="stable")  # rows of one template need no padding
+        was_training = self.training
+        self.eval()
+        try:
+            pieces = [
+                self(encode(batch[order[start : start + self.micro_batch]]).to(self.device)).float().cpu()
+                for start in range(0, len(batch), self.micro_batch)
+            ]
+        finally:
+            self.train(was_training)
+        rewards = torch.empty(len(batch), pieces[0].shape[1])
+        rewards[torch.from_numpy(order)] = torch.cat(pieces) * self.scale.cpu() + self.offset.cpu()
+        spread = rewards.std(dim=1) if rewards.shape[1] > 1 else self.noise.cpu().expand(len(rewards))
+        return Prediction(rewards.mean(dim=1).numpy(), spread.numpy().astype(np.float32))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """See :class:`rmgym.models.base.RewardModel`."""
+        manifest = {
+            "model": self.name,
+            "config": asdict(self.config),
+            "card_hash": self.card_hash,
+            "digest": self.digest,
+            "fitted_on": self.fitted_on,
+        }
+        return write_model(path, manifest, self.state_dict(), self.extra_texts())
+
+    def describe(self) -> dict[str, Any]:
+        """See :class:`rmgym.models.base.RewardModel`."""
+        return {
+            "model": self.name,
+            "config": asdict(self.config),
+            "digest": self.digest,
+            "card_hash": self.card_hash,
+            "parameters": sum(p.numel() for p in self.parameters()),
+            "trainable": sum(p.numel() for p in self.parameters() if p.requires_grad),
+            "fitted_on": self.fitted_on,
+        }
+
+    def push_to_hub(self, repo_id: str, *, token: str | None = None, private: bool = True) -> str:
+        """Upload the model to the Hugging Face hub; see :func:`rmgym.models.hub.push_to_hub`."""
+        from rmgym.models.hub import push_to_hub
+
+        model: Any = self
+        return push_to_hub(model, repo_id, token=token, private=private)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast the weights (``to``, ``half``, ...); offset, scale and noise stay in float32.
+
+        In bfloat16 an offset of -1,200 would be off by up to four.
+        """
+        kept = {name: self.get_buffer(name) for name in ("offset", "scale", "noise")}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in kept.items():
+            setattr(self, name, value.to(self.get_buffer(name).device))
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Environments are deep-copied by Gymnasium; the model is shared."""
+        return self
+
+
+def readable_pieces(templates: Sequence[str]) -> list[str]:
+    """The plain pieces between the slots of templates, for training or checking a tokenizer."""
+    return [piece for template in templates for piece in split_template(template)[0] if piece]

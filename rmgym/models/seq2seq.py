@@ -1,0 +1,246 @@
+"""An encoder-decoder Transformer trained from scratch, in any language.
+
+The encoder reads a step's tokens, the numbers among them as number slots; a learned query asks the decoder for the
+reward (Vaswani et al. 2017, with pre-layer normalisation as in Xiong et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from rmgym.errors import ModelError, nearest
+from rmgym.models.neural import Encoded, NeuralRewardModel
+from rmgym.models.number_features import NumberFeatures
+from rmgym.models.options import make_options
+from rmgym.models.tokenizer import FEWEST_TOKENS, NUMBER, PAD, SIGN, train_tokenizer
+from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import split_template
+
+PRESETS: dict[str, dict[str, int]] = {
+    "small": {"vocab_size": 2_000, "embedding_dim": 128, "hidden_dim": 256, "num_layers": 3},
+    "reference": {"vocab_size": 10_000, "embedding_dim": 256, "hidden_dim": 512, "num_layers": 4},
+}
+_MOST_REMEMBERED = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqConfig:
+    """Options of :class:`Seq2SeqRewardModel`; the defaults are the preset ``small``.
+
+    Attributes:
+        vocab_size: rows of the embedding table and most tokens of the tokenizer, at least 512.
+        embedding_dim: width of the Transformer, an even multiple of ``num_heads``.
+        hidden_dim: width of its feed-forward layers.
+        num_layers: layers of the encoder, and of the decoder.
+        num_heads: attention heads.
+        dropout: share of activations dropped while training; it blurs numbers, so none by default.
+        max_tokens: most tokens of a text.
+        fusion: a number is one slot token made of its value (``slots``) or is written in digits (``digits``).
+    """
+
+    vocab_size: int = PRESETS["small"]["vocab_size"]
+    embedding_dim: int = PRESETS["small"]["embedding_dim"]
+    hidden_dim: int = PRESETS["small"]["hidden_dim"]
+    num_layers: int = PRESETS["small"]["num_layers"]
+    num_heads: int = 4
+    dropout: float = 0.0
+    max_tokens: int = 1024
+    fusion: Literal["slots", "digits"] = "slots"
+
+    def __post_init__(self) -> None:
+        sizes = (self.embedding_dim, self.hidden_dim, self.num_layers, self.num_heads, self.max_tokens)
+        if min(sizes) < 1 or self.embedding_dim % (2 * self.num_heads):
+            raise ModelError(
+                "sizes are positive, and embedding_dim is an even multiple of num_heads",
+                got=self,
+                fix="take embedding_dim=128, num_heads=4",
+            )
+        if self.vocab_size < FEWEST_TOKENS:
+            raise ModelError(f"a vocabulary has at least {FEWEST_TOKENS} tokens", got=self.vocab_size, fix="raise it")
+        if not 0 <= self.dropout < 1:
+            raise ModelError("dropout is a share in [0, 1)", got=self.dropout, fix="take 0.0 or 0.1")
+
+
+class _Tokens(NamedTuple):
+    """Tokens of ``T`` texts: padded ``ids [T, L]``, ``lengths [T]``, and where numbers go, ``slots [T, S]``."""
+
+    ids: Tensor
+    lengths: Tensor
+    slots: Tensor
+
+
+class Seq2SeqRewardModel(NeuralRewardModel):
+    """Encoder and decoder with a tokenizer of their own; the reward is read from one decoder query.
+
+    The tokenizer is trained in :meth:`prepare` on the texts the model is fitted on, then fixed, and saved with it.
+    """
+
+    name: ClassVar[str] = "seq2seq"
+    micro_batch: int = 256
+
+    def __init__(self, config: Seq2SeqConfig, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(config)
+        self.options = config
+        self._trained = tokenizer is not None
+        self.tokenizer = tokenizer or train_tokenizer([], config.vocab_size)
+        self._pieces: dict[str, tuple[list[int], ...]] = {}
+        width = config.embedding_dim
+        self.embedding = nn.Embedding(config.vocab_size, width)
+        nn.init.normal_(self.embedding.weight, std=0.02)  # a token never trained on should say little
+        self.numbers = NumberFeatures(width)
+        shape = (width, config.num_heads, config.hidden_dim, config.dropout)
+        how: dict[str, Any] = {"activation": "gelu", "batch_first": True, "norm_first": True}
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(*shape, **how),
+            config.num_layers,
+            norm=nn.LayerNorm(width),
+            enable_nested_tensor=False,
+        )
+        self.query = nn.Parameter(torch.randn(1, 1, width))
+        self.decoder = nn.TransformerDecoder(
+            nn.TransformerDecoderLayer(*shape, **how), config.num_layers, norm=nn.LayerNorm(width)
+        )
+        for layer in [*self.encoder.layers, *self.decoder.layers]:  # PyTorch makes them as copies of the first
+            for parameter in layer.parameters():
+                if parameter.ndim > 1:
+                    nn.init.xavier_uniform_(parameter)
+        self.reward = nn.Linear(width, 1)
+        self.register_buffer("positions", sinusoids(config.max_tokens, width), persistent=False)
+        self.positions: Tensor
+
+    @classmethod
+    def create(cls, *, seed: int = 0, preset: str | None = None, **options: Any) -> Self:
+        """Make an unfitted model.
+
+        Args:
+            seed: seed of its random weights; the global random state is left as it was.
+            preset: ``small`` (the default) or ``reference``; options win over it.
+            options: see :class:`Seq2SeqConfig`.
+
+        Raises:
+            ModelError: an option or the preset is unknown or impossible.
+        """
+        return cls._seeded(cls._config(preset, options), seed)
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`; ``texts`` holds the tokenizer."""
+        if "tokenizer" not in texts:
+            raise ModelError("a seq2seq model is saved with its tokenizer", got=sorted(texts), fix="fit it again")
+        try:
+            tokenizer = Tokenizer.from_str(texts["tokenizer"])
+        except Exception as error:  # tokenizers raises nothing more precise
+            raise ModelError("the tokenizer is JSON of 'tokenizers'", got=str(error), fix="fit it again") from error
+        return cls._seeded(cls._config(None, config), 0, tokenizer)
+
+    @classmethod
+    def _config(cls, preset: str | None, options: Mapping[str, Any]) -> Seq2SeqConfig:
+        if preset is not None and preset not in PRESETS:
+            raise ModelError(f"{cls.name!r} has presets", got=preset, fix=nearest(preset, PRESETS))
+        return make_options(Seq2SeqConfig, cls.name, {**PRESETS[preset or "small"], **options})
+
+    @classmethod
+    def _seeded(cls, config: Seq2SeqConfig, seed: int, tokenizer: Tokenizer | None = None) -> Self:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config, tokenizer)
+
+    def prepare(self, texts: TextBatch) -> None:
+        """Train the tokenizer on the texts' templates, once; its vocabulary is fixed from then on.
+
+        Raises:
+            ModelError: a text has more than ``max_tokens`` tokens.
+        """
+        if not self._trained:
+            self.tokenizer = train_tokenizer(texts.templates, self.options.vocab_size)
+            self._trained = True
+            self._pieces.clear()
+        for template in texts.templates:
+            self._join(template)
+
+    def extra_texts(self) -> dict[str, str]:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        return {"tokenizer": self.tokenizer.to_str()}
+
+    def forward(self, inputs: Encoded) -> Tensor:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`; one head."""
+        if self.options.fusion == "slots":
+            embedded, lengths = self._embed_slots(inputs)
+        else:
+            embedded, lengths = self._embed_digits(inputs)
+        padding = None
+        if len(lengths) and int(lengths.min()) < embedded.shape[1]:  # a mask costs time; equal lengths need none
+            padding = torch.arange(embedded.shape[1], device=self.device) >= lengths[:, None]
+        memory = self.encoder(embedded, src_key_padding_mask=padding)
+        answer = self.decoder(self.query.expand(len(memory), -1, -1), memory, memory_key_padding_mask=padding)
+        rewards: Tensor = self.reward(answer[:, 0])
+        return rewards
+
+    def _embed_slots(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
+        """Embed each template once, copy it to its rows, and add the numbers' features at the slots."""
+        tokens = self._pad([self._join(template) for template in inputs.templates])
+        index = inputs.template_index
+        embedded = self._embed(tokens.ids)[index]
+        row, column = inputs.mask.nonzero(as_tuple=True)
+        place = (row, tokens.slots[index[row], column])
+        embedded = embedded.index_put(place, embedded[place] + self.numbers(inputs.values[inputs.mask]))
+        return embedded, tokens.lengths[index]
+
+    def _embed_digits(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
+        """Write the numbers of each row in digits and embed the whole text."""
+        rows = zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
+        tokens = self._pad([self._join(inputs.templates[t], values) for t, values in rows])
+        return self._embed(tokens.ids), tokens.lengths
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(ids) + self.positions[: ids.shape[1]]
+        return embedded
+
+    def _join(self, template: str, values: Sequence[float] | None = None) -> tuple[list[int], list[int]]:
+        """Token ids of a text and the places of its slots; given values, signed digits stand there instead."""
+        pieces, slots = self._tokenise(template), list[int]()
+        decimals, ids = split_template(template)[1], list[int](pieces[0])
+        for i, piece in enumerate(pieces[1:]):
+            slots.append(len(ids))
+            ids += [NUMBER] if values is None else [SIGN[sign] for sign in f"{values[i]:+.{decimals[i]}f}"]
+            ids += piece
+        if len(ids) > self.options.max_tokens:
+            raise ModelError(
+                f"a text has at most {self.options.max_tokens} tokens (option max_tokens)",
+                got=f"{len(ids)} tokens: {template[:80]!r}",
+                fix="raise max_tokens or show fewer fields; fitting a model also shortens its tokens",
+            )
+        return ids, slots
+
+    def _tokenise(self, template: str) -> tuple[list[int], ...]:
+        """Token ids of the plain pieces of a template, remembered."""
+        if template not in self._pieces:
+            if len(self._pieces) >= _MOST_REMEMBERED:
+                self._pieces.clear()
+            self._pieces[template] = tuple(self.tokenizer.encode(p).ids for p in split_template(template)[0])
+        return self._pieces[template]
+
+    def _pad(self, texts: Sequence[tuple[list[int], list[int]]]) -> _Tokens:
+        """Stack token ids and slots, padded on the right; an empty text still has one token to attend to."""
+        lengths = [max(len(ids), 1) for ids, _ in texts]
+        longest, most = max(lengths, default=1), max((len(slots) for _, slots in texts), default=0)
+        ids = torch.full((len(texts), longest), PAD)
+        places = torch.zeros(len(texts), most, dtype=torch.int64)
+        for i, (tokens, slots) in enumerate(texts):
+            ids[i, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
+            places[i, : len(slots)] = torch.tensor(slots, dtype=torch.int64)
+        return _Tokens(ids.to(self.device), torch.tensor(lengths, device=self.device), places.to(self.device))
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Positions as in Vaswani et al. 2017, section 3.5: ``float32 [length, width]``, sine at even columns."""
+    frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = torch.arange(length)[:, None] * frequency
+    return torch.stack((angle.sin(), angle.cos()), dim=2).reshape(length, width)

@@ -1,0 +1,225 @@
+"""MiniLM with real weights: late fusion is exact, numbers count by every road, no score depends on the batch."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rmgym.models.contract import RewardModelContract
+
+from rmgym.errors import ModelError
+from rmgym.models import create_reward_model
+from rmgym.models.backbones import load_backbone, weights_folder
+from rmgym.models.language_model import spaced_digits
+from rmgym.models.neural import encode
+from rmgym.text.batch import TextBatch
+
+FUSIONS = ("late", "early", "digits")
+SMALL = {"width": 32, "layers": 2, "attention_heads": 2}
+
+
+def step_texts(rows):
+    return [f"Angle in rad: {a:.3f}, action: {word}, torque: {b:.2f}." for a, word, b in rows]
+
+
+ROWS = st.lists(
+    st.tuples(st.floats(-3, 3), st.sampled_from(["push left", "push right"]), st.floats(-2, 2)), min_size=1, max_size=6
+)
+
+
+class TestMiniLM(RewardModelContract):
+    def make_model(self):
+        return create_reward_model("minilm", seed=1, **SMALL)
+
+
+class TestEnsemble(RewardModelContract):
+    def make_model(self):
+        return create_reward_model("ensemble", seed=1, heads=3, **SMALL)
+
+
+class TestTunedWhole(RewardModelContract):
+    def make_model(self):
+        return create_reward_model("minilm", seed=1, tune="whole", **SMALL)
+
+
+@pytest.fixture(scope="module", params=FUSIONS)
+def model(request):
+    return create_reward_model("minilm", seed=0, fusion=request.param, **SMALL)
+
+
+@settings(max_examples=10)
+@given(ROWS)
+def test_scores_do_not_depend_on_company_or_order(model, rows):
+    texts = step_texts(rows)
+    together = model.predict(texts).mean
+    alone = np.concatenate([model.predict([text]).mean for text in texts])
+    backwards = model.predict(texts[::-1]).mean[::-1]
+    padded = model.predict([*texts, "A much longer text without any number at all, that makes the others be padded."])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, backwards, atol=1e-5)
+    np.testing.assert_allclose(together, padded.mean[: len(texts)], atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_numbers_and_words_both_reach_the_reward(fusion):
+    model = create_reward_model("minilm", seed=0, fusion=fusion, **SMALL)
+    base, number, word = model.predict(
+        step_texts([(1, "push left", 1), (1.5, "push left", 1), (1, "push right", 1)])
+    ).mean
+    assert abs(base - number) > 1e-5
+    assert abs(base - word) > 1e-5
+
+
+def test_late_fusion_reads_a_template_once(monkeypatch):
+    model = create_reward_model("minilm", seed=0, **SMALL)
+    reads = []
+    tower = model.tower
+
+    def counting(**inputs):
+        reads.append(inputs["input_ids"].shape)
+        return tower(**inputs)
+
+    monkeypatch.setitem(model.__dict__, "tower", counting)
+    counting.to = lambda device: None
+    texts = step_texts([(i / 7, "push left" if i % 2 else "push right", 0.5) for i in range(200)])
+    model.predict(texts)
+    model.predict(texts)
+    assert len(reads) == 2  # two templates, each read once, alone, for all 400 scores
+    assert all(shape[0] == 1 for shape in reads)
+
+
+def test_late_fusion_equals_the_formula_by_hand():
+    """Reader attends over slot tokens; recomputed with plain matrices for one block and one head."""
+    model = create_reward_model("minilm", seed=3, width=8, layers=1, attention_heads=1).eval()
+    text = "Speed: 0.25, height: -1.50."
+    head, block = model.heads[0], model.heads[0].blocks[0]
+    with torch.no_grad():
+        ids, slots = model._tokens(TextBatch.from_strings([text]).templates[0])
+        states = model.tower(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        numbers = head.numbers(torch.tensor([0.25, -1.5]))
+        tokens = torch.cat(
+            [(head.text_state(states.mean(0)) + head.reader)[None], head.slot_states(states[list(slots)]) + numbers]
+        )
+        normed = block.norm_attention(tokens)
+        key, value = block.key_value(normed).split(8, dim=1)
+        weights = (block.query(normed[:1]) @ key.T / 8**0.5).softmax(dim=1)
+        kept = tokens[:1] + block.out(weights @ value)
+        kept = kept + block.down(torch.nn.functional.gelu(block.up(block.norm_feedforward(kept))))
+        by_hand = head.reward(head.norm(kept))[0, 0].item()
+    assert model.predict([text]).mean[0] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_slots_are_the_mask_token_between_the_words():
+    model = create_reward_model("minilm", **SMALL)
+    ids, slots = model._tokens("angle: {:.2f} rad")
+    assert model.tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "angle", ":", "[MASK]", "ra", "##d", "[SEP]"]
+    assert slots == (3,)
+
+
+def test_frozen_tower_is_shared_and_not_saved(tmp_path):
+    first, second = create_reward_model("minilm", seed=0, **SMALL), create_reward_model("minilm", seed=1, **SMALL)
+    assert first.tower is second.tower
+    first.save(tmp_path)
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 2_000_000
+    assert not any(name.startswith("tower") for name in first.state_dict())
+
+
+def test_tuning_whole_changes_this_model_and_no_other():
+    text = ["Speed: 0.25."]
+    frozen = create_reward_model("minilm", seed=0, **SMALL)
+    tuned = create_reward_model("minilm", seed=0, tune="whole", **SMALL)
+    before = frozen.predict(text).mean
+    assert tuned.predict(text).mean == pytest.approx(before, abs=1e-5)
+    tuned.train()
+    optimiser = torch.optim.SGD([p for n, p in tuned.named_parameters() if n.startswith("tower.")], lr=0.1)
+    tuned(encode(TextBatch.from_strings(text))).sum().backward()
+    optimiser.step()
+    assert abs(tuned.predict(text).mean - before) > 1e-4
+    assert frozen.predict(text).mean == pytest.approx(before, abs=1e-6)
+
+
+def test_gradients_flow_after_predicting():
+    """States kept from inference mode must not poison a later fit."""
+    model = create_reward_model("minilm", seed=0, **SMALL)
+    model.predict(["Speed: 0.25."])
+    model.train()
+    model(encode(TextBatch.from_strings(["Speed: 0.25."]))).sum().backward()
+    assert model.heads[0].numbers.project.weight.grad.abs().sum() > 0
+
+
+def test_ensemble_std_is_the_disagreement_of_its_heads():
+    model = create_reward_model("ensemble", seed=0, heads=3, **SMALL)
+    batch = TextBatch.from_strings(["Speed: 0.25.", "Speed: 2."])
+    with torch.no_grad():
+        heads = model(encode(batch)).numpy()
+    prediction = model.predict(batch)
+    np.testing.assert_allclose(prediction.mean, heads.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(prediction.std, heads.std(axis=1, ddof=1), atol=1e-6)
+    assert (prediction.std > 0).all()
+
+
+def test_seed_decides_weights_and_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = create_reward_model("minilm", seed=7, **SMALL)
+    assert torch.equal(torch.rand(3), expected)
+    assert first.digest == create_reward_model("minilm", seed=7, **SMALL).digest
+    assert first.digest != create_reward_model("minilm", seed=8, **SMALL).digest
+
+
+def test_spaced_digits():
+    assert spaced_digits("angle: {:.2f} rad, torque: {:.0f}", [-0.52, 3]) == "angle: - 0 . 5 2 rad, torque: + 3"
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [("状态: 倒立摆角度为 0.52 弧度， 行动: 向左推", True), ("Angle in rad: 0.52, action: push left.", False)],
+)
+def test_text_of_unknown_tokens_is_refused(text, refused):
+    model = create_reward_model("minilm", **SMALL)
+    batch = TextBatch.from_strings([text])
+    if refused:
+        with pytest.raises(ModelError, match=r"(?s)unknown.*seq2seq"):
+            model.prepare(batch)
+    else:
+        model.prepare(batch)
+
+
+def test_too_long_a_text_is_refused():
+    with pytest.raises(ModelError, match=r"(?s)at most 512 tokens.*fix: shorten"):
+        create_reward_model("minilm", **SMALL).predict(["word " * 600])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fuson": "late"}, "did you mean 'fusion'"),
+        ({"fusion": "lat"}, "(?s)'fusion'.*'late', 'early' or 'digits'"),
+        ({"heads": 0}, "sizes are positive"),
+        ({"width": 30, "attention_heads": 4}, "multiple of 'attention_heads'"),
+        ({"backbone": "nowhere/model"}, "built-in name or a local folder"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ModelError, match=message):
+        create_reward_model("minilm", **options)
+
+
+def test_altered_weights_are_refused(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in weights_folder("minilm").iterdir():
+        if file.is_file() and file.name != "model.safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "model.safetensors").write_bytes(b"not the published weights")
+    monkeypatch.setattr("rmgym.models.backbones.weights_folder", lambda name: folder)
+    with pytest.raises(ModelError, match="published ones"):
+        load_backbone.__wrapped__("minilm")
+
+
+def test_deepcopy_shares_the_model():
+    model = create_reward_model("minilm", **SMALL)
+    assert copy.deepcopy({"model": model})["model"] is model

@@ -1,0 +1,110 @@
+"""From answers in the database to labels that a model is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.labels import Labels, Preferences, Ratings
+from rmgym.feedback.schema import Answer, Query, Segment
+from rmgym.text.batch import TextBatch
+
+
+def assemble(
+    answers: Sequence[Answer],
+    queries: Mapping[int, Query],
+    segments: Mapping[int, Segment],
+    *,
+    source: Mapping[str, Any],
+) -> Labels:
+    """Turn answers into labels.
+
+    Ratings and preferences share their groups: episodes that any comparison links are one group, so that a split by
+    group never puts steps of one episode on both sides.
+
+    Args:
+        answers: answers that were not skipped.
+        queries: questions by id.
+        segments: segments by id.
+        source: facts about where the labels come from.
+
+    Raises:
+        FeedbackError: ratings on different scales would be mixed.
+    """
+    rated = [a for a in answers if a.value is not None]
+    compared = [a for a in answers if a.choice is not None]
+    _check_scale(rated)
+    sides = [(queries[a.query].left, _right(queries[a.query])) for a in compared]
+    group = _groups(segments, sides)
+    return Labels(
+        ratings=_ratings(rated, queries, segments, group) if rated else None,
+        preferences=_preferences(compared, sides, segments, group) if compared else None,
+        source=dict(source),
+    )
+
+
+def _ratings(
+    rated: Sequence[Answer], queries: Mapping[int, Query], segments: Mapping[int, Segment], group: Mapping[int, int]
+) -> Ratings:
+    asked = [queries[a.query].left for a in rated]
+    return Ratings(
+        texts=TextBatch.concatenate(TextBatch.from_json(segments[s].texts) for s in asked),
+        values=np.array([a.value for a in rated], np.float32),
+        groups=np.array([group[s] for s in asked], np.int64),
+    )
+
+
+def _preferences(
+    compared: Sequence[Answer],
+    sides: Sequence[tuple[int, int]],
+    segments: Mapping[int, Segment],
+    group: Mapping[int, int],
+) -> Preferences:
+    used = list(dict.fromkeys(segment for pair in sides for segment in pair))
+    ends = np.cumsum([segments[s].length for s in used]).tolist()
+    span = {s: (end - segments[s].length, end) for s, end in zip(used, ends, strict=True)}
+    return Preferences(
+        steps=TextBatch.concatenate(TextBatch.from_json(segments[s].texts) for s in used),
+        left=np.array([span[left] for left, _ in sides], np.int64),
+        right=np.array([span[right] for _, right in sides], np.int64),
+        choice=np.array([a.choice for a in compared], np.float32),
+        margin=np.array([a.margin for a in compared], np.float32),
+        groups=np.array([group[left] for left, _ in sides], np.int64),
+    )
+
+
+def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Group of each segment: connected components of episodes, with an edge per comparison."""
+    number = dict[tuple[str, int], int]()
+    node = {i: number.setdefault((s.collection, s.episode), len(number)) for i, s in segments.items()}
+    edges = np.array([(node[left], node[right]) for left, right in pairs], np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(number), len(number)))
+    component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return {i: int(component[n]) for i, n in node.items()}
+
+
+def scale_of(levels: int | None, source: str) -> tuple[int | None, str]:
+    """What a rating's number means: levels of one count are one scale, exact values compare within one source."""
+    return levels, "" if levels else source
+
+
+def _check_scale(rated: Sequence[Answer]) -> None:
+    if len({scale_of(a.levels, a.source) for a in rated}) > 1:
+        who = sorted({f"{a.annotator} ({a.source}, levels {a.levels})" for a in rated})
+        raise FeedbackError(
+            "ratings on different scales are not mixed",
+            got=", ".join(who),
+            fix="choose one annotator: labels(annotator=...), --annotator NAME, or label into another database",
+        )
+
+
+def _right(query: Query) -> int:
+    if query.right is None:
+        raise FeedbackError("a comparison has two segments", got=f"question {query.id}", fix="the database is damaged")
+    return query.right

@@ -1,0 +1,105 @@
+"""The plain road: (state text, action text, reward) triples that never saw an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rmgym.errors import FeedbackError, nearest
+from rmgym.feedback.labels import Labels, Ratings
+from rmgym.text.batch import TextBatch
+
+PATTERNS = {"en": "State: {state} Action: {action}", "zh": "状态: {state} 行动: {action}"}
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+
+
+def describe_pair(state: Any, action: Any, language: str | None = None) -> str:
+    """Return the text of a state and an action, the same for fitting and for predicting.
+
+    Args:
+        state: a string, a number, or an array of numbers (shown with four decimals, whole numbers with none).
+        action: the same.
+        language: ``en`` or ``zh``; by default Chinese where either text holds Chinese characters.
+
+    Raises:
+        FeedbackError: a value is neither text nor finite numbers, or the language is not known.
+
+    Example:
+        >>> describe_pair([0.5, -1.0], "push left")
+        'State: 0.5000, -1.0000 Action: push left'
+    """
+    said = _say(state), _say(action)
+    language = language or guess_language(said)
+    if language not in PATTERNS:
+        raise FeedbackError("pairs are described in a known language", got=language, fix=nearest(language, PATTERNS))
+    return PATTERNS[language].format(state=said[0], action=said[1])
+
+
+def preprocess(triples: Iterable[tuple[Any, Any, float]], *, language: str | None = None) -> Labels:
+    """Turn plain ``(state, action, reward)`` triples into labels.
+
+    Numbers inside the texts become number slots, as in the text of an environment's steps. Every triple is a group of
+    its own when labels are split into training and validation.
+
+    Args:
+        triples: state and action as in :func:`describe_pair`, and a reward or rating in any unit.
+        language: ``en`` or ``zh``; by default Chinese where any text holds Chinese characters.
+
+    Raises:
+        FeedbackError: there are no triples, one is malformed, a reward is not finite, or all rewards are equal.
+
+    Example:
+        >>> labels = preprocess([("水温 80 度", "加热", 1), ("水温 80 度", "停止加热", 5)])
+        >>> labels.texts.strings()[0], labels.texts.numbers.tolist()
+        ('状态: 水温 80 度 行动: 加热', [80.0, 80.0])
+    """
+    rows = [_triple(i, triple) for i, triple in enumerate(triples)]
+    if not rows:
+        raise FeedbackError(
+            "labels are made from triples", got="none", fix="pass [(state, action, reward), ...], at least two"
+        )
+    rewards = np.array([reward for _, _, reward in rows], np.float32)
+    if not np.isfinite(rewards).all():
+        wrong = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        raise FeedbackError("every reward is a finite number", got=f"triple {wrong}: {rows[wrong]}", fix="remove it")
+    if np.ptp(rewards) == 0:
+        raise FeedbackError(
+            "rewards differ between triples", got=f"{len(rows)} times {rewards[0]:g}", fix="add triples rated otherwise"
+        )
+    language = language or guess_language(text for row in rows for text in row[:2])
+    texts = TextBatch.from_strings([describe_pair(s, a, language) for s, a, _ in rows], language=language)
+    ratings = Ratings(texts=texts, values=rewards, groups=np.arange(len(rows), dtype=np.int64))
+    return Labels(ratings=ratings, source={"kind": "triples", "language": language, "ratings": len(rows)})
+
+
+def guess_language(texts: Iterable[str]) -> str:
+    """Return ``zh`` if any text holds Chinese characters, else ``en``."""
+    return "zh" if any(_CHINESE.search(text) for text in texts) else "en"
+
+
+def _triple(index: int, triple: Any) -> tuple[str, str, float]:
+    try:
+        state, action, reward = triple
+        return _say(state), _say(action), float(reward)
+    except FeedbackError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise FeedbackError(
+            "a triple is (state, action, reward)", got=f"triple {index}: {triple!r}", fix="pass text, text, number"
+        ) from error
+
+
+def _say(value: Any) -> str:
+    """A state or an action as text."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "iu":
+        return ", ".join(str(x) for x in array.reshape(-1).tolist())
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise FeedbackError("a state or action is text or finite numbers", got=value, fix="pass a string or an array")
+    rounded = np.round(array.astype(np.float64), 4) + 0.0  # adding zero turns -0.0 into 0.0
+    return ", ".join(f"{x:.4f}" for x in rounded.reshape(-1).tolist())

@@ -1,0 +1,71 @@
+"""The text of a step taken apart again, so that a person can be shown a table instead of one long line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rmgym.cards import EnvCard
+from rmgym.text.language import phrases
+
+_PARTS = ("state", "action", "next_state")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepText:
+    """One step as shown values by field name; ``task`` and ``ending`` are empty where there is nothing to say."""
+
+    task: str
+    state: dict[str, str]
+    action: dict[str, str]
+    next_state: dict[str, str]
+    ending: str
+
+
+class StepReader:
+    """Reads texts that were made with a card.
+
+    Args:
+        card: the card; None for an environment without one.
+        language: language of the texts.
+
+    Raises:
+        TextError: the language is not known.
+    """
+
+    def __init__(self, card: EnvCard | None, language: str) -> None:
+        self._phrases = phrases(language)
+        layout = card.text.get(language, self._phrases.layout) if card is not None else self._phrases.layout
+        pieces = re.split(r"\{(\w+)\}", layout)
+        pattern = "".join(_group(piece) if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
+        self._pattern = re.compile(pattern, re.DOTALL)
+
+    def read(self, text: str) -> StepText | None:
+        """Return the parts of one step's text, or None where the text has another form."""
+        found = self._pattern.fullmatch(text)
+        if found is None:
+            return None
+        state, action, next_state = (self._fields(found[part]) for part in _PARTS)
+        ending = "" if found["ending"] == self._phrases.going_on else found["ending"]
+        if not state or not action or state.keys() != next_state.keys():
+            return None
+        task = found.groupdict().get("task", "")
+        return StepText(task=task, state=state, action=action, next_state=next_state, ending=ending)
+
+    def _fields(self, said: str) -> dict[str, str]:
+        values, name = dict[str, str](), ""
+        for piece in said.split(self._phrases.separator):
+            before, colon, value = piece.rpartition(": ")
+            if colon:
+                name = before
+                values[name] = value
+            elif name:  # the words of a value held a separator
+                values[name] += self._phrases.separator + piece
+        return values
+
+
+def _group(name: str) -> str:
+    """Parts of a step match as little as they can; the task and facts, which come before them, as much."""
+    if name in (*_PARTS, "ending"):
+        return f"(?P<{name}>.*?)"
+    return "(?P<task>.*)" if name == "task" else ".*"

@@ -1,0 +1,275 @@
+"""Labels in one SQLite file: questions, and the answers of any number of annotators.
+
+Every answer is one transaction that is on disk when the call returns, so that nothing is lost however the process
+ends; several processes may ask and answer at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.assemble import assemble, scale_of
+from rmgym.feedback.database import Database
+from rmgym.feedback.labels import Labels
+from rmgym.feedback.questions import Question, add_questions, check_segments, now, read_question, row_id
+from rmgym.feedback.schema import Answer, Project, Query, Segment
+from rmgym.text.batch import TextBatch
+from rmgym.transitions import Transitions
+
+Rows = npt.NDArray[np.int64]
+
+
+class LabelStore:
+    """A label database. The file is created by the first question that is added.
+
+    Args:
+        path: the SQLite file.
+
+    Raises:
+        FeedbackError: the file is not a label database, or was written by a newer rmgym.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._database = Database(self.path)
+
+    def add_rating_queries(self, transitions: Transitions, texts: TextBatch, rows: Rows) -> list[int]:
+        """Ask for ratings of steps. What is asked already is not asked again.
+
+        Args:
+            transitions: the steps, with ``env_id`` and ``env_kwargs`` in their metadata.
+            texts: one text per step.
+            rows: the steps to rate, ``int64 [N]``.
+
+        Returns:
+            The questions' ids, in the order of ``rows``.
+
+        Raises:
+            FeedbackError: the database is about another card, or cannot be written.
+        """
+        return self._add("rating", transitions, texts, np.asarray(rows, np.int64)[:, None], 1)
+
+    def add_preference_queries(self, transitions: Transitions, texts: TextBatch, pairs: Rows, length: int) -> list[int]:
+        """Ask for comparisons of segments; as :meth:`add_rating_queries`.
+
+        Args:
+            transitions: the steps.
+            texts: one text per step.
+            pairs: first rows of left and right segments, ``int64 [N, 2]``.
+            length: steps per segment.
+
+        Raises:
+            FeedbackError: a segment is empty or leaves its episode, or as in :meth:`add_rating_queries`.
+        """
+        return self._add("preference", transitions, texts, np.asarray(pairs, np.int64), length)
+
+    def _add(self, kind: str, transitions: Transitions, texts: TextBatch, starts: Rows, length: int) -> list[int]:
+        check_segments(transitions, texts, starts, length)
+        if not len(starts):
+            return []
+        self._database.create()
+        with self._database.transaction(write=True) as session:
+            return [row_id(q) for q in add_questions(session, kind, transitions, texts, starts, length)]
+
+    def pending(self, annotator: str) -> Iterator[Question]:
+        """Questions that an annotator has not answered, oldest first; what is answered meanwhile is left out."""
+        last = 0
+        while self._database.exists():
+            with self._database.transaction() as session:
+                answered = select(Answer.query).where(Answer.annotator == annotator)
+                left = select(Query).where(col(Query.id) > last, col(Query.id).not_in(answered))
+                query = session.exec(left.order_by(col(Query.id)).limit(1)).first()
+                if query is None:
+                    return
+                question = read_question(session, query)
+            last = question.id
+            yield question
+
+    def rate(self, query: int, value: float, *, annotator: str, source: str, levels: int | None = None) -> None:
+        """Record a rating, durably; a second one by the same annotator replaces the first.
+
+        Args:
+            query: id of a rating question.
+            value: the rating; 1 to ``levels`` where that is given.
+            annotator: who says so.
+            source: how it came about: ``human``, ``scripted:reward``, ...
+            levels: number of levels, None for a continuous rating.
+
+        Raises:
+            FeedbackError: there is no such question, or the value is not possible.
+        """
+        self.record([Answer(query=query, annotator=annotator, source=source, value=value, levels=levels)])
+
+    def prefer(self, query: int, choice: float, *, annotator: str, source: str, margin: float = 0.0) -> None:
+        """Record a preference, as :meth:`rate`.
+
+        Args:
+            query: id of a preference question.
+            choice: probability that the left segment is better: 1 left, 0 right, 0.5 tie, others soft labels.
+            annotator: who says so.
+            source: how it came about.
+            margin: how much better, in units of summed standardised reward; 0 where not said.
+
+        Raises:
+            FeedbackError: as :meth:`rate`.
+        """
+        self.record([Answer(query=query, annotator=annotator, source=source, choice=choice, margin=margin)])
+
+    def skip(self, query: int, *, annotator: str, source: str) -> None:
+        """Record that the annotator does not answer: the question is no longer pending and gives no label."""
+        self.record([Answer(query=query, annotator=annotator, source=source, skipped=True)])
+
+    def record(self, answers: Sequence[Answer]) -> None:
+        """Record many answers in one transaction, all of them or none; their ``time`` is set here.
+
+        Raises:
+            FeedbackError: as :meth:`rate`, or an annotator's ratings would be on several scales.
+        """
+        if not self._database.exists():
+            raise FeedbackError("an answer belongs to a question", got=f"no {self.path}", fix="add questions first")
+        with self._database.transaction(write=True) as session:
+            for answer in answers:
+                _check_answer(answer, session.get(Query, answer.query))
+                same = select(Answer).where(Answer.query == answer.query, Answer.annotator == answer.annotator)
+                for old in session.exec(same):
+                    session.delete(old)
+                session.flush()
+                answer.time = now()
+                session.add(answer)
+            session.flush()
+            for annotator in {answer.annotator for answer in answers}:
+                _check_scale(session, annotator)
+
+    def undo(self, annotator: str) -> Question | None:
+        """Take back an annotator's last answer and return its question; None if there is none."""
+        if not self._database.exists():
+            return None
+        with self._database.transaction(write=True) as session:
+            mine = select(Answer).where(Answer.annotator == annotator)
+            last = session.exec(mine.order_by(col(Answer.id).desc()).limit(1)).first()
+            if last is None:
+                return None
+            session.delete(last)
+            return read_question(session, session.get_one(Query, last.query))
+
+    def labels(self, annotator: str | None = None) -> Labels:
+        """Return the labels of one annotator, or of all; skipped questions are left out.
+
+        Raises:
+            FeedbackError: there are none, or ratings on different scales would be mixed.
+        """
+        answers, queries, segments = list[Answer](), dict[int, Query](), dict[int, Segment]()
+        if self._database.exists():
+            with self._database.transaction() as session:
+                said = select(Answer).where(col(Answer.skipped).is_(False))
+                if annotator is not None:
+                    said = said.where(Answer.annotator == annotator)
+                answers = list(session.exec(said.order_by(col(Answer.query), col(Answer.annotator))))
+                queries = {row_id(q): q for q in session.exec(select(Query))}
+                segments = {row_id(s): s for s in session.exec(select(Segment))}
+        if not answers:
+            whose = f" of annotator {annotator!r}" if annotator else ""
+            raise FeedbackError(
+                "fitting needs labels",
+                got=f"no answers{whose} in {self.path}",
+                fix="label steps with 'rmgym label ENV --db FILE'",
+            )
+        return assemble(answers, queries, segments, source={**self.info(), "annotator": annotator})
+
+    def info(self) -> dict[str, Any]:
+        """JSON-able facts about the database.
+
+        Returns:
+            ``env_id``, ``env_kwargs``, ``card_hash``, ``language``, ``created`` (None before the first question),
+            ``annotators``, and ``counts`` of ``segments``, ``rating_queries``, ``preference_queries``, ``ratings``,
+            ``preferences`` and ``skipped``.
+        """
+        facts: dict[str, Any] = dict.fromkeys(("env_id", "env_kwargs", "card_hash", "language", "created"))
+        queries, answers = select(func.count()).select_from(Query), select(func.count()).select_from(Answer)
+        counted = {
+            "segments": select(func.count()).select_from(Segment),
+            "rating_queries": queries.where(Query.kind == "rating"),
+            "preference_queries": queries.where(Query.kind == "preference"),
+            "ratings": answers.where(col(Answer.value).is_not(None)),
+            "preferences": answers.where(col(Answer.choice).is_not(None)),
+            "skipped": answers.where(col(Answer.skipped)),
+        }
+        if not self._database.exists():
+            return {**facts, "annotators": [], "counts": dict.fromkeys(counted, 0)}
+        with self._database.transaction() as session:
+            project = session.exec(select(Project)).first()
+            facts |= project.model_dump(exclude={"id"}) if project is not None else {}
+            facts["annotators"] = sorted(session.exec(select(Answer.annotator).distinct()))
+            facts["counts"] = {name: session.exec(count).one() for name, count in counted.items()}
+        return facts
+
+    def progress(self, annotator: str) -> tuple[int, int]:
+        """How many questions an annotator has answered or skipped, and how many there are."""
+        if not self._database.exists():
+            return 0, 0
+        with self._database.transaction() as session:
+            mine = select(func.count()).select_from(Answer).where(Answer.annotator == annotator)
+            return session.exec(mine).one(), session.exec(select(func.count()).select_from(Query)).one()
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write all answers with their texts to a ``.parquet`` or ``.csv`` file, one row per answer.
+
+        Raises:
+            FeedbackError: there are no answers, or the file has another ending.
+        """
+        import pyarrow as pa
+        import pyarrow.csv as csv
+        import pyarrow.parquet as parquet
+
+        target = Path(path)
+        if target.suffix not in (".parquet", ".csv"):
+            raise FeedbackError("labels go to Parquet or CSV", got=target.name, fix="name it .parquet or .csv")
+        rows = list[dict[str, Any]]()
+        if self._database.exists():
+            with self._database.transaction() as session:
+                for answer in session.exec(select(Answer).order_by(col(Answer.id))):
+                    asked = read_question(session, session.get_one(Query, answer.query))
+                    sides = {"left": asked.left, "right": asked.right}
+                    said = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
+                    rows.append({"kind": asked.kind, **said, **answer.model_dump(exclude={"id"})})
+        if not rows:
+            raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
+        (csv.write_csv if target.suffix == ".csv" else parquet.write_table)(pa.Table.from_pylist(rows), str(target))
+        return target
+
+
+def _check_scale(session: Session, annotator: str) -> None:
+    """Refuse an annotator whose ratings are on several scales: nobody could sort them out later."""
+    rated = select(Answer.levels, Answer.source).where(Answer.annotator == annotator, col(Answer.value).is_not(None))
+    found = set(session.exec(rated.distinct()))
+    if len({scale_of(levels, source) for levels, source in found}) > 1:
+        raise FeedbackError(
+            "one annotator rates on one scale",
+            got=f"{annotator}: " + ", ".join(sorted(f"{source} with levels {levels}" for levels, source in found)),
+            fix="keep to the same levels, or choose another annotator (--annotator NAME) or database (--db FILE)",
+        )
+
+
+def _check_answer(answer: Answer, query: Query | None) -> None:
+    """Refuse an answer that does not fit its question."""
+    if query is None:
+        raise FeedbackError("an answer belongs to a question", got=answer.query, fix="take ids from pending()")
+    given = {"rating": answer.value, "preference": answer.choice}
+    if [k for k, v in given.items() if v is not None] != ([] if answer.skipped else [query.kind]):
+        raise FeedbackError(f"question {query.id} asks for a {query.kind}", got=given, fix="use rate() or prefer()")
+    if answer.value is not None:
+        fits = np.isfinite(answer.value) and (answer.levels is None or 1 <= answer.value <= answer.levels)
+        if not fits:
+            span = "a finite number" if answer.levels is None else f"1 to {answer.levels}"
+            raise FeedbackError(f"a rating is {span}", got=answer.value, fix="rate again")
+    if answer.choice is not None and not 0 <= answer.choice <= 1:
+        raise FeedbackError("a choice is a probability", got=answer.choice, fix="use 1 left, 0 right, 0.5 tie")

@@ -1,0 +1,389 @@
+"""The label database: nothing asked twice, nothing lost, nothing mixed. Real SQLite throughout."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
+import numpy as np
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+import pytest
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.labels import Ratings
+from rmgym.feedback.store import LabelStore
+from rmgym.harness.collect import collect
+from rmgym.text import TextBatch, textualizer
+from rmgym.transitions import Transitions
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    found = collect("Pendulum-v1", 100, reset_every=10, progress=False)
+    return found, textualizer("Pendulum-v1").batch(found)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LabelStore(tmp_path / "labels.sqlite")
+
+
+def ask(store, pendulum, rows=(3, 50, 7), pairs=((0, 10), (20, 33))):
+    """Three ratings and two comparisons of length 4; returns the ids of both."""
+    rated = store.add_rating_queries(*pendulum, np.array(rows))
+    return rated, store.add_preference_queries(*pendulum, np.array(pairs), 4)
+
+
+def rows_of(path, table):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+
+
+def test_labels_are_the_answers_with_their_texts(store, pendulum):
+    _, texts = pendulum
+    rated, compared = ask(store, pendulum)
+    for query, value in zip(rated, (2, 9, 4), strict=True):
+        store.rate(query, value, annotator="ann", source="human", levels=10)
+    store.prefer(compared[0], 1.0, annotator="ann", source="human")
+    store.prefer(compared[1], 0.25, annotator="ann", source="llm", margin=1.5)
+    labels = LabelStore(store.path).labels()  # as another process would open it
+    assert labels.ratings.texts.strings() == texts[[3, 50, 7]].strings()
+    assert labels.ratings.texts.card_hash == texts.card_hash
+    assert labels.ratings.values.tolist() == [2, 9, 4]
+    found = labels.preferences
+    assert found.choice.tolist() == [1, 0.25]
+    assert found.margin.tolist() == [0, 1.5]
+    strings, expected = found.steps.strings(), texts.strings()
+    for side, starts in ((found.left, (0, 20)), (found.right, (10, 33))):
+        for (first, last), start in zip(side.tolist(), starts, strict=True):
+            assert strings[first:last] == expected[start : start + 4]
+    np.testing.assert_array_equal(labels.ratings.texts.numbers, texts[[3, 50, 7]].numbers)
+
+
+def test_what_is_known_about_a_database(store, pendulum):
+    _, texts = pendulum
+    assert store.info()["counts"]["ratings"] == 0
+    assert not store.path.exists(), "asking does not make the file"
+    rated, compared = ask(store, pendulum)
+    store.rate(rated[0], 1.5, annotator="zoe", source="human")
+    store.skip(rated[1], annotator="zoe", source="human")
+    store.prefer(compared[0], 0.5, annotator="ann", source="human")
+    info = store.info()
+    assert info["env_id"] == "Pendulum-v1"
+    assert info["env_kwargs"] == {}
+    assert info["card_hash"] == texts.card_hash
+    assert info["language"] == "en"
+    assert info["annotators"] == ["ann", "zoe"]
+    assert info["counts"] == {
+        "segments": 7,
+        "rating_queries": 3,
+        "preference_queries": 2,
+        "ratings": 1,
+        "preferences": 1,
+        "skipped": 1,
+    }
+    assert store.progress("zoe") == (2, 5)
+    assert store.progress("nobody") == (0, 5)
+    assert store.labels().source["env_id"] == "Pendulum-v1"
+
+
+def test_the_same_question_is_asked_once(store, pendulum):
+    first = ask(store, pendulum)
+    assert ask(store, pendulum) == first
+    assert store.add_rating_queries(*pendulum, np.array([7, 8]))[0] == first[0][2]
+    assert store.info()["counts"]["rating_queries"] == 4
+    assert store.add_rating_queries(*pendulum, np.zeros(0, np.int64)) == []
+
+
+def test_pending_leaves_out_what_was_answered_meanwhile(store, pendulum):
+    rated, compared = ask(store, pendulum)
+    _, texts = pendulum
+    questions = store.pending("ann")
+    first = next(questions)
+    assert (first.id, first.kind, first.right) == (rated[0], "rating", None)
+    assert first.left.strings() == texts[[3]].strings()
+    store.skip(rated[1], annotator="ann", source="human")
+    assert [q.id for q in questions] == [rated[2], *compared], "the first was shown, the second skipped"
+    assert [q.id for q in store.pending("ann")] == [rated[0], rated[2], *compared]
+    assert [q.id for q in store.pending("bob")] == [*rated, *compared]
+    pair = list(store.pending("ann"))[-1]
+    assert pair.kind == "preference"
+    assert (pair.left.strings(), pair.right.strings()) == (texts[20:24].strings(), texts[33:37].strings())
+
+
+def test_undo_takes_back_the_last_answer_of_that_annotator(store, pendulum):
+    rated, compared = ask(store, pendulum)
+    assert store.undo("ann") is None
+    store.rate(rated[0], 1, annotator="ann", source="human")
+    store.prefer(compared[0], 0.0, annotator="ann", source="human")
+    store.rate(rated[0], 5, annotator="bob", source="human")
+    store.skip(rated[1], annotator="ann", source="human")
+    assert store.undo("ann").id == rated[1]
+    assert store.undo("ann").id == compared[0]
+    assert store.labels("ann").ratings.values.tolist() == [1]
+    assert store.labels("ann").preferences is None
+    assert store.undo("ann").id == rated[0]
+    assert store.undo("ann") is None
+    assert store.labels().ratings.values.tolist() == [5]
+
+
+def test_answering_again_replaces_and_becomes_the_last(store, pendulum):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 1, annotator="ann", source="human")
+    store.rate(rated[1], 2, annotator="ann", source="human")
+    store.rate(rated[0], 3, annotator="ann", source="human")
+    assert store.labels().ratings.values.tolist() == [3, 2]
+    assert store.undo("ann").id == rated[0]
+
+
+def test_several_annotators_count_and_skips_do_not(store, pendulum):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 1, annotator="ann", source="human", levels=5)
+    store.rate(rated[0], 2, annotator="bob", source="human", levels=5)
+    store.skip(rated[1], annotator="bob", source="human")
+    assert store.labels().ratings.values.tolist() == [1, 2]
+    assert store.labels("bob").ratings.values.tolist() == [2]
+
+
+def test_ratings_on_different_scales_are_not_mixed(store, pendulum):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 1, annotator="ann", source="human", levels=5)
+    store.rate(rated[0], 9, annotator="bob", source="human", levels=10)
+    with pytest.raises(FeedbackError, match="different scales"):
+        store.labels()
+    assert store.labels("bob").ratings.values.tolist() == [9]
+    store.rate(rated[0], -0.5, annotator="one", source="scripted:reward")
+    store.rate(rated[1], 0.7, annotator="two", source="scripted:reward")
+    store.undo("ann")
+    store.undo("bob")
+    assert len(store.labels().ratings) == 2
+    store.rate(rated[1], 0.7, annotator="two", source="scripted:outcome")
+    with pytest.raises(FeedbackError, match="scripted:outcome"):
+        store.labels()
+
+
+def test_one_annotator_keeps_to_one_scale(store, pendulum):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 4, annotator="ann", source="human", levels=5)
+    with pytest.raises(FeedbackError, match="one scale"):
+        store.rate(rated[1], 9, annotator="ann", source="human", levels=10)
+    assert store.labels("ann").ratings.values.tolist() == [4]
+    store.rate(rated[0], 8, annotator="ann", source="human", levels=10)  # replaces all there is
+    assert store.labels("ann").ratings.values.tolist() == [8]
+
+
+def test_episodes_that_a_comparison_links_are_one_group(store, pendulum):
+    # Episodes of ten steps. Compared: 0-1, 1-2 and 5-6. Rated: one step each of 2, 3 and 6, and two of 4.
+    rated, compared = ask(store, pendulum, rows=(25, 35, 65, 40, 47), pairs=((0, 10), (14, 20), (50, 66)))
+    for query in rated:
+        store.rate(query, query, annotator="ann", source="human")
+    for query in compared:
+        store.prefer(query, 1, annotator="ann", source="human")
+    labels = store.labels()
+    two, three, six, four, also_four = labels.ratings.groups.tolist()
+    assert labels.preferences.groups.tolist() == [two, two, six]
+    assert four == also_four
+    assert len({two, three, six, four}) == 4
+
+
+def test_episode_numbers_of_another_collection_are_other_episodes(store, pendulum):
+    other = collect("Pendulum-v1", 20, seed=9, progress=False)
+    rated = store.add_rating_queries(*pendulum, np.array([1]))
+    rated += store.add_rating_queries(other, textualizer("Pendulum-v1").batch(other), np.array([1]))
+    for query in rated:
+        store.rate(query, query, annotator="ann", source="human")
+    assert len(set(store.labels().ratings.groups.tolist())) == 2
+
+
+def test_a_database_is_about_one_card(store, pendulum):
+    found, texts = pendulum
+    ask(store, pendulum)
+    before = rows_of(store.path, "query")
+    with pytest.raises(FeedbackError, match="one environment, card and language"):
+        store.add_rating_queries(found, textualizer("Pendulum-v1", language="zh").batch(found), np.array([0]))
+    with pytest.raises(FeedbackError, match="one environment, card and language"):
+        store.add_rating_queries(found, TextBatch.from_strings(texts.strings()), np.array([0]))
+    assert rows_of(store.path, "query") == before
+
+
+def test_nothing_to_learn_from_is_explained(store, pendulum):
+    with pytest.raises(FeedbackError, match="fitting needs labels"):
+        store.labels()
+    assert not store.path.exists()
+    rated, _ = ask(store, pendulum)
+    store.skip(rated[0], annotator="ann", source="human")
+    with pytest.raises(FeedbackError, match="rmgym label"):
+        store.labels()
+    store.rate(rated[0], 1, annotator="ann", source="human")
+    with pytest.raises(FeedbackError, match="annotator 'bob'"):
+        store.labels("bob")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "length", "said"),
+    [
+        ([[0, 10]], 0, "at least one step"),
+        ([[0, 10]], -3, "at least one step"),
+        ([[0, 8]], 4, "stays in one episode"),
+        ([[0, 98]], 4, "inside the collected steps"),
+        ([[-1, 10]], 4, "inside the collected steps"),
+    ],
+)
+def test_segments_that_are_none_are_refused(store, pendulum, pairs, length, said):
+    with pytest.raises(FeedbackError, match=said):
+        store.add_preference_queries(*pendulum, np.array(pairs), length)
+    assert not store.path.exists()
+
+
+def test_segments_with_missing_steps_are_refused(store, pendulum):
+    found, texts = pendulum
+    gap = np.array([0, 1, 3, 4])
+    with pytest.raises(FeedbackError, match="stays in one episode"):
+        store.add_preference_queries(found[gap], texts[gap], np.array([[0, 1]]), 3)
+
+
+def test_answers_that_do_not_fit_are_refused_and_leave_nothing(store, pendulum):
+    with pytest.raises(FeedbackError, match="add questions first"):
+        store.rate(1, 1.0, annotator="ann", source="human")
+    rated, compared = ask(store, pendulum)
+    for wrong, said in (
+        (lambda: store.rate(999, 1, annotator="a", source="human"), "belongs to a question"),
+        (lambda: store.rate(compared[0], 1, annotator="a", source="human"), "asks for a preference"),
+        (lambda: store.prefer(rated[0], 1, annotator="a", source="human"), "asks for a rating"),
+        (lambda: store.rate(rated[0], 11, annotator="a", source="human", levels=10), "1 to 10"),
+        (lambda: store.rate(rated[0], float("nan"), annotator="a", source="human"), "finite"),
+        (lambda: store.prefer(compared[0], 1.5, annotator="a", source="human"), "probability"),
+    ):
+        with pytest.raises(FeedbackError, match=said):
+            wrong()
+    assert store.progress("a") == (0, 5)
+
+
+def test_a_newer_database_is_refused(store, pendulum):
+    ask(store, pendulum)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(FeedbackError, match="version 99"):
+        LabelStore(store.path)
+
+
+def test_files_of_others_are_refused_and_left_alone(tmp_path):
+    text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
+    text.write_text("not a database, and long enough to look at " * 50)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    before = [file.read_bytes() for file in (text, other)]
+    with pytest.raises(FeedbackError, match="not a database"):
+        LabelStore(text)
+    with pytest.raises(FeedbackError, match="made by rmgym"):
+        LabelStore(other)
+    assert [file.read_bytes() for file in (text, other)] == before
+
+
+def test_export_holds_every_answer(store, pendulum, tmp_path):
+    with pytest.raises(FeedbackError, match="answers to export"):
+        store.export(tmp_path / "none.csv")
+    rated, compared = ask(store, pendulum)
+    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
+    store.prefer(compared[0], 0.5, annotator="bob", source="human")
+    for read, name in ((csv.read_csv, "l.csv"), (parquet.read_table, "l.parquet")):
+        rows = read(store.export(tmp_path / name)).to_pylist()
+        assert [(r["kind"], r["annotator"], r["value"], r["choice"]) for r in rows] == [
+            ("rating", "ann", 3, None),
+            ("preference", "bob", None, 0.5),
+        ]
+        assert rows[1]["right"].split("\n") == pendulum[1][10:14].strings()
+    with pytest.raises(FeedbackError, match="Parquet or CSV"):
+        store.export(tmp_path / "l.txt")
+
+
+def test_two_writers_at_once_lose_nothing(store, pendulum):
+    rated = store.add_rating_queries(*pendulum, np.arange(12))
+
+    def answer(name):
+        own = LabelStore(store.path)
+        for question in own.pending(name):
+            own.rate(question.id, question.id, annotator=name, source="human")
+
+    threads = [threading.Thread(target=answer, args=(name,)) for name in ("ann", "bob")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [store.progress(name) for name in ("ann", "bob")] == [(12, 12)] * 2
+    assert store.labels("bob").ratings.values.tolist() == rated
+
+
+_RATE_FOR_EVER = """
+import sys
+from rmgym.feedback.store import LabelStore
+store = LabelStore(sys.argv[1])
+for question in store.pending("ann"):
+    store.rate(question.id, question.id, annotator="ann", source="human")
+    print(question.id, flush=True)
+"""
+
+
+def test_kill_9_loses_no_answer_that_was_given(store, pendulum):
+    rated = store.add_rating_queries(*pendulum, np.arange(100))
+    command = [sys.executable, "-c", _RATE_FOR_EVER, str(store.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        told = [int(process.stdout.readline()) for _ in range(5)]
+        process.send_signal(signal.SIGKILL)
+        told += [int(line) for line in process.stdout.read().split()]
+    assert process.returncode == -signal.SIGKILL
+    kept = LabelStore(store.path).labels().ratings.values.tolist()
+    assert kept[: len(told)] == told == rated[: len(told)]
+    assert len(kept) <= len(told) + 1 < 100
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert next(store.pending("ann")).id == rated[len(kept)], "and it goes on where it stopped"
+
+
+_FILL = """
+import resource, signal, sys
+import numpy as np
+from rmgym.errors import FeedbackError
+from rmgym.feedback.store import LabelStore
+from rmgym.text import textualizer
+from rmgym.transitions import Transitions
+found = Transitions.load(sys.argv[2])
+texts = textualizer("Pendulum-v1").batch(found)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    LabelStore(sys.argv[1]).add_rating_queries(found, texts, np.arange(len(found)))
+except FeedbackError as error:
+    print(error)
+"""
+
+
+def test_no_space_left_is_explained_and_keeps_what_was_there(store, pendulum, tmp_path):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 4, annotator="ann", source="human")
+    before = {table: rows_of(store.path, table) for table in ("project", "segment", "query", "answer")}
+    steps = pendulum[0].save(tmp_path / "steps.parquet")
+    limit = str(store.path.stat().st_size + 4096)
+    command = [sys.executable, "-c", _FILL, str(store.path), str(steps), limit]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "the disk has space" in said
+    assert {table: rows_of(store.path, table) for table in before} == before
+    assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
+
+
+def test_labels_of_other_roads_are_checked():
+    texts = TextBatch.from_strings(["a", "b"])
+    with pytest.raises(FeedbackError, match="one value and one group"):
+        Ratings(texts=texts, values=np.zeros(1, np.float32), groups=np.zeros(2, np.int64))
+    with pytest.raises(FeedbackError, match="finite"):
+        Ratings(texts=texts, values=np.array([1, np.nan], np.float32), groups=np.zeros(2, np.int64))
+
+
+def test_transitions_without_a_known_source_are_taken(store):
+    found = Transitions.from_arrays(np.zeros((2, 3)), np.zeros((2, 1)), np.zeros((2, 3)))
+    store.add_rating_queries(found, TextBatch.from_strings(["warm", "cold"]), np.array([1]))
+    assert store.info()["env_id"] is None
+    assert next(store.pending("ann")).left.strings() == ["cold"]

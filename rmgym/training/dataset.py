@@ -1,0 +1,189 @@
+"""Labels as batches: texts are encoded once, a batch only picks rows.
+
+A batch holds ratings and preferences side by side and every text it needs once, so that a training step is one forward
+pass whatever the labels are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rmgym.feedback.labels import Labels
+from rmgym.models.neural import Encoded, encode
+
+Rows = npt.NDArray[np.int64]
+
+
+class Batch(TypedDict):
+    """Some labels, ready for :class:`rmgym.training.objective.Objective`.
+
+    ``inputs`` holds every text once. ``rated [R]`` and ``step [K]`` are positions in it: of the rated steps, whose
+    standardised ratings are ``target [R]``, and of the scored steps of all segments. Step ``k`` belongs to segment
+    ``segment[k]`` (pair ``j`` has segments ``j`` and ``N + j``) and counts ``weight[k]`` times.
+    """
+
+    inputs: Encoded
+    rated: Tensor
+    target: Tensor
+    step: Tensor
+    segment: Tensor
+    weight: Tensor
+    choice: Tensor
+    margin: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LabelData:
+    """All labels of a run as tensors. Item ``i < len(target)`` is a rating, the others are preferences.
+
+    Attributes:
+        encoded: the texts: of the rated steps first, then of the steps of the segments.
+        target: standardised ratings, ``float32 [R]``; the text of rating ``i`` is row ``i``.
+        segments: first row and one past the last row of the left and the right segment, ``int64 [N, 2, 2]``.
+        choice: ``float32 [N]``, see :class:`rmgym.feedback.labels.Preferences`.
+        margin: ``float32 [N]``.
+    """
+
+    encoded: Encoded
+    target: Tensor
+    segments: npt.NDArray[np.int64]
+    choice: Tensor
+    margin: Tensor
+
+    @classmethod
+    def of(cls, labels: Labels, *, offset: float, scale: float) -> LabelData:
+        """Encode labels; a rating ``y`` becomes ``(y - offset) / scale``."""
+        ratings, preferences = labels.ratings, labels.preferences
+        target, choice, margin = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
+        segments = np.zeros((0, 2, 2), np.int64)
+        if ratings is not None:
+            target = ((ratings.values.astype(np.float64) - offset) / scale).astype(np.float32)
+        if preferences is not None:
+            segments = np.stack([preferences.left, preferences.right], axis=1) + len(target)
+            choice, margin = preferences.choice, preferences.margin
+        tensors = (torch.as_tensor(np.asarray(a, np.float32)) for a in (choice, margin))
+        return cls(encode(labels.texts), torch.from_numpy(target), segments, *tensors)
+
+    def rows(self, items: Rows) -> Rows:
+        """Rows of all texts that these items need, each once, in order."""
+        rated, pairs = items[items < len(self.target)], items[items >= len(self.target)] - len(self.target)
+        spans = [np.arange(*span) for span in self.segments[pairs].reshape(-1, 2)]
+        return np.unique(np.concatenate([rated, *spans]))
+
+    def take(self, rows: Tensor) -> Encoded:
+        """The texts of some rows, with only the templates that occur in them."""
+        encoded = self.encoded
+        used, index = torch.unique(encoded.template_index[rows], return_inverse=True)
+        templates = tuple(encoded.templates[t] for t in used.tolist())
+        return Encoded(templates, index, encoded.values[rows], encoded.mask[rows])
+
+
+class Collator:
+    """Makes a :class:`Batch` of drawn labels.
+
+    Args:
+        data: all labels.
+        steps_per_segment: score at most so many steps of a segment, drawn without replacement; None scores all.
+        seed: seed of these draws, which depend on nothing but it and the position in the stream: a resumed run
+            repeats them.
+    """
+
+    def __init__(self, data: LabelData, *, steps_per_segment: int | None = None, seed: int = 0) -> None:
+        self.data, self.limit, self.seed = data, steps_per_segment, seed
+
+    def __call__(self, drawn: Sequence[tuple[int, int]]) -> Batch:
+        """Turn pairs of stream position and item into a batch."""
+        data = self.data
+        items = np.array([item for _, item in drawn], np.int64)
+        rated, pairs = items[items < len(data.target)], items[items >= len(data.target)] - len(data.target)
+        spans = data.segments[pairs].transpose(1, 0, 2).reshape(-1, 2)  # all left segments, then all right ones
+        steps, weight = self._steps(spans, position=drawn[0][0])
+        segment = np.repeat(np.arange(len(spans)), [len(s) for s in steps])
+        rows, where = np.unique(np.concatenate([rated, *steps]), return_inverse=True)
+        return Batch(
+            inputs=data.take(torch.from_numpy(rows)),
+            rated=torch.from_numpy(where[: len(rated)]),
+            target=data.target[torch.from_numpy(rated)],
+            step=torch.from_numpy(where[len(rated) :]),
+            segment=torch.from_numpy(segment),
+            weight=torch.from_numpy(weight),
+            choice=data.choice[torch.from_numpy(pairs)],
+            margin=data.margin[torch.from_numpy(pairs)],
+        )
+
+    def _steps(self, spans: Rows, *, position: int) -> tuple[list[Rows], npt.NDArray[np.float32]]:
+        """Rows to score of each segment, and how many steps each of them stands for."""
+        steps = [np.arange(start, end) for start, end in spans]
+        if self.limit is not None:
+            rng = np.random.default_rng([self.seed, position])
+            steps = [s if len(s) <= self.limit else rng.choice(s, self.limit, replace=False) for s in steps]
+        weights = [np.full(len(s), (b - a) / len(s), np.float32) for s, (a, b) in zip(steps, spans, strict=True)]
+        return steps, np.concatenate(weights) if weights else np.zeros(0, np.float32)
+
+
+class LabelStream(Dataset[tuple[int, int]]):
+    """``length`` draws: all items once in random order, then all again in another order, and so on.
+
+    The whole run is one pass over this stream. What step ``n`` sees follows from the seed and ``n`` alone, so a resumed
+    run only has to skip to its place.
+
+    Args:
+        items: what is drawn from.
+        length: how often.
+        seed: seed of the order.
+    """
+
+    def __init__(self, items: Rows, *, length: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        passes = [rng.permutation(items) for _ in range(-(-length // len(items)))]
+        self.order: list[int] = np.concatenate(passes)[:length].tolist()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> tuple[int, int]:
+        return position, self.order[position]
+
+
+def split_groups(groups: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Hold out whole groups (episodes): steps of one episode are too alike to judge by.
+
+    Groups are taken in random order until at least ``fraction`` of the rows are held out; a group that would bring the
+    held-out part above twice that is passed over.
+
+    Args:
+        groups: group of each row, ``int64 [B]``.
+        fraction: share of the rows to hold out, in [0, 1).
+        seed: seed of the order.
+
+    Returns:
+        Training rows and held-out rows, both sorted; nothing is held out where no group is small enough.
+    """
+    names, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    target, held, taken = fraction * len(groups), 0, np.zeros(len(names), bool)
+    for group in np.random.default_rng(seed).permutation(len(names)):
+        if held < target and held + sizes[group] <= 2 * target:
+            taken[group] = True
+            held += int(sizes[group])
+    mask = taken[inverse.reshape(-1)]
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def shuffled(labels: Labels, seed: int) -> Labels:
+    """The same texts with the labels permuted among them: what a model makes of that is worth nothing."""
+    rng = np.random.default_rng(seed)
+    ratings, preferences = labels.ratings, labels.preferences
+    if ratings is not None:
+        ratings = replace(ratings, values=rng.permutation(ratings.values))
+    if preferences is not None:
+        order = rng.permutation(len(preferences))
+        preferences = replace(preferences, choice=preferences.choice[order], margin=preferences.margin[order])
+    return replace(labels, ratings=ratings, preferences=preferences)

@@ -1,0 +1,244 @@
+"""Fit a reward model on labels."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+
+from rmgym.errors import FeedbackError, FitError
+from rmgym.feedback.labels import Labels
+from rmgym.models.files import read_files
+from rmgym.models.neural import NeuralRewardModel
+from rmgym.models.registry import create_reward_model
+from rmgym.training.checkpoints import FitFolder, fingerprint
+from rmgym.training.dataset import LabelData, Rows, shuffled, split_groups
+from rmgym.training.isolation import isolated_rng
+from rmgym.training.objective import Objective, judge, rewards_of
+from rmgym.training.options import FitOptions
+from rmgym.training.progress import progress_bar
+from rmgym.training.trainer import RewardTrainer, best_look
+
+FEWEST_HELD_OUT = 5
+"""Fewer labels than this are not held out: they would cost more than they tell."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitResult:
+    """A fitted model.
+
+    Attributes:
+        model: the model, ready to predict.
+        metrics: JSON-able: ``train`` and ``validation`` (see :func:`rmgym.training.objective.judge`; ``validation`` is
+            None where nothing was held out, and ``note`` says why), ``steps``, ``best_step``, ``stopped_early``.
+        path: the folder it was saved to, if any.
+    """
+
+    model: NeuralRewardModel
+    metrics: dict[str, Any]
+    path: Path | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """Labels split and scaled."""
+
+    train: Rows
+    held_out: Rows
+    note: str
+    offset: float
+    scale: float
+
+
+def fit(
+    model: str | NeuralRewardModel,
+    labels: Labels,
+    options: FitOptions | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> FitResult:
+    """Fit a reward model on ratings (regression), preferences (Bradley-Terry), or both in one run.
+
+    Ratings are standardised, and the model predicts in their units. Given preferences alone, a reward is known only up
+    to an affine map: the model is then scaled so that its rewards on the training steps have mean 0 and variance 1.
+    Given both, the ratings' units win, and a preference compares sums of standardised rewards.
+
+    The caller's random state (Python, NumPy, torch) is left as it was. On one machine and CPU, the same model, labels
+    and options give the same weights to the bit, also when the run was killed and resumed in between.
+
+    Args:
+        model: an unfitted model, fitted in place, or a built-in name (``seq2seq``, ``minilm``, ``ensemble``).
+        labels: ratings, preferences or both.
+        options: how; by default :class:`FitOptions`.
+        out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
+        resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
+        progress: show a progress bar.
+
+    Raises:
+        FeedbackError: there is nothing to learn from these labels.
+        FitError: the model cannot be fitted, has diverged, or ``out`` holds a fit of something else.
+        ModelError: the model cannot read the texts, or cannot be saved.
+    """
+    options = options or FitOptions()
+    check(labels)
+    if resume and out is None:
+        raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
+    with isolated_rng():
+        made = _model(model, options.seed)
+        folder = None if out is None else FitFolder(Path(out), fingerprint(made, labels, options), resume=resume)
+        if folder is not None and folder.done is not None:
+            folder.clean()
+            fitted = type(made).restore(*read_files(folder.path)).to(made.device)
+            return FitResult(model=fitted, metrics=folder.done, path=folder.path)
+        used = shuffled(labels, options.seed) if options.shuffle_labels else labels
+        plan = _plan(used, options)
+        made.prepare(used.texts)
+        made.card_hash = used.texts.card_hash
+        metrics, history = _train(made, used, plan, options, folder, progress=progress)
+        made.fitted_on = _facts(labels, options, metrics)
+        made.eval()
+        if folder is not None:
+            folder.finish(made, metrics, history)
+        return FitResult(model=made, metrics=metrics, path=folder.path if folder is not None else None)
+
+
+def check(labels: Labels) -> None:
+    """Refuse labels that cannot teach anything.
+
+    Raises:
+        FeedbackError: there are fewer than two, or they are all equal.
+    """
+    ratings, preferences = labels.ratings, labels.preferences
+    if len(labels) < 2:
+        raise FeedbackError("fitting needs at least two labels", got=len(labels), fix="run 'rmgym label'")
+    if preferences is not None and not np.isfinite([preferences.choice, preferences.margin]).all():
+        raise FeedbackError("every choice is a number", got=preferences.choice, fix="leave skipped pairs out")
+    if ratings is not None and len(ratings) and np.ptp(ratings.values) == 0:
+        raise FeedbackError(
+            "ratings that are all equal teach nothing (is the true reward of the environment constant?)",
+            got=f"{len(ratings)} ratings of {ratings.values[0]:g}",
+            fix="rate something else: 'rmgym label --target outcome', or label more varied steps",
+        )
+    if not (ratings is not None and len(ratings)) and preferences is not None and (preferences.choice == 0.5).all():
+        raise FeedbackError(
+            "preferences that are all ties teach nothing (do all segments have the same true return?)",
+            got=f"{len(preferences)} ties",
+            fix="compare something else: 'rmgym label --target outcome', or longer and more varied segments",
+        )
+
+
+def _model(model: str | NeuralRewardModel, seed: int) -> NeuralRewardModel:
+    made: Any = create_reward_model(model, seed=seed) if isinstance(model, str) else model
+    if not isinstance(made, NeuralRewardModel) or not any(True for _ in made.parameters()):
+        raise FitError(
+            "a model that is fitted has weights", got=getattr(made, "name", type(made).__name__), fix="try 'minilm'"
+        )
+    return made
+
+
+def _plan(labels: Labels, options: FitOptions) -> _Plan:
+    """Hold labels out and find the units of the others."""
+    parts = [p for p in (labels.ratings, labels.preferences) if p is not None]
+    everything = np.arange(len(labels))
+    train, held_out = split_groups(np.concatenate([p.groups for p in parts]), options.validation, options.seed)
+    values = labels.ratings.values.astype(np.float64) if labels.ratings is not None else np.zeros(0)
+    note = ""
+    if options.validation == 0:
+        note = "nothing held out, as asked"
+    elif len(held_out) < FEWEST_HELD_OUT:
+        note = (
+            f"nothing held out: {len(held_out)} of {len(labels)} labels could be, by whole episodes, and fewer than "
+            f"{FEWEST_HELD_OUT} say nothing"
+        )
+    elif len(values) and len(np.unique(values[train[train < len(values)]])) < 2:
+        note = "nothing held out: the other ratings would be all equal"
+    if note:
+        train, held_out = everything, everything[:0]
+    known = values[train[train < len(values)]]
+    offset, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 1.0)
+    return _Plan(train=train, held_out=held_out, note=note, offset=offset, scale=scale)
+
+
+def _train(
+    model: NeuralRewardModel,
+    labels: Labels,
+    plan: _Plan,
+    options: FitOptions,
+    folder: FitFolder | None,
+    *,
+    progress: bool,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train, return to the best weights, set the units; give metrics and history."""
+    data = LabelData.of(labels, offset=plan.offset, scale=plan.scale)
+    model.offset.fill_(plan.offset)
+    model.scale.fill_(plan.scale)
+    model.noise.zero_()
+    objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
+    with ExitStack() as stack:
+        place = folder.partial if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        callbacks = stack.enter_context(progress_bar(model.name, show=progress))
+        trainer = RewardTrainer(
+            objective,
+            data,
+            plan.train,
+            plan.held_out,
+            options,
+            folder=place,
+            checkpoints=folder is not None,
+            callbacks=callbacks,
+        )
+        last = folder.last_checkpoint() if folder else None
+        try:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        except (OSError, SafetensorError) as error:
+            raise FitError(
+                "checkpoints are written to a folder with enough space",
+                got=f"{folder.path if folder else place}: {error}",
+                fix="free space, then resume: the checkpoint before is intact",
+            ) from error
+    objective.recall()
+    history: list[dict[str, Any]] = trainer.state.log_history
+    metrics = _metrics(objective, data, plan, history, steps=trainer.state.global_step)
+    metrics["stopped_early"] = trainer.state.global_step < options.max_steps
+    return metrics, history
+
+
+def _metrics(
+    objective: Objective, data: LabelData, plan: _Plan, history: list[dict[str, Any]], *, steps: int
+) -> dict[str, Any]:
+    """Judge the fitted model, and set its noise or, given preferences alone, its units."""
+    model = objective.model
+    train = judge(objective, data, plan.train)
+    if not math.isfinite(train["loss"] or 0.0):
+        raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")
+    held_out = judge(objective, data, plan.held_out) if len(plan.held_out) else None
+    if held_out is not None and held_out["rmse"] is not None:
+        model.noise.fill_(held_out["rmse"])
+    if not len(data.target):
+        rewards = rewards_of(model, data, data.rows(plan.train)).mean(1)
+        spread = float(rewards.std(correction=0))
+        model.scale.fill_(1 / spread if spread > 0 else 1.0)
+        model.offset.fill_(-float(rewards.mean()) * float(model.scale))
+    best_step = best_look(history)["step"] if len(plan.held_out) else steps
+    return {"train": train, "validation": held_out, "note": plan.note, "steps": steps, "best_step": best_step}
+
+
+def _facts(labels: Labels, options: FitOptions, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What a saved model remembers about its making."""
+    ratings, preferences = labels.ratings, labels.preferences
+    return {
+        "ratings": 0 if ratings is None else len(ratings),
+        "preferences": 0 if preferences is None else len(preferences),
+        "source": labels.source,
+        "options": asdict(options),
+        "metrics": metrics,
+    }

@@ -1,0 +1,150 @@
+"""``transformers.Trainer`` fitted to reward models: it brings the loop, resume, mixed precision and several GPUs.
+
+What is ours: batches of labels instead of token columns, one stream of draws instead of epochs, a learning rate of its
+own for a language model, and a held-out score that remembers the best weights. Whether to stop early is read from
+the log, which a checkpoint holds, so that a resumed run decides as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from rmgym.models.neural import NeuralRewardModel
+from rmgym.training.checkpoints import AtomicCheckpoints
+from rmgym.training.dataset import Collator, LabelData, LabelStream, Rows
+from rmgym.training.objective import Objective, judge
+from rmgym.training.options import FitOptions
+
+LM_PREFIX = "model.tower."
+"""Parameters of the objective whose name begins so are those of a pretrained language model."""
+BETA_LEARNING_RATE = 1e-2
+"""Of the one number that says how sharply preferences follow from rewards; it has a logarithm's range to cross."""
+
+
+class RewardTrainer(Trainer):
+    """Fits an :class:`Objective` on labels.
+
+    Args:
+        objective: the model with its loss.
+        data: all labels.
+        train: items to fit on.
+        held_out: items to judge by; empty for none.
+        options: how.
+        folder: where ``Trainer`` may write.
+        checkpoints: whether to write checkpoints, which ``AtomicCheckpoints`` then moves one folder up.
+        callbacks: more callbacks, such as a progress bar.
+    """
+
+    objective: Objective
+    optimizer: torch.optim.Optimizer | None
+
+    def __init__(
+        self,
+        objective: Objective,
+        data: LabelData,
+        train: Rows,
+        held_out: Rows,
+        options: FitOptions,
+        *,
+        folder: Path,
+        checkpoints: bool,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
+        collator: Any = Collator(data, steps_per_segment=options.steps_per_segment, seed=options.seed)
+        self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
+        super().__init__(
+            model=objective,
+            args=_arguments(options, folder, judged=len(held_out) > 0, checkpoints=checkpoints, model=objective.model),
+            data_collator=collator,
+            train_dataset=self.stream,
+            eval_dataset=held_out if len(held_out) else None,  # only asked whether it is there, see evaluate
+            callbacks=[*callbacks, *([AtomicCheckpoints()] if checkpoints else [])],
+        )
+        self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
+        """The stream is in random order already."""
+        del train_dataset
+        return SequentialSampler(self.stream)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW with a group for the language model, and without decay for biases, norms and scales."""
+        del model
+        options = self.options
+        if self.optimizer is None:
+            groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+            for name, parameter in self.objective.named_parameters():
+                if parameter.requires_grad:
+                    rate = options.lm_learning_rate if name.startswith(LM_PREFIX) else options.learning_rate
+                    rate = BETA_LEARNING_RATE if name == "log_beta" else rate
+                    decay = options.weight_decay if parameter.ndim > 1 else 0.0
+                    groups.setdefault((rate, decay), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()],
+                fused=True,
+            )
+        return self.optimizer
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Judge the model by the held-out labels, remember the best weights, stop where patience is at an end."""
+        del args, kwargs
+        said: dict[str, Any] = {f"eval_{k}": v for k, v in judge(self.objective, self.data, self.held_out).items()}
+        self.log(said)
+        best = best_look(self.state.log_history)
+        if best["step"] == self.state.global_step:
+            self.objective.remember()
+        since = (self.state.global_step - best["step"]) / self.options.eval_every
+        if self.options.patience is not None and since >= self.options.patience:
+            self.control.should_training_stop = True
+        if self.control.should_training_stop:
+            # The finished model is saved next. A checkpoint of this step would make a resumed run train past its end.
+            self.control.should_save = False
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, said)
+        return said
+
+
+def best_look(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The first log entry with the smallest held-out loss; one that is not a number never wins."""
+    looks = [entry for entry in history if "eval_loss" in entry]
+    return min(looks, key=lambda entry: entry["eval_loss"] if math.isfinite(entry["eval_loss"]) else math.inf)
+
+
+def _arguments(
+    options: FitOptions, folder: Path, *, judged: bool, checkpoints: bool, model: NeuralRewardModel
+) -> TrainingArguments:
+    on_cpu = model.device.type == "cpu"
+    schedule = "constant_with_warmup" if options.schedule == "constant" else options.schedule
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=options.max_steps,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=round(options.warmup_ratio * options.max_steps),
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm,
+        seed=options.seed,
+        eval_strategy="steps" if judged else "no",
+        eval_steps=options.eval_every,
+        save_strategy="steps" if checkpoints else "no",
+        save_steps=options.checkpoint_every,
+        logging_strategy="steps",
+        logging_steps=options.eval_every,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to=[],
+        remove_unused_columns=False,
+        label_names=[],
+        dataloader_pin_memory=not on_cpu,
+        use_cpu=on_cpu,
+    )

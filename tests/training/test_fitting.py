@@ -1,0 +1,331 @@
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rmgym.errors import FeedbackError, FitError, ModelError
+from rmgym.feedback.labels import Labels, Ratings
+from rmgym.models import create_reward_model
+from rmgym.models.files import read_files
+from rmgym.training import FitOptions, fit
+from rmgym.training.dataset import LabelData, split_groups
+from rmgym.training.objective import Objective
+from rmgym.training.trainer import BETA_LEARNING_RATE, RewardTrainer, best_look
+from tests.training.small import SmallReward, both, make_preferences, make_ratings, make_texts, true_reward
+
+FAST = FitOptions(max_steps=150, batch_size=16, learning_rate=3e-2, eval_every=50)
+BRIEF = FitOptions(max_steps=20, eval_every=10, checkpoint_every=10)
+
+
+def correlation(model: SmallReward) -> float:
+    unseen = make_texts(500, seed=99)
+    return float(np.corrcoef(model.predict(unseen).mean, true_reward(unseen))[0, 1])
+
+
+def test_ratings_are_learned_in_their_own_units() -> None:
+    model = SmallReward.create(dropout=0.0)
+    labels = make_ratings(200)
+    result = fit(model, labels, FAST, progress=False)
+    assert result.model is model and not model.training
+    unseen = make_texts(500, seed=99)
+    prediction = model.predict(unseen)
+    error = prediction.mean - true_reward(unseen)
+    assert np.mean(error**2) < 0.1 * np.var(true_reward(unseen))
+    validation = result.metrics["validation"]
+    assert validation["labels"] == 20 and result.metrics["train"]["labels"] == 180
+    assert validation["r2"] > 0.9 and validation["spearman"] > 0.9
+    assert prediction.std == pytest.approx(validation["rmse"], rel=1e-5)
+    assert result.metrics["steps"] == 150 and not result.metrics["stopped_early"]
+
+
+def test_offset_and_scale_come_from_the_training_part_alone() -> None:
+    labels = make_ratings(60)
+    model = SmallReward.create()
+    fit(model, labels, BRIEF, progress=False)
+    assert labels.ratings is not None
+    values = labels.ratings.values[split_groups(labels.ratings.groups, 0.1, 0)[0]]
+    assert len(values) == 54
+    assert model.offset.item() == pytest.approx(values.mean(), rel=1e-6)
+    assert model.scale.item() == pytest.approx(values.std(), rel=1e-6)
+
+
+def test_preferences_alone_give_mean_zero_and_variance_one_on_the_training_steps() -> None:
+    model = SmallReward.create(dropout=0.0)
+    labels = make_preferences(200, lengths=(2,))
+    result = fit(model, labels, replace(FAST, validation=0), progress=False)
+    rewards = model.predict(labels.texts).mean
+    assert rewards.mean() == pytest.approx(0, abs=1e-4)
+    assert rewards.std() == pytest.approx(1, abs=1e-4)
+    assert correlation(model) > 0.85
+    assert result.metrics["train"]["accuracy"] > 0.95
+    assert (model.predict(labels.texts).std == 0).all()
+
+
+def test_heads_on_preferences_agree_about_the_mean() -> None:
+    model = SmallReward.create(dropout=0.0, heads=3)
+    labels = make_preferences(100, lengths=(2,))
+    fit(model, labels, replace(FAST, validation=0), progress=False)
+    with torch.no_grad():
+        means = model(LabelData.of(labels, offset=0, scale=1).encoded).mean(0)
+    assert float(means.abs().max() * model.scale) < 0.5
+
+
+def test_beside_ratings_preferences_add_knowledge_in_the_units_of_the_ratings() -> None:
+    few, pairs = make_ratings(12), make_preferences(150, lengths=(2,))
+    alone, together = SmallReward.create(dropout=0.0), SmallReward.create(dropout=0.0)
+    fit(alone, few, FAST, progress=False)
+    fit(together, both(few, pairs), replace(FAST, validation=0), progress=False)
+    assert correlation(together) > max(correlation(alone), 0.9)
+    unseen = make_texts(500, seed=99)
+    assert together.predict(unseen).mean.mean() == pytest.approx(true_reward(unseen).mean(), abs=1.5)
+
+
+def test_a_random_part_of_each_segment_is_enough_to_learn() -> None:
+    model = SmallReward.create(dropout=0.0)
+    fit(model, make_preferences(200, lengths=(6,)), replace(FAST, steps_per_segment=2), progress=False)
+    assert correlation(model) > 0.6
+
+
+def test_shuffled_labels_teach_nothing() -> None:
+    model = SmallReward.create(dropout=0.0)
+    result = fit(model, make_ratings(200), replace(FAST, shuffle_labels=True), progress=False)
+    assert abs(correlation(model)) < 0.4
+    assert result.metrics["validation"]["r2"] < 0.2
+    assert model.fitted_on["options"]["shuffle_labels"] is True
+
+
+@pytest.mark.parametrize("kind", ["huber", "mse"])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(kind: Any) -> None:
+    options = replace(BRIEF, loss=kind)
+    digests = [
+        fit(SmallReward.create(), make_ratings(40), replace(options, seed=seed), progress=False).model.digest
+        for seed in (0, 0, 1)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def random_state() -> list[Any]:
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
+    return [random.getstate(), legacy["state"]["key"].tobytes(), legacy["state"]["pos"], torch.get_rng_state().tolist()]
+
+
+def test_fitting_leaves_everybodys_random_state_alone(tmp_path: Path) -> None:
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    before = random_state()
+    first = fit(SmallReward.create(), make_ratings(40), BRIEF, out=tmp_path / "model", progress=False)
+    assert random_state() == before
+    with pytest.raises(FitError):
+        fit(SmallReward.create(), make_ratings(40), replace(BRIEF, seed=5), out=tmp_path / "model", resume=True)
+    assert random_state() == before
+    random.seed(7)
+    np.random.seed(7)
+    torch.manual_seed(7)
+    assert fit(SmallReward.create(), make_ratings(40), BRIEF, progress=False).model.digest == first.model.digest
+
+
+def test_the_best_weights_are_kept_and_patience_ends_the_run() -> None:
+    options = FitOptions(max_steps=120, learning_rate=2e-2, eval_every=10, patience=3, shuffle_labels=True)
+    result = fit(SmallReward.create(dropout=0.0), make_ratings(100), options, progress=False)
+    metrics = result.metrics
+    assert metrics["stopped_early"] and metrics["steps"] == metrics["best_step"] + 30
+    patient = replace(options, patience=None)
+    whole = fit(SmallReward.create(dropout=0.0), make_ratings(100), patient, progress=False).metrics
+    assert whole["steps"] == 120
+    assert whole["validation"]["loss"] <= metrics["validation"]["loss"]
+
+
+def test_the_best_look_is_the_first_smallest_and_never_nan() -> None:
+    log = [
+        {"loss": 0.1, "step": 5},
+        {"eval_loss": float("nan"), "step": 10},
+        {"eval_loss": 0.5, "step": 20},
+        {"eval_loss": 0.4, "step": 30},
+        {"eval_loss": 0.4, "step": 40},
+    ]
+    assert best_look(log)["step"] == 30
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "note"),
+    [
+        (make_ratings(100), FitOptions(validation=0), "as asked"),
+        (make_ratings(20), FitOptions(), "2 of 20 labels"),
+        (make_ratings(100, episode=50), FitOptions(), "0 of 100 labels"),
+    ],
+)
+def test_where_nothing_can_be_held_out_all_labels_are_used_and_the_metrics_say_so(
+    labels: Labels, options: FitOptions, note: str
+) -> None:
+    result = fit(SmallReward.create(), labels, replace(options, max_steps=5), progress=False)
+    assert result.metrics["validation"] is None and note in result.metrics["note"]
+    assert result.metrics["train"]["labels"] == len(labels)
+    assert (result.model.predict(make_texts(3)).std == 0).all()
+
+
+def test_a_rest_of_equal_ratings_is_not_left_alone() -> None:
+    values = np.array([1.0] * 95 + [2.0] * 5, np.float32)
+    groups = np.array(list(range(95)) + [95] * 5)
+    labels = Labels(ratings=Ratings(texts=make_texts(100), values=values, groups=groups))
+    seed = next(seed for seed in range(99) if 99 in split_groups(groups, 0.05, seed)[1])  # all twos are held out
+    result = fit(SmallReward.create(), labels, FitOptions(max_steps=1, validation=0.05, seed=seed), progress=False)
+    assert "all equal" in result.metrics["note"]
+    assert result.model.scale.item() == pytest.approx(values.std())
+
+
+def constant(labels: Labels, value: float) -> Labels:
+    ratings, preferences = labels.ratings, labels.preferences
+    if ratings is not None:
+        ratings = replace(ratings, values=np.full_like(ratings.values, value))
+    if preferences is not None:
+        preferences = replace(preferences, choice=np.full_like(preferences.choice, value))
+    return replace(labels, ratings=ratings, preferences=preferences)
+
+
+@pytest.mark.parametrize(
+    ("labels", "rule", "fix"),
+    [
+        (Labels(), "at least two labels", "rmgym label"),
+        (make_ratings(1), "at least two labels", "rmgym label"),
+        (constant(make_ratings(30), 1.0), "all equal", "--target outcome"),
+        (constant(make_preferences(30), 0.5), "all ties", "--target outcome"),
+        (constant(make_preferences(30), float("nan")), "every choice is a number", "skipped"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(labels: Labels, rule: str, fix: str) -> None:
+    with pytest.raises(FeedbackError, match=rule) as error:
+        fit(SmallReward.create(), labels, progress=False)
+    assert fix in error.value.fix
+
+
+def test_ties_beside_ratings_are_knowledge() -> None:
+    labels = both(make_ratings(20), constant(make_preferences(20), 0.5))
+    assert fit(SmallReward.create(), labels, BRIEF, progress=False).metrics["train"]["accuracy"] is None
+
+
+@pytest.mark.parametrize("name", ["random", "constant", "true"])
+def test_controls_are_not_fitted(name: str) -> None:
+    with pytest.raises(FitError, match="has weights"):
+        fit(name, make_ratings(20), progress=False)
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="did you mean 'minilm'"):
+        fit("minilmm", make_ratings(20), progress=False)
+
+
+def test_a_run_that_diverges_says_so() -> None:
+    options = FitOptions(max_steps=20, learning_rate=1e30, warmup_ratio=0, loss="mse")
+    with pytest.raises(FitError, match="converges") as error:
+        fit(SmallReward.create(), make_ratings(40), options, progress=False)
+    assert "learning_rate" in error.value.fix
+
+
+def test_a_finished_fit_leaves_the_model_and_its_record(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "model"
+    result = fit(SmallReward.create(), make_ratings(60), BRIEF, out=out, progress=False)
+    assert result.path == out
+    names = sorted(path.name for path in out.iterdir())
+    assert names[:2] == ["fit.json", "reward_model.json"] and len(names) == 3 and names[2].endswith(".safetensors")
+    loaded = SmallReward.restore(*read_files(out))
+    unseen = make_texts(50, seed=5)
+    assert np.array_equal(loaded.predict(unseen).mean, result.model.predict(unseen).mean)
+    assert np.array_equal(loaded.predict(unseen).std, result.model.predict(unseen).std)
+    assert loaded.card_hash == "cafe" == result.model.card_hash
+    assert loaded.fitted_on["ratings"] == 60 and loaded.fitted_on["preferences"] == 0
+    assert loaded.fitted_on["metrics"] == result.metrics
+    record = json.loads((out / "fit.json").read_text())
+    assert record["status"] == "done" and record["metrics"] == result.metrics
+    assert [row["step"] for row in record["history"] if "eval_loss" in row] == [10, 20]
+
+
+def test_resuming_a_finished_fit_returns_it_untouched(tmp_path: Path) -> None:
+    first = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, progress=False)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
+    assert again.model.digest == first.model.digest and again.metrics == first.metrics
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
+    plain = fit(SmallReward.create(), make_ratings(60), BRIEF, progress=False)
+    resumed = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / "new", resume=True, progress=False)
+    assert resumed.model.digest == plain.model.digest
+
+
+@pytest.mark.parametrize(
+    ("seed", "labels", "options", "changed"),
+    [
+        (0, make_ratings(60), replace(BRIEF, learning_rate=0.5), "learning_rate: 0.001 -> 0.5"),
+        (0, make_ratings(60), replace(BRIEF, max_steps=30), "max_steps: 20 -> 30"),
+        (0, make_ratings(60, seed=1), BRIEF, "labels: "),
+        (1, make_ratings(60), BRIEF, "model: small "),
+    ],
+)
+def test_resuming_something_else_is_refused_and_says_what_changed(
+    tmp_path: Path, seed: int, labels: Labels, options: FitOptions, changed: str
+) -> None:
+    fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, progress=False)
+    with pytest.raises(FitError) as error:
+        fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, resume=True, progress=False)
+    assert changed in str(error.value.got)
+    fitted = fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, progress=False)  # anew is allowed
+    assert SmallReward.restore(*read_files(tmp_path)).digest == fitted.model.digest
+
+
+def test_resume_needs_a_folder_and_a_readable_record(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="resumed from its folder"):
+        fit(SmallReward.create(), make_ratings(60), BRIEF, resume=True, progress=False)
+    (tmp_path / "fit.json").write_text("{")
+    with pytest.raises(FitError, match=r"fit\.json is the record"):
+        fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FitError, match="writable folder"):
+        fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / "file" / "model", progress=False)
+
+
+def test_a_language_model_has_a_learning_rate_of_its_own(tmp_path: Path) -> None:
+    class WithTower(SmallReward):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.tower = torch.nn.Linear(2, 2)
+
+    labels = both(make_ratings(20), make_preferences(20))
+    objective = Objective(WithTower.create())
+    objective.model.words.requires_grad_(False)
+    trainer = RewardTrainer(
+        objective,
+        LabelData.of(labels, offset=0, scale=1),
+        np.arange(40),
+        np.arange(0),
+        FitOptions(learning_rate=1e-3, lm_learning_rate=1e-5, weight_decay=0.1),
+        folder=tmp_path,
+        checkpoints=False,
+    )
+    groups = {(g["lr"], g["weight_decay"]): len(g["params"]) for g in trainer.create_optimizer().param_groups}
+    assert groups == {(1e-3, 0.1): 2, (1e-3, 0.0): 2, (1e-5, 0.1): 1, (1e-5, 0.0): 1, (BETA_LEARNING_RATE, 0.0): 1}
+
+
+def test_progress_is_shown_on_standard_error_and_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(SmallReward.create(), make_ratings(60), BRIEF, progress=False)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    fit(SmallReward.create(), make_ratings(60), BRIEF)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "fit small" in shown.err and "20/20" in shown.err and "held-out R2" in shown.err
+
+
+def test_a_model_is_created_by_name(tmp_path: Path) -> None:
+    options = FitOptions(max_steps=3, batch_size=4, seed=4)
+    result = fit("seq2seq", make_ratings(12), options, progress=False)
+    made = create_reward_model("seq2seq", seed=4)
+    assert result.model.name == "seq2seq"
+    assert fit(made, make_ratings(12), options, progress=False).model.digest == result.model.digest  # type: ignore[arg-type]

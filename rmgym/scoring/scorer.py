@@ -1,0 +1,104 @@
+"""From transitions to rewards: text, one row per distinct text, model, checks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.errors import ModelError
+from rmgym.models.base import Prediction, RewardModel
+from rmgym.text.batch import TextBatch
+from rmgym.text.textualizer import Textualizer
+from rmgym.transitions import Transitions
+
+
+class Scorer:
+    """A reward model that reads transitions.
+
+    Args:
+        model: any reward model; how it splits a batch into micro-batches is its own affair.
+        textualizer: puts the environment's steps into words.
+
+    Raises:
+        ModelError: the model was fitted on texts of another card, space or language.
+    """
+
+    def __init__(self, model: RewardModel, textualizer: Textualizer) -> None:
+        self.model, self.textualizer = model, textualizer
+        if model.card_hash is not None and model.card_hash != textualizer.card_hash:
+            raise ModelError(
+                "a reward model scores only texts of the card, spaces and language it was fitted on",
+                got=f"model {model.name!r} fitted on texts {model.card_hash}, environment card "
+                f"{textualizer.card.id!r} in language {textualizer.language!r} makes texts {textualizer.card_hash}",
+                fix="use the environment, card= and language= it was fitted for, or fit it on this environment",
+            )
+
+    def score(self, transitions: Transitions) -> Prediction:
+        """Score ``B`` steps in one call of the model; equal texts are scored once.
+
+        Args:
+            transitions: raw steps, in the spaces of the textualizer; ``true_reward`` is not read.
+
+        Returns:
+            Mean and std, ``float32 [B]`` each, in arrays of their own: changing them changes nothing else.
+
+        Raises:
+            TextError: a step holds NaN or infinity, or a value without words.
+            ModelError: the model answers with NaN, infinity or the wrong number of rewards.
+        """
+        if not len(transitions):
+            return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        texts = self.textualizer.batch(transitions)
+        first, where = distinct(texts)
+        prediction = self._predict(texts if len(first) == len(texts) else texts[first])
+        if len(first) == len(texts):
+            return Prediction(np.array(prediction.mean, np.float32), np.array(prediction.std, np.float32))
+        return Prediction(
+            np.asarray(prediction.mean, np.float32)[where],
+            np.asarray(prediction.std, np.float32)[where],
+        )
+
+    def _predict(self, texts: TextBatch) -> Prediction:
+        """Ask the model about distinct texts."""
+        prediction = self.model.predict(texts)
+        for name, values in (("mean", prediction.mean), ("std", prediction.std)):
+            if np.shape(values) != (len(texts),):
+                raise ModelError(
+                    "a reward model answers one number per text",
+                    got=f"{name} of shape {np.shape(values)} from {self.model.name!r} for {len(texts)} texts",
+                    fix="return Prediction(mean [B], std [B])",
+                )
+            if not np.isfinite(values).all():
+                row = int(np.flatnonzero(~np.isfinite(values))[0])
+                raise ModelError(
+                    "a learned reward is a finite number",
+                    got=f"{name} {values[row]} from {self.model.name!r} for: {texts[[row]].strings()[0]}",
+                    fix="fit the model again (look for diverging loss or extreme labels) or load another one",
+                )
+        return prediction
+
+
+def distinct(texts: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find equal texts.
+
+    Two texts are equal if they have the same template and bit for bit the same numbers; no string is rendered.
+
+    Returns:
+        ``first``, the rows of the distinct texts in order of appearance, ``int64 [D]``, and ``where``, for each text
+        its position among them, ``int64 [B]``: ``texts[first][where]`` are the texts.
+    """
+    size = len(texts)
+    if size < 2:
+        return np.arange(size), np.arange(size)
+    counts = np.diff(texts.offsets)
+    width = int(counts.max(initial=0))
+    # One row of bytes per text: the template, then the numbers' bits. A template fixes how many, so padding is safe.
+    rows = np.zeros((size, 1 + width), np.int32)
+    rows[:, 0] = texts.template_index
+    rows[:, 1:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int32)
+    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * (1 + width)))).reshape(size)
+    _, first, where = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[where.reshape(size)]

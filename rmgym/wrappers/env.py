@@ -1,0 +1,170 @@
+"""The learned reward in a single Gymnasium environment."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from rmgym.errors import HarnessError, ModelError, PerformanceHint
+from rmgym.models.base import RewardModel
+from rmgym.models.registry import CONTROLS
+from rmgym.text.textualizer import Textualizer
+from rmgym.transitions import Transitions
+from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+
+HINT_AFTER = 500
+"""Steps scored one at a time before the hint about the faster way."""
+
+
+class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+    """Replace an environment's reward by a reward model's, and keep the true one in ``info``.
+
+    Every step's ``info`` has ``learned_reward`` (what the model says) and ``true_reward`` (the environment's own); an
+    episode's last step also has their sums ``learned_return`` and ``true_return`` (not discounted). The reward itself
+    is ``learned_reward``, unless ``composition`` says otherwise. With the control ``"true"`` both are the true reward.
+
+    ``gym.make(wrapped.spec)`` makes the same environment with the same model in memory. Given by path or name,
+    ``wrapped.spec.to_json()`` works too; the model's digest is recorded and checked.
+
+    Args:
+        env: the environment; observations and actions are put into words as this wrapper sees them, so put wrappers
+            that scale or stack them outside.
+        model: a folder with a fitted model, a hub id, a control's name (``"random"``), or a :class:`RewardModel`.
+        card: environment card or its path; by default the installed one that fits.
+        language: language of the texts.
+        composition: a :class:`Composition` or its options as a mapping.
+        digest: what the model's digest must be; written into the spec, seldom given by hand.
+
+    Raises:
+        ModelError: there is no such model, it was fitted for another card, or it is not the one of the spec.
+        CardError: the card does not exist or does not fit.
+        TextError: a space is not supported.
+        HarnessError: ``env`` is not a single environment or the composition is impossible.
+
+    Example:
+        >>> env = LearnedRewardWrapper(gym.make("FrozenLake-v1", is_slippery=False), "random")
+        >>> _ = env.reset(seed=0)
+        >>> _, reward, *_, info = env.step(1)
+        >>> reward == info["learned_reward"], info["true_reward"]
+        (True, 0.0)
+    """
+
+    _hinted: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        model: Model,
+        *,
+        card: Card = None,
+        language: str = "en",
+        composition: Composition | Mapping[str, Any] | None = None,
+        digest: str | None = None,
+    ) -> None:
+        if not isinstance(env, gym.Env):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise HarnessError(
+                "LearnedRewardWrapper wraps one gymnasium.Env",
+                got=type(env).__name__ if not isinstance(env, str) else env,
+                fix="pass gym.make(ID); for vector environments use LearnedRewardVectorWrapper, for SB3's "
+                "rmgym.sb3.LearnedRewardVecEnv",
+            )
+        source = RewardSource(env, model, card=card, language=language, composition=composition)
+        by_name = isinstance(model, str | os.PathLike)
+        if digest is not None and source.model.digest != digest:
+            raise ModelError(
+                "the reward model is the one that the environment's spec recorded",
+                got=f"digest {source.model.digest} instead of {digest} at {model}",
+                fix="put the old model back, or wrap the environment again",
+            )
+        gym.utils.RecordConstructorArgs.__init__(
+            self,
+            model=_absolute(model) if isinstance(model, str | os.PathLike) else model,
+            card=_absolute(card) if isinstance(card, str | os.PathLike) else card,
+            language=language,
+            composition=None if source.composition.is_plain else source.composition.to_dict(),
+            digest=source.model.digest if by_name else None,
+        )
+        gym.Wrapper.__init__(self, env)
+        self._source = source
+        self._returns = Returns(1)
+        self._obs: Any = None  # raw s of the next step; None where there must be a reset first
+        self._model_said = str(model) if by_name else "model"
+        self._scored, self._seconds = 0, 0.0
+
+    @property
+    def model(self) -> RewardModel:
+        """The reward model."""
+        return self._source.model
+
+    @property
+    def textualizer(self) -> Textualizer:
+        """What puts the steps into words."""
+        return self._source.textualizer
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """See :meth:`gymnasium.Env.reset`."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        self._obs = np.array(obs)  # a copy: some environments change the array they returned
+        self._returns.clear()
+        return obs, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """See :meth:`gymnasium.Env.step`; the reward is the learned one.
+
+        Raises:
+            HarnessError: there was no reset, or the episode is over.
+            TextError: the environment returned NaN.
+            ModelError: the model does not give a finite reward.
+        """
+        if self._obs is None:
+            raise HarnessError("an episode begins with reset", got="step", fix="call env.reset() first")
+        before, acted = self._obs, np.array(action)
+        obs, true, terminated, truncated, info = self.env.step(action)
+        refuse_foreign_rewards(info)
+        true = float(true)
+        steps = Transitions.from_arrays(
+            before[None], acted[None], np.array(obs)[None], [terminated], [truncated], step=self._returns.steps
+        )
+        started = time.perf_counter()
+        rewards = self._source(steps, [true])
+        self._count(time.perf_counter() - started)
+        learned = float(rewards.learned[0])
+        self._returns.add(learned, true)
+        info = {**info, "learned_reward": learned, "true_reward": true}
+        done = bool(terminated or truncated)
+        if done:
+            info |= {"learned_return": float(self._returns.learned[0]), "true_return": float(self._returns.true[0])}
+        self._obs = None if done else steps.next_obs[0]
+        return obs, float(rewards.reward[0]), terminated, truncated, info
+
+    def _count(self, seconds: float) -> None:
+        """Name the faster way once per process, where there is one: for models that gain from batches."""
+        self._scored, self._seconds = self._scored + 1, self._seconds + seconds
+        neural = hasattr(self.model, "parameters")  # a torch module, told without importing torch
+        if self._scored != HINT_AFTER or LearnedRewardWrapper._hinted or not neural:
+            return
+        LearnedRewardWrapper._hinted = True
+        env_id = self.env.spec.id if self.env.spec else "ENV"
+        said = repr(self._model_said) if self._model_said != "model" else "model"
+        warnings.warn(
+            f"{self.model.name!r} scores one step at a time here, {HINT_AFTER / self._seconds:.0f} steps/s. "
+            f"rmgym.sb3.make_agent('ppo', {env_id!r}, reward_model={said}) scores a whole rollout in one batch and "
+            "learns the same. (If SB3 wrapped this environment in a Monitor, its ep_rew_mean is the learned return; "
+            "info['true_return'] is the true one.)",
+            PerformanceHint,
+            stacklevel=3,
+        )
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """An existing path made absolute, so that a spec holds from any folder; a control's name or hub id as it is."""
+    file = Path(path).expanduser()
+    return str(file.absolute()) if file.exists() and os.fspath(path) not in CONTROLS else os.fspath(path)

@@ -1,0 +1,204 @@
+"""The learned reward in a Stable-Baselines3 vector environment, at once or for a whole rollout afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from rmgym.errors import HarnessError
+from rmgym.models.base import RewardModel
+from rmgym.text.textualizer import Textualizer
+from rmgym.transitions import ARRAY_FIELDS, Array, Transitions
+from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+
+
+class LearnedRewardVecEnv(VecEnvWrapper):
+    """Replace the rewards of an SB3 ``VecEnv`` by a reward model's, and keep the true ones in the infos.
+
+    Immediate (``when="step"``): one call of the model per vector step. Each info has ``learned_reward`` and
+    ``true_reward``, and at an episode's end ``learned_return`` and ``true_return`` (sums, not discounted).
+
+    Deferred (``when="rollout"``): a step returns the placeholder 0.0 and is recorded; the consumer takes what was
+    recorded with :meth:`drain`, rewards it in one batch with :meth:`score`, and puts the result where its algorithm
+    looks. Infos have ``true_reward`` and ``true_return`` and nothing learned. An agent whose buffer does not do this
+    would learn from zeros: use ``rmgym.sb3.make_agent`` or ``score_rollouts``, which see to it.
+
+    The model stays in this process; workers of a ``SubprocVecEnv`` never get it. Observations must be raw here: put
+    ``VecNormalize`` (with ``norm_reward=False`` if deferred) and frame stacking above. SB3 reports a step that both
+    terminated and hit the time limit as terminated only.
+
+    Args:
+        venv: the vector environment; Monitor may be inside (``ep_rew_mean`` is then the true return) or above.
+        model: as in :class:`LearnedRewardWrapper`.
+        reward: ``"learned"``, or ``"true"`` for evaluation in the same chain of wrappers: the true reward is
+            returned, never a placeholder, and the learned one is in the infos or can be drained as above.
+        when: ``"step"`` or ``"rollout"``.
+        card: environment card or its path; by default the installed one that fits.
+        language: language of the texts.
+        composition: a :class:`Composition` or its options as a mapping.
+
+    Raises:
+        ModelError: there is no such model, or it was fitted for another card.
+        CardError: the card does not exist or does not fit.
+        TextError: a space is not supported.
+        HarnessError: ``venv`` is no VecEnv or holds a ``VecNormalize``; an option is unknown.
+    """
+
+    def __init__(
+        self,
+        venv: VecEnv,
+        model: Model,
+        *,
+        reward: Literal["learned", "true"] = "learned",
+        when: Literal["step", "rollout"] = "step",
+        card: Card = None,
+        language: str = "en",
+        composition: Composition | Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(venv, VecEnv):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise HarnessError(
+                "LearnedRewardVecEnv wraps a Stable-Baselines3 VecEnv",
+                got=type(venv).__name__,
+                fix="pass make_vec_env(ID, n_envs=N), or use LearnedRewardWrapper for a Gymnasium environment",
+            )
+        if reward not in ("learned", "true"):
+            raise HarnessError("'reward' is 'learned' or 'true'", got=reward, fix="choose one")
+        if when not in ("step", "rollout"):
+            raise HarnessError("'when' is 'step' or 'rollout'", got=when, fix="choose one")
+        super().__init__(venv)
+        self.reward: Literal["learned", "true"] = reward
+        self.when: Literal["step", "rollout"] = when
+        self._source = RewardSource(venv, model, card=card, language=language, composition=composition)
+        self._returns = Returns(self.num_envs)
+        self._episode = np.full(self.num_envs, -1, np.int64)
+        self._episodes = 0
+        self._recorded = list[Transitions]()
+        self._obs: Array | None = None  # raw s of the next step, ours: the environment may reuse its buffer
+        self._action: Array | None = None
+
+    @property
+    def model(self) -> RewardModel:
+        """The reward model."""
+        return self._source.model
+
+    @property
+    def textualizer(self) -> Textualizer:
+        """What puts the steps into words."""
+        return self._source.textualizer
+
+    @property
+    def composition(self) -> Composition:
+        """How the reward is put together."""
+        return self._source.composition
+
+    def reset(self) -> Any:
+        """See ``VecEnv.reset``. What was recorded and not yet drained stays."""
+        obs = self.venv.reset()
+        self._obs = np.array(obs)
+        self._begin(np.ones(self.num_envs, bool))
+        return obs
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """See ``VecEnv.step_async``.
+
+        Raises:
+            HarnessError: there was no reset.
+        """
+        if self._obs is None:
+            raise HarnessError("an episode begins with reset", got="step", fix="call reset() first")
+        self._action = np.array(actions)
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> Any:
+        """See ``VecEnv.step_wait``: observations, rewards ``float32 [n]``, dones ``bool [n]`` and infos.
+
+        Raises:
+            TextError: an environment returned NaN (immediate mode; else :meth:`score` raises it).
+            ModelError: the model does not give finite rewards (same).
+        """
+        obs, true, dones, infos = self.venv.step_wait()
+        for info in infos:
+            refuse_foreign_rewards(info)
+        after, truncated = np.array(obs), np.zeros(self.num_envs, bool)
+        for row in np.flatnonzero(dones):
+            after[row] = infos[row]["terminal_observation"]
+            truncated[row] = infos[row].get("TimeLimit.truncated", False)
+        said: dict[str, npt.NDArray[np.float64]] = {"true_reward": np.array(true, np.float64)}
+        steps = Transitions.from_arrays(
+            self._obs,  # type: ignore[arg-type]  # reset set it
+            self._action,  # type: ignore[arg-type]  # step_async set it
+            after,
+            np.array(dones, bool) & ~truncated,
+            truncated,
+            true_reward=said["true_reward"],
+            episode=self._episode.copy(),
+            step=self._returns.steps.copy(),
+        )
+        reward = np.zeros(self.num_envs, np.float32)  # the placeholder
+        if self.when == "rollout":
+            self._recorded.append(steps)
+        else:
+            rewards = self._source(steps, true)
+            said["learned_reward"] = rewards.learned
+            reward = rewards.reward.astype(np.float32)
+        if self.reward == "true":
+            reward = np.array(true, np.float32)
+        self._returns.add(said.get("learned_reward", 0.0), said["true_reward"])
+        infos = [{**info, **{key: float(said[key][row]) for key in said}} for row, info in enumerate(infos)]
+        for row in np.flatnonzero(dones):
+            infos[row]["true_return"] = float(self._returns.true[row])
+            if self.when == "step":
+                infos[row]["learned_return"] = float(self._returns.learned[row])
+        self._obs = np.array(obs)
+        self._begin(np.array(dones, bool))
+        return obs, reward, dones, infos
+
+    def drain(self) -> Transitions:
+        """Hand over the steps recorded since the last call (deferred mode), and forget them.
+
+        Returns:
+            ``T * n`` raw steps; row ``t * n + e`` is step ``t`` of environment ``e``. Episode numbers are unique within
+            this wrapper. Empty if nothing was recorded.
+        """
+        recorded, self._recorded = self._recorded, []
+        if not recorded:
+            obs, action = _no_rows(self.observation_space), _no_rows(self.action_space)
+            recorded = [Transitions.from_arrays(obs, action, obs)]
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(s, name) for s in recorded]) for name in ARRAY_FIELDS}
+        return Transitions(**arrays, metadata={"card_hash": self.textualizer.card_hash})
+
+    def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
+        """The composed reward of ``B`` steps in one batch, ``float32 [B]``, a new array.
+
+        It is what the agent receives in immediate mode for the same steps with ``reward="learned"``.
+
+        Raises:
+            TextError: a step holds NaN.
+            ModelError: the model does not give finite rewards.
+        """
+        return self._source(transitions, transitions.true_reward).reward.astype(np.float32)
+
+    def learned(self, transitions: Transitions) -> npt.NDArray[np.float32]:
+        """What the model says about ``B`` steps before composition (``learned_reward``), ``float32 [B]``.
+
+        Raises:
+            TextError: a step holds NaN.
+            ModelError: the model does not give finite rewards.
+        """
+        return self._source(transitions, transitions.true_reward).learned.astype(np.float32)
+
+    def _begin(self, rows: npt.NDArray[np.bool_]) -> None:
+        """Begin new episodes."""
+        self._returns.clear(rows)
+        count = int(rows.sum())
+        self._episode[rows] = self._episodes + np.arange(count)
+        self._episodes += count
+
+
+def _no_rows(space: Any) -> Array:
+    return np.zeros((0, *space.shape), space.dtype)

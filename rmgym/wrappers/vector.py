@@ -1,0 +1,139 @@
+"""The learned reward in a Gymnasium vector environment: one call of the model per vector step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+
+from rmgym.errors import HarnessError
+from rmgym.models.base import RewardModel
+from rmgym.text.textualizer import Textualizer
+from rmgym.transitions import Array, Transitions
+from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Replace the rewards of a vector environment by a reward model's, and keep the true ones in ``infos``.
+
+    ``infos`` has ``learned_reward`` and ``true_reward`` (``float64 [n]``) with the masks ``_learned_reward`` and
+    ``_true_reward`` as Gymnasium has them, and where episodes end ``learned_return`` and ``true_return``. The three
+    autoreset modes are told apart:
+
+    * ``NEXT_STEP``: the step after an episode's end is a reset. It is not scored, its reward is 0, its masks are False.
+    * ``SAME_STEP``: the next state of an episode's last step is ``infos["final_obs"]``.
+    * ``DISABLED``: the caller resets, with ``options={"reset_mask": ...}`` or altogether.
+
+    Args:
+        env: the vector environment.
+        model: as in :class:`LearnedRewardWrapper`.
+        card: environment card or its path; by default the installed one that fits.
+        language: language of the texts.
+        composition: a :class:`Composition` or its options as a mapping.
+
+    Raises:
+        ModelError: there is no such model, or it was fitted for another card.
+        CardError: the card does not exist or does not fit.
+        TextError: a space is not supported.
+        HarnessError: ``env`` is no vector environment or does not say how it resets; the composition is impossible.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        model: Model,
+        *,
+        card: Card = None,
+        language: str = "en",
+        composition: Composition | Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(env, VectorEnv):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise HarnessError(
+                "LearnedRewardVectorWrapper wraps a gymnasium.vector.VectorEnv",
+                got=type(env).__name__,
+                fix="pass gym.make_vec(ID, num_envs=N); for one environment use LearnedRewardWrapper",
+            )
+        super().__init__(env)
+        try:
+            self._mode = AutoresetMode(env.metadata["autoreset_mode"])
+        except (KeyError, ValueError) as error:
+            raise HarnessError(
+                "a vector environment says how it resets, or its resets would be scored as steps",
+                got=f"autoreset_mode {env.metadata.get('autoreset_mode')!r}",
+                fix="set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode",
+            ) from error
+        self._source = RewardSource(env, model, card=card, language=language, composition=composition)
+        self._returns = Returns(self.num_envs)
+        self._obs: Array | None = None  # raw s of the next step, ours: the environment may reuse its buffer
+        self._ended: Flags = np.zeros(self.num_envs, bool)
+
+    @property
+    def model(self) -> RewardModel:
+        """The reward model."""
+        return self._source.model
+
+    @property
+    def textualizer(self) -> Textualizer:
+        """What puts the steps into words."""
+        return self._source.textualizer
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """See :meth:`gymnasium.vector.VectorEnv.reset`; a ``reset_mask`` in the options is respected."""
+        mask = (options or {}).get("reset_mask")  # read before the environment pops it
+        rows = slice(None) if mask is None else np.array(mask, bool)
+        obs, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # it takes lists as well
+        self._obs = np.array(obs)
+        self._ended[rows] = False
+        self._returns.clear(rows)
+        return obs, infos
+
+    def step(self, actions: Any) -> tuple[Any, Floats, Flags, Flags, dict[str, Any]]:
+        """See :meth:`gymnasium.vector.VectorEnv.step`; the rewards are the learned ones.
+
+        Raises:
+            HarnessError: there was no reset, or (``DISABLED``) an episode is over.
+            TextError: an environment returned NaN.
+            ModelError: the model does not give finite rewards.
+        """
+        if self._obs is None or (self._mode == AutoresetMode.DISABLED and self._ended.any()):
+            raise HarnessError(
+                "an episode begins with reset",
+                got="step" if self._obs is None else f"step in environments {np.flatnonzero(self._ended).tolist()}",
+                fix="call reset() first, with options={'reset_mask': ended} for some of them",
+            )
+        before, acted = self._obs, np.array(actions)
+        obs, true, terminated, truncated, infos = self.env.step(actions)
+        refuse_foreign_rewards(infos)
+        # NEXT_STEP: what ended at the step before was reset by this one, whatever the action was.
+        stepped = ~self._ended if self._mode == AutoresetMode.NEXT_STEP else np.ones(self.num_envs, bool)
+        self._returns.clear(~stepped)
+        ended = np.array(terminated, bool) | np.array(truncated, bool)
+        after = np.array(obs)
+        if self._mode == AutoresetMode.SAME_STEP:
+            for row in np.flatnonzero(ended):
+                after[row] = infos["final_obs"][row]
+        steps = Transitions.from_arrays(before, acted, after, terminated, truncated, step=self._returns.steps)[stepped]
+        reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), np.array(true, np.float64)
+        rewards = self._source(steps, true[stepped])
+        reward[stepped], learned[stepped] = rewards.reward, rewards.learned
+        true[~stepped] = 0.0
+        self._returns.add(learned[stepped], true[stepped], stepped)
+
+        infos = {**infos, "learned_reward": learned, "true_reward": true}
+        infos |= {"_learned_reward": stepped, "_true_reward": stepped.copy()}
+        if ended.any():
+            infos |= {"learned_return": np.where(ended, self._returns.learned, 0.0), "_learned_return": ended}
+            infos |= {"true_return": np.where(ended, self._returns.true, 0.0), "_true_return": ended.copy()}
+        if self._mode == AutoresetMode.SAME_STEP:
+            self._returns.clear(ended)
+        self._obs, self._ended = np.array(obs), ended.copy()
+        return obs, reward, terminated, truncated, infos

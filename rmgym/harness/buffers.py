@@ -1,0 +1,207 @@
+"""SB3 buffers that score their steps in batches, after they were taken and before anything is learnt from them.
+
+The environment (:class:`rmgym.wrappers.sb3_vec_env.LearnedRewardVecEnv` with ``when="rollout"``) returns 0 and records
+raw steps, since a buffer holds normalised observations, unclipped actions and no next state. The buffer fetches them,
+asks the model once, and **adds** the rewards: what SB3 had put in the reward before (the value bootstrap ``gamma V`` of
+an episode that a time limit cut) stays.
+
+The model is attached after construction and never pickled: SB3 writes ``*_buffer_kwargs`` into every agent's zip.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer, RolloutBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from rmgym.errors import HarnessError, PlaceholderRewardError
+from rmgym.transitions import Transitions
+
+CHUNK = 1024
+"""Steps per environment after which a replay buffer scores what it has, so that recorded steps do not pile up."""
+
+
+class StepRecorder(Protocol):
+    """What a deferred buffer needs of its environment."""
+
+    def drain(self) -> Transitions:
+        """Take the recorded steps, in step-major order: row ``t * n_envs + e``."""
+        ...
+
+    def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
+        """Rewards of ``B`` steps, ``float32 [B]``."""
+        ...
+
+
+class LearnedReturns:
+    """Learned returns (undiscounted) of the episodes that ended lately; for logs.
+
+    Attributes:
+        finished: returns of the last hundred finished episodes.
+    """
+
+    def __init__(self, n_envs: int) -> None:
+        self.finished: deque[float] = deque(maxlen=100)
+        self._running = np.zeros(n_envs)
+
+    def add(self, steps: Transitions, rewards: npt.NDArray[np.float32]) -> None:
+        """Count a block of rewards ``[T, n_envs]`` and the steps they belong to."""
+        begins = steps.step.reshape(rewards.shape) == 0
+        ends = (steps.terminated | steps.truncated).reshape(rewards.shape)
+        for t in range(len(rewards)):
+            self._running[begins[t]] = 0.0
+            self._running += rewards[t]
+            if ends[t].any():
+                self.finished.extend(self._running[ends[t]].tolist())
+
+
+def _require(recorder: StepRecorder | None) -> StepRecorder:
+    if recorder is None:
+        raise PlaceholderRewardError(
+            "a buffer with deferred scoring trains only with its reward model",
+            got="a buffer without one (an agent's zip never holds the model)",
+            fix="load with rmgym.sb3.load_agent(path), or attach one: rmgym.sb3.score_rollouts(agent, model)",
+        )
+    return recorder
+
+
+def _miscounted(got: int, expected: int) -> HarnessError:
+    return HarnessError(
+        "every step of a deferred buffer was recorded by its environment, once",
+        got=f"{got} recorded steps for {expected} in the buffer",
+        fix="after set_env(), call rmgym.sb3.score_rollouts(agent, model); let nothing else step the environment",
+    )
+
+
+class DeferredRolloutBuffer(RolloutBuffer):
+    """A rollout buffer (PPO, A2C) that scores its rollout in one batch before the advantages are computed.
+
+    With a deterministic model, training is the same as with a model call per step.
+
+    Attributes:
+        learned_rewards: the learned (composed) rewards of the last rollout, ``float32 [n_steps, n_envs]``.
+        learned_returns: of finished episodes, for logs.
+    """
+
+    learned_rewards: npt.NDArray[np.float32]
+    _recorder: StepRecorder | None = None  # on the class: reset() runs before a subclass could set it
+
+    def attach(self, recorder: StepRecorder) -> None:
+        """Say which environment recorded the steps and scores them."""
+        self._recorder = recorder
+        self.learned_returns = LearnedReturns(self.n_envs)
+
+    def reset(self) -> None:
+        """Begin a rollout; steps of one that a callback broke off are forgotten."""
+        super().reset()
+        if self._recorder is not None:
+            self._recorder.drain()
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """See :class:`RolloutBuffer`.
+
+        Raises:
+            PlaceholderRewardError: no reward model is attached.
+        """
+        _require(self._recorder)
+        super().add(*args, **kwargs)
+
+    def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: npt.NDArray[np.bool_]) -> None:
+        """Add the learned rewards, then see :class:`RolloutBuffer`.
+
+        Raises:
+            PlaceholderRewardError: no reward model is attached.
+            HarnessError: the environment recorded more or fewer steps than the buffer holds.
+        """
+        recorder = _require(self._recorder)
+        steps = recorder.drain()
+        if len(steps) != self.buffer_size * self.n_envs:
+            raise _miscounted(len(steps), self.buffer_size * self.n_envs)
+        self.learned_rewards = recorder.score(steps).reshape(self.buffer_size, self.n_envs)
+        self.rewards += self.learned_rewards
+        self.learned_returns.add(steps, self.learned_rewards)
+        super().compute_returns_and_advantage(last_values, dones)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the environment with the model."""
+        return {name: value for name, value in vars(self).items() if name != "_recorder"}
+
+
+class DeferredReplayBuffer(ReplayBuffer):
+    """A replay buffer (DQN, SAC) that scores new steps in batches before they can be sampled.
+
+    Attributes:
+        true_rewards: the environment's own rewards beside the learned ones, ``float32 [rows, n_envs]``, for reports;
+            never sampled.
+        learned_returns: of finished episodes, for logs.
+    """
+
+    _recorder: StepRecorder | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.true_rewards = np.full_like(self.rewards, np.nan)
+        self._pending: list[Transitions] = []  # the newest rows, which have no learned reward yet
+
+    def attach(self, recorder: StepRecorder) -> None:
+        """Say which environment recorded the steps and scores them."""
+        self._recorder = recorder
+        self.learned_returns = LearnedReturns(self.n_envs)
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """See :class:`ReplayBuffer`.
+
+        Raises:
+            PlaceholderRewardError: no reward model is attached.
+            HarnessError: the environment did not record this step.
+        """
+        steps = _require(self._recorder).drain()
+        if len(steps) < self.n_envs:
+            raise _miscounted(len(steps), self.n_envs)
+        super().add(*args, **kwargs)
+        # Usually all of it; a step that a callback broke off (it returned False) was recorded and never added.
+        self._pending.append(steps[-self.n_envs :])
+        if len(self._pending) >= min(CHUNK, self.buffer_size):
+            self.score_pending()
+
+    def score_pending(self) -> None:
+        """Score the steps that have no learned reward yet, in one batch.
+
+        Raises:
+            PlaceholderRewardError: there are some, and no reward model is attached.
+        """
+        if not self._pending:
+            return
+        recorder = _require(self._recorder)
+        steps = Transitions.concatenate(self._pending)
+        learned = recorder.score(steps).reshape(-1, self.n_envs)
+        rows = (self.pos - len(learned) + np.arange(len(learned))) % self.buffer_size
+        self.rewards[rows] += learned
+        self.true_rewards[rows] = steps.true_reward.reshape(learned.shape)
+        self.learned_returns.add(steps, learned)
+        self._pending.clear()
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """See :class:`ReplayBuffer`; every sampled reward has been scored.
+
+        Raises:
+            PlaceholderRewardError: no reward model is attached.
+        """
+        _require(self._recorder)
+        self.score_pending()
+        return super().sample(batch_size, env)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the environment with the model, after scoring what is pending."""
+        self.score_pending()
+        return {name: value for name, value in vars(self).items() if name != "_recorder"}
+
+
+class DeferredNStepReplayBuffer(DeferredReplayBuffer, NStepReplayBuffer):
+    """The same for ``n_steps > 1``."""

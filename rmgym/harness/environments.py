@@ -1,0 +1,91 @@
+"""The vector environments that agents train in."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from rmgym.errors import HarnessError
+from rmgym.harness.collect import make_env
+from rmgym.models.registry import load_reward_model
+from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
+from rmgym.wrappers.source import Model
+
+
+def make_monitored(env_id: str, env_kwargs: Mapping[str, Any] | None, n_envs: int, seed: int) -> VecEnv:
+    """Make ``n_envs`` environments in one process, each in a ``Monitor``: SB3's ``ep_rew_mean`` is the true return.
+
+    Raises:
+        HarnessError: see :func:`make_env`; or ``env_kwargs`` cannot be written into a saved agent.
+    """
+    try:
+        json.dumps(dict(env_kwargs or {}))
+    except TypeError as error:
+        raise HarnessError(
+            "env_kwargs are JSON-able, so that a saved agent can make its environment again",
+            got=f"{env_kwargs}: {error}",
+            fix="pass numbers, strings, lists and dictionaries",
+        ) from error
+    if n_envs < 1:
+        raise HarnessError("an agent trains in at least one environment", got=n_envs, fix="pass n_envs=1 or more")
+    return make_vec_env(partial(make_env, env_id, env_kwargs), n_envs=n_envs, seed=seed)
+
+
+def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
+    """Make the chain of environments that a record describes, and write into the record what the reward model is.
+
+    Raises:
+        HarnessError: an environment cannot be made or its observations cannot be normalised.
+        ModelError: there is no such reward model, or it was fitted for another card.
+    """
+    model = load_reward_model(reward_model)
+    record |= identify(reward_model)
+    if model.name == "true":
+        record["when"] = "step"  # there is nothing to score
+    venv = make_monitored(record["env"], record["env_kwargs"], record["n_envs"], record.get("seed", 0))
+    env: VecEnv = LearnedRewardVecEnv(
+        venv,
+        model,
+        when=record["when"],
+        card=record["card"],
+        language=record["language"],
+        composition=record["composition"],
+    )
+    if not record["normalize"]:
+        return env
+    try:
+        return VecNormalize(env, norm_reward=False)
+    except ValueError as error:
+        raise HarnessError(
+            "observations are normalised where they are arrays of numbers",
+            got=f"{env.observation_space} of {record['env']}",
+            fix="set normalize = false in the agent card for this environment",
+        ) from error
+
+
+def env_arguments(env: VecEnv) -> tuple[str | None, dict[str, Any]]:
+    """Id and arguments that make the environments of a ``VecEnv`` again; no id where they were never registered."""
+    spec = env.get_attr("spec", 0)[0]
+    if spec is None:
+        return None, {}
+    kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    if spec.max_episode_steps is not None:
+        kwargs["max_episode_steps"] = spec.max_episode_steps
+    return spec.id, kwargs
+
+
+def identify(reward_model: Model) -> dict[str, Any]:
+    """What a record says about the reward model."""
+    model = load_reward_model(reward_model)
+    where = None
+    if isinstance(reward_model, str | os.PathLike):
+        path = Path(reward_model).expanduser()
+        where = str(path.resolve()) if path.exists() else os.fspath(reward_model)
+    return {"reward": model.name, "reward_model": where, "digest": model.digest}

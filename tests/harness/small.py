@@ -1,0 +1,25 @@
+"""Small agents and what to compare of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+PPO_SMALL: dict[str, Any] = {"n_steps": 48, "batch_size": 48, "n_epochs": 2, "policy_kwargs": {"net_arch": [8]}}
+DQN_SMALL: dict[str, Any] = {
+    "learning_starts": 40,
+    "train_freq": 16,
+    "gradient_steps": 4,
+    "batch_size": 16,
+    "buffer_size": 150,
+    "target_update_interval": 50,
+    "policy_kwargs": {"net_arch": [8]},
+}
+SMALL = {"ppo": PPO_SMALL, "dqn": DQN_SMALL}
+
+
+def parameters(agent: BaseAlgorithm) -> np.ndarray:
+    """All parameters of an agent's networks as one vector."""
+    return np.concatenate([p.detach().numpy().ravel() for p in agent.policy.parameters()])

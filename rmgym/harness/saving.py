@@ -132,9 +132,8 @@ def restore_statistics(agent: BaseAlgorithm) -> None:
     if normalizer is None:
         return
     statistics = getattr(agent, RECORD).get("observation_statistics")
-    if (
-        statistics is None or statistics["steps"] != agent.num_timesteps
-    ):  # those of an earlier save may be in the record
+    # Those of an earlier save are still in the record of an agent that trained on and was then saved by SB3 alone.
+    if statistics is None or statistics["steps"] != agent.num_timesteps:
         raise HarnessError(
             "an agent that normalises observations is saved with their statistics",
             got="an agent without them",

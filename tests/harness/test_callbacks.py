@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rmgym.errors import HarnessError
+from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.harness.callbacks import COLUMNS
 from rmgym.harness.evaluate import evaluate
-from rmgym.sb3 import RewardComparisonCallback, load_agent, make_agent
+from rmgym.sb3 import LearnedRewardVecEnv, RewardComparisonCallback, load_agent, make_agent
 from tests.doubles import COUNTER, ToyReward
 from tests.harness.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
 
@@ -135,6 +137,25 @@ def test_a_resumed_training_keeps_earlier_rows(tmp_path: Path) -> None:
     afresh = RewardComparisonCallback(eval_every=32, episodes=1, out=tmp_path)
     agent.learn(32, callback=afresh)
     assert [r["steps"] for r in afresh.rows] == [32]
+
+
+def test_it_evaluates_in_the_agents_environment() -> None:
+    limited = {"max_episode_steps": 12}
+    ours = make_agent("ppo", "CartPole-v1", reward_model="constant", n_envs=2, env_kwargs=limited, **PPO_SMALL)
+    venv = make_vec_env("CartPole-v1", 2, env_kwargs=limited)
+    theirs = PPO("MlpPolicy", venv, n_steps=48, batch_size=48, device="cpu")
+    for agent in (ours, theirs):
+        watch = RewardComparisonCallback("random", eval_every=96, episodes=3)
+        agent.learn(96, callback=watch)
+        assert watch.last is not None
+        assert watch.last.length.max() <= 12
+
+
+def test_an_agent_that_would_train_on_zeros_is_stopped() -> None:
+    venv = LearnedRewardVecEnv(make_vec_env("CartPole-v1"), "constant", when="rollout")
+    agent = PPO("MlpPolicy", venv, n_steps=48, batch_size=48, device="cpu")
+    with pytest.raises(PlaceholderRewardError, match="score_rollouts"):
+        agent.learn(48, callback=RewardComparisonCallback(eval_every=48))
 
 
 @pytest.mark.parametrize(

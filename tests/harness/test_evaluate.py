@@ -44,13 +44,8 @@ def test_every_episode_is_replayed_once() -> None:
             said = model.predict([say.describe(obs, action, after, terminated, truncated)]).mean[0]
             assert found.learned_reward[row] == pytest.approx(said)
             assert found.steps.true_reward[row] == reward
-            true, learned, obs, ended, row = (
-                true + float(reward),
-                learned + said,
-                after,
-                terminated or truncated,
-                row + 1,
-            )
+            true, learned, row = true + float(reward), learned + said, row + 1
+            obs, ended = after, terminated or truncated
         assert found.true_return[episode] == true
         assert found.learned_return[episode] == pytest.approx(learned)
         assert found.length[episode] == row - found.length[:episode].sum()

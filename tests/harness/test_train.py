@@ -190,9 +190,14 @@ def test_what_is_not_a_number_is_null_in_json(tmp_path: Path) -> None:
 def test_a_file_is_old_or_new(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    with pytest.raises(HarnessError, match="intact"), replacing(file) as target:
-        target.write(b"half")
-        raise OSError(28, os.strerror(28))
+
+    def fill_the_disk() -> None:
+        with replacing(file) as target:
+            target.write(b"half")
+            raise OSError(28, os.strerror(28))
+
+    with pytest.raises(HarnessError, match="intact"):
+        fill_the_disk()
     assert file.read_text() == "old"
     with replacing(file) as target:
         target.write(b"new")

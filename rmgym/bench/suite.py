@@ -1,0 +1,191 @@
+"""A suite: environments x algorithms x rewards x seeds, as one TOML file. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import Field as Rule
+from pydantic.dataclasses import dataclass
+
+from rmgym.errors import HarnessError, nearest
+
+_strict = ConfigDict(extra="forbid")
+Name = Annotated[str, Rule(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A name that is also a folder's name."""
+Count = Annotated[int, Rule(ge=1)]
+Target = Literal["reward", "outcome", "progress"]
+
+CONTROLS = ("true", "constant", "random")
+"""Rewards that need neither labels nor fitting."""
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Environment:
+    """One environment of the grid; a plain id stands for ``{id = "..."}``.
+
+    Attributes:
+        id: Gymnasium id.
+        kwargs: arguments of ``gymnasium.make``.
+        target: what the scripted teacher rates here: the true reward of a step, its outcome (for environments whose
+            true reward is constant, such as CartPole), or its progress by the optimal value function (for sparse
+            rewards, where the environment's transition table is known, such as FrozenLake).
+        steps: training steps, where they differ from the suite's.
+        name: a short name, needed where one id occurs with several ``kwargs``.
+    """
+
+    id: str
+    kwargs: dict[str, Any] = Rule(default_factory=dict)
+    target: Target = "reward"
+    steps: Count | None = None
+    name: Name | None = None
+
+    @property
+    def folder(self) -> str:
+        """Its folder's name."""
+        return self.name or self.id.replace("/", "-").replace(":", "-")
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Reward:
+    """One reward of the grid: where it comes from, from which labels, fitted how.
+
+    Attributes:
+        name: its name in tables and plots.
+        model: a built-in name, a folder of a fitted model, a control (``true``, ``constant``, ``random``), or
+            ``shuffled``: the reward named by ``of``, fitted on the same labels in permuted order.
+        of: see ``model``.
+        ratings: rated steps.
+        preferences: compared pairs of segments.
+        segment: steps per segment.
+        levels: distinct ratings; None for the exact value.
+        edges: how levels are cut: equally wide, or equally often used.
+        select: how rated steps are chosen.
+        collect_steps: random steps collected to choose from.
+        reset_every: steps after which a collecting episode is reset; 0 lets it end by itself, which outcomes need.
+            By default 25 for rewards, 0 for outcomes.
+        fit: fields of :class:`rmgym.FitOptions`.
+        options: options of the model.
+    """
+
+    name: Name
+    model: str
+    of: str | None = None
+    ratings: Annotated[int, Rule(ge=0)] = 100
+    preferences: Annotated[int, Rule(ge=0)] = 0
+    segment: Count = 25
+    levels: Annotated[int, Rule(ge=2)] | None = None
+    edges: Literal["width", "quantile"] = "width"
+    select: Literal["coverage", "random"] = "coverage"
+    collect_steps: Count = 4000
+    reset_every: Annotated[int, Rule(ge=0)] | None = None
+    fit: dict[str, Any] = Rule(default_factory=dict)
+    options: dict[str, Any] = Rule(default_factory=dict)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the suite collects, labels and fits for it (controls and given folders are used as they are)."""
+        return self.model not in CONTROLS and "/" not in self.model and not Path(self.model).exists()
+
+
+def _expand(listed: Any) -> Any:
+    return [{"id": e} if isinstance(e, str) else e for e in listed] if isinstance(listed, list) else listed
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
+class Suite:
+    """A grid of runs.
+
+    Attributes:
+        name: the suite's name.
+        environments: ids or tables.
+        algorithms: names of agent cards.
+        reward: rewards to compare.
+        seeds: seeds; each counts for collecting, fitting and training alike.
+        steps: training steps of each run.
+        eval_every: steps between evaluations; None for a tenth of ``steps``.
+        episodes: held-out episodes per evaluation.
+        about: one sentence for the report.
+    """
+
+    name: Name
+    environments: Annotated[list[Environment], BeforeValidator(_expand), Rule(min_length=1)]
+    algorithms: Annotated[list[str], Rule(min_length=1)]
+    reward: Annotated[list[Reward], Rule(min_length=1)]
+    seeds: Annotated[list[int], Rule(min_length=1)]
+    steps: Count = 100_000
+    eval_every: Count | None = None
+    episodes: Count = 10
+    about: str = ""
+
+
+def load_suite(path: str | os.PathLike[str]) -> Suite:
+    """Read a suite.
+
+    Raises:
+        HarnessError: the file is missing, is not TOML, or holds a key or value that a suite may not.
+    """
+    file = Path(path)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HarnessError("a suite is a readable file", got=str(file), fix="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise HarnessError("a suite is valid TOML", got=f"{file}: {error}", fix="correct that line") from error
+    try:
+        suite = TypeAdapter(Suite).validate_python(content)
+    except ValidationError as error:
+        raise _explain(file, error) from error
+    _check(file, suite)
+    return suite
+
+
+def _explain(file: Path, error: ValidationError) -> HarnessError:
+    """Turn pydantic's first complaint into one sentence with the nearest valid key."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        owner = {"environments": Environment, "reward": Reward}.get(str(first["loc"][0]), Suite)
+        unknown = str(first["loc"][-1])
+        valid = [f.name for f in fields(owner)]
+        return HarnessError(f"{file}: unknown key {where!r}", got=unknown, fix=nearest(unknown, valid))
+    return HarnessError(
+        f"{file}: {first['msg'].removeprefix('Value error, ')} (at {where!r})",
+        got=first.get("input"),
+        fix="see benchmarks/suites for examples",
+    )
+
+
+def _check(file: Path, suite: Suite) -> None:
+    """Refuse what the keys alone cannot: doubled names, unknown algorithms and models, shuffling of nothing."""
+    from rmgym.cards import find_agent_card
+    from rmgym.models.registry import available_models
+
+    for kind, names in (
+        ("environment", [e.folder for e in suite.environments]),
+        ("reward", [r.name for r in suite.reward]),
+        ("algorithm", suite.algorithms),
+        ("seed", [str(s) for s in suite.seeds]),
+    ):
+        if doubled := sorted({n for n in names if names.count(n) > 1}):
+            raise HarnessError(f"{file}: each {kind} occurs once", got=doubled, fix="give each its own 'name'")
+    for algorithm in suite.algorithms:
+        find_agent_card(algorithm)
+    fitted = {r.name: r for r in suite.reward if r.is_fitted and r.model != "shuffled"}
+    for reward in suite.reward:
+        if reward.model == "shuffled":
+            if reward.of not in fitted:
+                rule = f"{file}: 'of' of the shuffled reward {reward.name!r} names a fitted reward of the suite"
+                raise HarnessError(rule, got=reward.of, fix=nearest(str(reward.of), fitted))
+        elif reward.of is not None:
+            raise HarnessError(f"{file}: 'of' is for model = 'shuffled'", got=reward.name, fix="remove 'of'")
+        elif reward.is_fitted:
+            if reward.model not in available_models():
+                rule = f"{file}: the model of reward {reward.name!r} is built in, or a folder with a '/' in its path"
+                raise HarnessError(rule, got=reward.model, fix=nearest(reward.model, available_models()))
+            if reward.ratings + reward.preferences == 0:
+                raise HarnessError(f"{file}: fitting needs labels", got=reward.name, fix="set 'ratings'")

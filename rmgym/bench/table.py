@@ -1,0 +1,58 @@
+"""The table of arms: one list of cells for the terminal, the page and the README."""
+
+from __future__ import annotations
+
+import math
+
+from rmgym.bench.compare import Arm, Match
+from rmgym.bench.verdict import interval, number, percent
+
+HEADERS = (
+    "reward",
+    "seeds",
+    "labels",
+    "true return",
+    "of the range",
+    "Spearman",
+    "Pearson",
+    "pairs right",
+    "label + fit",
+    "training",
+    "steps/s",
+)
+"""Columns of :func:`cells`; all but the first are numbers."""
+
+
+def cells(match: Match) -> list[list[str]]:
+    """One row per arm of a match; means over seeds, with 95 % intervals where there are several."""
+    return [_row(arm) for arm in match.arms]
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``3 min 12 s``, ``2 h 05 min``; a dash where it is unknown."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _row(arm: Arm) -> list[str]:
+    done = sum(run.status == "done" for run in arm.runs)
+    seeds = str(len(arm.runs)) if done == len(arm.runs) else f"{done} of {len(arm.runs)} done"
+    # The true reward agrees with itself: a correlation there would only repeat that.
+    agreement = [interval(arm.spearman), number(arm.pearson.value), percent(arm.pair_accuracy.value)]
+    return [
+        arm.reward,
+        seeds,
+        "–" if arm.labels is None else f"{arm.labels:,}",
+        interval(arm.true_return),
+        percent(arm.share.value),
+        *(agreement if arm.kind != "true" else ["–"] * 3),
+        duration(arm.reward_seconds),
+        duration(arm.mean("wall_seconds")),
+        number(arm.mean("steps_per_second")),
+    ]

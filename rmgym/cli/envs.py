@@ -1,0 +1,107 @@
+"""``rmgym envs``: what environments have a card, and what a step of one says."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from rmgym.cards import EnvCard, env_cards
+from rmgym.cli.output import AsJson, out, parse_json_option, print_json, table
+
+Kwargs = Annotated[str | None, typer.Option("--env-kwargs", help="Arguments of the environment, a JSON object.")]
+
+
+def envs(
+    env: Annotated[str | None, typer.Argument(help="An environment id; without one, all cards are listed.")] = None,
+    env_kwargs: Kwargs = None,
+    language: Annotated[str, typer.Option(help="Language of the text: en, zh.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """List environment cards, or show one environment and the text of a real step.
+
+    An environment without a card works too: its text is made from its spaces.
+    """
+    if env is not None:
+        _show(_describe(env, parse_json_option("--env-kwargs", env_kwargs), language), as_json)
+    elif as_json:
+        print_json([_facts(card) for card in env_cards()])
+    else:
+        rows = [
+            (c.id, c.task["en"], _number(c.horizon), _number(c.threshold), _number(_random(c))) for c in env_cards()
+        ]
+        headers = ("id", "task", "horizon", "threshold", "random return")
+        out.print(table(headers, rows, right=headers[2:]))
+
+
+def _describe(env_id: str, kwargs: dict[str, Any], language: str) -> dict[str, Any]:
+    """Facts about one environment, and the text of its first step under a random action."""
+    import gymnasium as gym
+
+    from rmgym.cards import find_env_card
+    from rmgym.errors import HarnessError
+    from rmgym.text import textualizer
+
+    try:
+        made = gym.make(env_id, **kwargs)
+    except (gym.error.Error, TypeError) as error:
+        raise HarnessError(
+            "an environment can be made from its id and arguments", got=f"{env_id} {kwargs}", fix=str(error)
+        ) from error
+    with closing(made):
+        say = textualizer(made, language=language)
+        made.action_space.seed(0)
+        obs, _ = made.reset(seed=0)
+        action = made.action_space.sample()
+        next_obs, _, terminated, truncated, _ = made.step(action)
+        text = say.describe(obs, action, next_obs, bool(terminated), bool(truncated))
+        found = find_env_card(env_id)
+        return {
+            **_facts(say.card),
+            "env": env_id,
+            "card": found.file if found else None,
+            "card_hash": say.card_hash,
+            "observation_space": str(made.observation_space),
+            "action_space": str(made.action_space),
+            "text": text,
+        }
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    rows = [
+        ("task", str(facts["task"])),
+        ("card", facts["card"] or "none: the text is made from the spaces"),
+        ("observation", facts["observation_space"]),
+        ("action", facts["action_space"]),
+        ("horizon", _number(facts["horizon"])),
+        ("threshold", _number(facts["threshold"])),
+        ("random policy", _number(facts["random_return"])),
+        ("a step says", facts["text"]),
+    ]
+    out.print(table((facts["env"], ""), rows))
+
+
+def _facts(card: EnvCard) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "task": card.task["en"],
+        "horizon": card.horizon,
+        "threshold": card.threshold,
+        "random_return": _random(card),
+        "card": card.file,
+        "hash": card.hash,
+        "languages": sorted(card.task),
+    }
+
+
+def _random(card: EnvCard) -> float | None:
+    reference = card.reference.get("random")
+    return reference.mean if reference else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}" if abs(value) < 1 else f"{value:.4g}"

@@ -1,0 +1,114 @@
+"""``rmgym fit``: labels become a reward model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rmgym.cli.output import AsJson, out, print_json, table
+from rmgym.errors import FeedbackError, FitError
+
+
+def fit(
+    db: Annotated[Path, typer.Option("--db", help="Labels, as 'rmgym label' writes them.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
+    model: Annotated[str, typer.Option(help="A built-in reward model, see 'rmgym models'.")] = "minilm",
+    annotator: Annotated[str | None, typer.Option(help="Use the labels of one annotator only.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The model's size, where it has presets.")] = None,
+    model_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the model; repeatable.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, or any torch device.")] = "cpu",
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps (1500).")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (1e-3).")] = None,
+    lm_lr: Annotated[float | None, typer.Option(help="Learning rate of a tuned language model (5e-5).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Labels per step (32).")] = None,
+    loss: Annotated[str | None, typer.Option(help="Loss of ratings: huber or mse (huber).")] = None,
+    validation: Annotated[float | None, typer.Option(help="Share of labels held out, by episode (0.1).")] = None,
+    steps_per_segment: Annotated[
+        int | None, typer.Option(help="Score so many random steps of a segment per draw, not all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order of labels and held-out episodes.")] = 0,
+    shuffle_labels: Annotated[
+        bool, typer.Option("--shuffle-labels", help="Permute the labels first: a control that must not work.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier call left in --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a reward model on labels."""
+    if not db.exists():
+        raise FeedbackError("labels are read from a database", got=str(db), fix="write one with 'rmgym label'")
+    options = _options(model_option or [])
+    if preset is not None:
+        options["preset"] = preset
+    from rmgym.feedback.store import LabelStore
+    from rmgym.models.registry import create_reward_model
+    from rmgym.training import FitOptions
+    from rmgym.training import fit as fit_model
+
+    given = {
+        "max_steps": steps,
+        "learning_rate": lr,
+        "lm_learning_rate": lm_lr,
+        "batch_size": batch_size,
+        "loss": loss,
+        "validation": validation,
+        "steps_per_segment": steps_per_segment,
+    }
+    how = FitOptions(
+        seed=seed,
+        shuffle_labels=shuffle_labels,
+        **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
+    )
+    labels = LabelStore(db).labels(annotator)
+    made: Any = create_reward_model(model, seed=seed, **options)
+    if hasattr(made, "to"):
+        made = made.to(device)
+    result = fit_model(made, labels, how, out=folder, resume=resume)
+    if as_json:
+        print_json({"path": str(folder), "model": result.model.describe(), "metrics": result.metrics})
+    else:
+        _report(result.metrics)
+        out.print(f"saved to {folder}")
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """``key=value`` pairs; a value is JSON where it can be, else a string."""
+    options = dict[str, Any]()
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise FitError("a model option is key=value", got=pair, fix="write --model-option heads=3")
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def _report(metrics: dict[str, Any]) -> None:
+    """Fit and held-out scores side by side."""
+    train, held_out = metrics["train"], metrics["validation"] or {}
+    rows = [
+        (name, _number(train[key]), _number(held_out.get(key)))
+        for key, name in (
+            ("labels", "labels"),
+            ("r2", "R2"),
+            ("spearman", "Spearman"),
+            ("rmse", "RMS error"),
+            ("accuracy", "pairs in order"),
+        )
+        if train[key] is not None
+    ]
+    out.print(table(("", "fitted on", "held out"), rows, right=("fitted on", "held out")))
+    if metrics["note"]:
+        out.print(metrics["note"])
+    stopped = ", stopped early" if metrics["stopped_early"] else ""
+    out.print(f"{metrics['steps']} steps{stopped}, best at {metrics['best_step']}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value}" if isinstance(value, int) else f"{value:.3f}"

@@ -1,0 +1,141 @@
+"""Asking a person in the terminal: shows a step or two segments, takes an answer, stores it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rmgym.feedback.questions import Question
+from rmgym.feedback.reading import StepReader, StepText
+from rmgym.feedback.store import LabelStore
+from rmgym.text.batch import TextBatch
+
+SOURCE = "human"
+_HEADINGS = {"en": ("", "state", "next state", "action"), "zh": ("", "状态", "下一状态", "行动")}
+_CHOICES = {"l": 1.0, "r": 0.0, "t": 0.5}
+
+
+def interview(store: LabelStore, annotator: str, *, levels: int, reader: StepReader, console: Console) -> None:
+    """Ask an annotator every question that is pending, until none is left or they stop.
+
+    Args:
+        store: where questions and answers are.
+        annotator: who answers.
+        levels: ratings are 1 to ``levels``, higher is better.
+        reader: takes texts apart for display.
+        console: where the dialogue is shown.
+    """
+    task = ""
+    while True:
+        question = next(store.pending(annotator), None)
+        answered, asked = store.progress(annotator)
+        if question is None:
+            console.print(f"All {asked} questions are answered.", markup=False)
+            if _key(console, "u undo, Enter to finish: ") != "u" or not _undo(store, annotator, console):
+                return
+            continue
+        step = reader.read(question.left.strings()[0])
+        if step is not None and step.task != task:
+            task = step.task
+            console.print(task, markup=False)
+        console.rule(Text(f"{answered + 1} of {asked}"))
+        for view in _views(question, reader):
+            console.print(view)
+        if not _answer(store, question, annotator, levels, console):
+            console.print(f"Stopped at {answered} of {asked}; the same command goes on.", markup=False)
+            return
+
+
+def _answer(store: LabelStore, question: Question, annotator: str, levels: int, console: Console) -> bool:
+    """Take one valid answer; False to stop."""
+    rating = question.kind == "rating"
+    numbers = {str(level): float(level) for level in range(1, levels + 1)}
+    ask = f"1 (worst) to {levels} (best)" if rating else "which is better? l left, r right, t tie"
+    while True:
+        key = _key(console, f"{ask}; s skip, u undo, q quit: ")
+        if key == "q":
+            return False
+        if key == "u":
+            if _undo(store, annotator, console):
+                return True
+        elif key == "s":
+            store.skip(question.id, annotator=annotator, source=SOURCE)
+            return True
+        elif rating and key in numbers:
+            store.rate(question.id, numbers[key], annotator=annotator, source=SOURCE, levels=levels)
+            return True
+        elif not rating and key in _CHOICES:
+            store.prefer(question.id, _CHOICES[key], annotator=annotator, source=SOURCE)
+            return True
+        else:
+            console.print(f"{key!r} is not an answer here.", markup=False)
+
+
+def _key(console: Console, prompt: str) -> str:
+    """What was typed; the end of the input quits."""
+    try:
+        return console.input(Text(prompt)).strip().lower()
+    except EOFError:
+        return "q"
+
+
+def _undo(store: LabelStore, annotator: str, console: Console) -> bool:
+    undone = store.undo(annotator)
+    console.print("Nothing to undo." if undone is None else "Took back the last answer.", markup=False)
+    return undone is not None
+
+
+def _views(question: Question, reader: StepReader) -> list[RenderableType]:
+    if question.right is None:
+        return [step_view(question.left, reader)]
+    sides = (("LEFT", question.left), ("RIGHT", question.right))
+    return [view for name, texts in sides for view in (Text(name, style="bold"), segment_view(texts, reader))]
+
+
+def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
+    """One step: a row per field with its value before and after, then the action and how the episode went on."""
+    text = texts.strings()[0]
+    step = reader.read(text)
+    if step is None:
+        return Text(text)
+    blank, state, next_state, action = _HEADINGS.get(texts.language, _HEADINGS["en"])
+    table = _table((blank, state, next_state))
+    for name, value in step.state.items():
+        table.add_row(Text(name), Text(value), Text(step.next_state[name]))
+    said = [f"{action} · {name}: {value}" for name, value in step.action.items()]
+    grid = Table.grid()
+    for part in (table, Text("\n".join([*said, *([step.ending] if step.ending else [])]))):
+        grid.add_row(part)
+    return grid
+
+
+def segment_view(texts: TextBatch, reader: StepReader) -> RenderableType:
+    """A segment: a row per step with the state's fields and the action, and at last the state it led to."""
+    strings = texts.strings()
+    steps = [step for step in map(reader.read, strings) if step is not None]
+    if len(steps) < len(strings) or any(step.state.keys() != steps[0].state.keys() for step in steps):
+        return Text("\n".join(strings))
+    table = _table(("", *steps[0].state, *steps[0].action))
+    for i, step in enumerate(steps):
+        cells = [str(i + 1), *step.state.values(), *step.action.values()]
+        table.add_row(*map(Text, cells))
+    table.add_row(Text("→"), *map(Text, steps[-1].next_state.values()))
+    grid = Table.grid()
+    grid.add_row(table)
+    for ending in _endings(steps):
+        grid.add_row(Text(ending))
+    return grid
+
+
+def _endings(steps: Sequence[StepText]) -> list[str]:
+    return [f"{i + 1}: {step.ending}" for i, step in enumerate(steps) if step.ending]
+
+
+def _table(headings: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for i, heading in enumerate(headings):
+        table.add_column(Text(heading), justify="right" if i else "left", overflow="fold")
+    return table

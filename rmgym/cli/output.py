@@ -1,0 +1,69 @@
+"""How commands speak: results to stdout, progress to stderr, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results to stdout.")]
+"""The option ``--json`` of every command."""
+
+out = Console(highlight=False, soft_wrap=False)
+"""Results."""
+err = Console(highlight=False, stderr=True)
+"""Progress and remarks."""
+
+
+def print_json(content: Any) -> None:
+    """Print JSON to stdout; NaN and infinities, which JSON lacks, become null."""
+    typer.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    """A plain table; the columns named in ``right`` are aligned to the right. Cells are text, never markup."""
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        numeric = header in right
+        made.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def parse_json_option(name: str, value: str | None) -> dict[str, Any]:
+    """Read an option that is a JSON object, such as ``--env-kwargs '{"map_name": "8x8"}'``.
+
+    Raises:
+        HarnessError: it is not a JSON object.
+    """
+    from rmgym.errors import HarnessError
+
+    if not value:
+        return {}
+    try:
+        content = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise HarnessError(
+            f"{name} is a JSON object", got=f"{value}: {error}", fix=f"quote it: {name} '{{\"key\": 1}}'"
+        ) from error
+    if not isinstance(content, dict):
+        raise HarnessError(f"{name} is a JSON object", got=value, fix=f"quote it: {name} '{{\"key\": 1}}'")
+    return content
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content

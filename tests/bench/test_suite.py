@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from rmgym.bench.suite import load_suite
+from rmgym.errors import HarnessError, RmgymError
+
+GOOD = """
+name = "small"
+environments = ["CartPole-v1", {id = "FrozenLake-v1", kwargs = {map_name = "8x8"}, target = "outcome", steps = 50}]
+algorithms = ["ppo", "dqn"]
+seeds = [0, 1]
+steps = 100
+
+[[reward]]
+name = "lm"
+model = "minilm"
+levels = 10
+
+[[reward]]
+name = "lm-shuffled"
+model = "shuffled"
+of = "lm"
+
+[[reward]]
+name = "random"
+model = "random"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "suite.toml"
+    file.write_text(text)
+    return file
+
+
+def test_reads_ids_and_tables_alike(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, GOOD))
+    assert [(e.id, e.target, e.steps) for e in suite.environments] == [
+        ("CartPole-v1", "reward", None),
+        ("FrozenLake-v1", "outcome", 50),
+    ]
+    assert suite.environments[1].kwargs == {"map_name": "8x8"}
+    assert [(r.name, r.is_fitted) for r in suite.reward] == [("lm", True), ("lm-shuffled", True), ("random", False)]
+    assert (suite.reward[0].levels, suite.reward[0].ratings, suite.reward[0].select) == (10, 100, "coverage")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("steps = 100\n", "step = 100\n", "did you mean 'steps'?"),
+        ("levels = 10", "level = 10", "did you mean 'levels'?"),
+        ('target = "outcome"', 'targt = "outcome"', "did you mean 'target'?"),
+        ('"ppo", "dqn"', '"ppo", "dqm"', "did you mean 'dqn'?"),
+        ('model = "minilm"', 'model = "minilmm"', "did you mean 'minilm'?"),
+        ('of = "lm"', 'of = "lmm"', "did you mean 'lm'?"),
+        ('of = "lm"\n', "", "use one of lm"),
+        ('name = "random"', 'name = "lm"', "give each its own 'name'"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "each seed occurs once"),
+        ("seeds = [0, 1]", "seeds = []", "at least 1 item"),
+        ("levels = 10", "levels = 1", "greater than or equal to 2"),
+        ("levels = 10", "ratings = 0", "fitting needs labels"),
+        ("levels = 10", 'of = "random"', "'of' is for model = 'shuffled'"),
+        ('name = "random"', 'name = "../up"', "String should match pattern"),
+        ("steps = 100\n", "steps = \n", "valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_fix(tmp_path: Path, before: str, after: str, says: str) -> None:
+    assert before in GOOD
+    with pytest.raises(RmgymError) as caught:
+        load_suite(write(tmp_path, GOOD.replace(before, after, 1)))
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="readable file"):
+        load_suite(tmp_path / "none.toml")
+
+
+def test_a_models_folder_is_used_as_it_is(tmp_path: Path) -> None:
+    text = GOOD.replace('name = "random"\nmodel = "random"', 'name = "mine"\nmodel = "runs/mine/model"')
+    assert not load_suite(write(tmp_path, text)).reward[2].is_fitted
+
+
+def test_suites_that_are_shipped_are_valid() -> None:
+    root = Path(__file__).parents[2]
+    files = [*root.glob("benchmarks/suites/*.toml"), *root.glob("rmgym/bench/suites/*.toml")]
+    assert {f.stem for f in files} >= {"demo", "demo-quick"}
+    for file in files:
+        assert load_suite(file).name == file.stem

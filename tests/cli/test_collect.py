@@ -1,0 +1,50 @@
+"""``rmgym collect`` writes real steps."""
+
+import json
+
+import numpy as np
+from typer.testing import CliRunner
+
+from rmgym.cli.main import app
+from rmgym.harness.collect import collect
+from rmgym.transitions import Transitions
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["collect", *map(str, arguments)])
+
+
+def test_the_file_holds_the_steps(tmp_path):
+    file = tmp_path / "deep" / "steps.parquet"
+    result = run("CartPole-v1", "--steps", 90, "--seed", 4, "--reset-every", 10, "--out", file)
+    assert result.exit_code == 0, result.output
+    found, expected = Transitions.load(file), collect("CartPole-v1", 90, seed=4, reset_every=10, progress=False)
+    np.testing.assert_array_equal(found.next_obs, expected.next_obs)
+    assert found.metadata == expected.metadata
+    assert "90 steps of CartPole-v1" in result.stdout
+
+
+def test_zero_lets_episodes_end_by_themselves(tmp_path):
+    file = tmp_path / "steps.parquet"
+    result = run("Pendulum-v1", "--steps", 210, "--reset-every", 0, "--out", file, "--json")
+    facts = json.loads(result.stdout)
+    assert (facts["steps"], facts["episodes"], facts["truncated"], facts["terminated"]) == (210, 2, 1, 0)
+    assert facts["reset_every"] is None
+    assert facts["out"] == str(file)
+
+
+def test_arguments_of_the_environment(tmp_path):
+    file = tmp_path / "steps.parquet"
+    result = run("FrozenLake-v1", "--steps", 60, "--env-kwargs", '{"map_name": "8x8"}', "--out", file)
+    assert result.exit_code == 0, result.output
+    assert Transitions.load(file).metadata["env_kwargs"] == {"map_name": "8x8"}
+
+
+def test_errors_are_sentences(tmp_path):
+    result = run("Pendulm-v1", "--out", tmp_path / "steps.parquet")
+    assert result.exit_code == 2
+    assert "did you mean Pendulum-v1" in result.stderr
+    result = run("Pendulum-v1", "--env-kwargs", "{", "--json", "--out", tmp_path / "steps.parquet")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["rule"] == "--env-kwargs is a JSON object"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,100 @@
+"""``rmgym fit`` turns a label database into a model, and says how good it is."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rmgym.cli.main import app
+from rmgym.feedback.schema import Answer
+from rmgym.feedback.store import LabelStore
+from rmgym.feedback.teachers import ScriptedTeacher
+from rmgym.harness.collect import collect
+from rmgym.models import load_reward_model
+from rmgym.text import textualizer
+
+TINY = ["--model", "seq2seq"]
+for option in ("vocab_size=512", "embedding_dim=16", "hidden_dim=16", "num_layers=1"):
+    TINY += ["--model-option", option]
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    steps = collect("Pendulum-v1", 80, reset_every=4, progress=False)
+    store = LabelStore(tmp_path_factory.mktemp("labels") / "labels.sqlite")
+    queries = store.add_rating_queries(steps, textualizer("Pendulum-v1").batch(steps), np.arange(80))
+    ratings = ScriptedTeacher(target="reward").rate(steps).tolist()
+    known = {"annotator": "script", "source": "scripted:reward"}
+    store.record([Answer(query=q, value=v, **known) for q, v in zip(queries, ratings, strict=True)])
+    store.record([Answer(query=q, value=3.0, annotator="bored", source="scripted:reward") for q in queries[:20]])
+    return store.path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["fit", *map(str, arguments)])
+
+
+def test_the_model_is_saved_with_its_scores(db, tmp_path):
+    out = tmp_path / "model"
+    result = run("--db", db, "--annotator", "script", *TINY, "--out", out, "--steps", 20, "--seed", 3, "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["path"] == str(out)
+    assert said["metrics"]["steps"] == 20
+    assert said["metrics"]["train"]["labels"] == 72
+    assert said["metrics"]["validation"]["labels"] == 8
+    assert said["model"]["config"]["embedding_dim"] == 16
+    assert said["model"]["fitted_on"]["options"]["seed"] == 3
+    assert said["model"]["fitted_on"]["source"]["env_id"] == "Pendulum-v1"
+    loaded = load_reward_model(out)
+    assert loaded.digest == said["model"]["digest"]
+    assert loaded.card_hash == textualizer("Pendulum-v1").card_hash
+
+
+def test_scores_are_shown_as_a_table(db, tmp_path):
+    result = run("--db", db, "--annotator", "script", *TINY, "--out", tmp_path, "--steps", 20)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["fitted", "on", "held", "out"]
+    assert lines[1].split() == ["labels", "72", "8"]
+    assert [line.split()[0] for line in lines[2:5]] == ["R2", "Spearman", "RMS"]
+    assert lines[5] == "20 steps, best at 20"
+    assert "20/20" in result.stderr
+
+
+def test_resume_returns_a_finished_model_and_refuses_another_fit(db, tmp_path):
+    command = ["--db", db, "--annotator", "script", *TINY, "--out", tmp_path, "--json", "--steps", 10]
+    first = json.loads(run(*command).stdout)
+    again = json.loads(run(*command, "--resume").stdout)
+    assert again == first
+    other = run(*command, "--lr", 0.5, "--resume")
+    assert other.exit_code == 2
+    assert "learning_rate: 0.001 -> 0.5" in json.loads(other.stdout)["error"]["received"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--db", "no/such.sqlite"], "labels are read from a database"),
+        (["--model-option", "heads"], "a model option is key=value"),
+        (["--model-option", "embeding_dim=8"], "did you mean 'embedding_dim'"),
+        (["--preset", "smal"], "did you mean 'small'"),
+        (["--loss", "hubber"], "did you mean 'huber'"),
+        (["--validation", "1.5"], "validation is a share"),
+        (["--annotator", "bored"], "all equal teach nothing"),
+        (["--annotator", "nobody"], "no answers of annotator 'nobody'"),
+    ],
+)
+def test_errors_are_sentences(db, tmp_path, arguments, message):
+    result = run("--db", db, *TINY, "--out", tmp_path / "model", "--steps", 5, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not (tmp_path / "model" / "reward_model.json").exists()
+
+
+def test_an_empty_database_says_how_to_fill_it(tmp_path):
+    (tmp_path / "empty.sqlite").touch()
+    result = run("--db", tmp_path / "empty.sqlite", "--out", tmp_path / "model")
+    assert result.exit_code == 2
+    assert "rmgym label" in result.stderr

@@ -1,0 +1,41 @@
+"""``rmgym train`` with real training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from rmgym.bench.store import read_run
+from rmgym.cli.main import app
+
+
+def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", "CartPole-v1", "--reward", "constant", "--steps", "512", "--eval-every", "256"]
+    arguments += ["--episodes", "2", "--seed", "3", "--name", "alive", "--out", str(folder)]
+    first = CliRunner().invoke(app, [*arguments, "--json"])
+    assert first.exit_code == 0, first.output
+    said = json.loads(first.stdout)
+    run = read_run(folder)
+    assert (run.env, run.algo, run.reward, run.seed, run.status) == ("CartPole-v1", "ppo", "alive", 3, "done")
+    assert run.curve["steps"].tolist() == [row["steps"] for row in said["comparison"]]
+    # one per step, from the environment and from the model alike
+    assert run.last("true_return_mean") == run.last("learned_return_mean") > 0
+    assert said["comparison"][-1]["spearman"] is None
+
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 2
+    assert "a run has a folder of its own" in again.stderr
+    resumed = CliRunner().invoke(app, [*arguments, "--resume"])
+    assert resumed.exit_code == 0
+    assert "true return" in resumed.stdout
+
+
+def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
+    arguments = ["train", "CartPole-v1", "--reward", "constnt", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "did you mean 'constant'?" in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,28 @@
+"""What does a learned reward do for DQN on FrozenLake 8x8, slippery and sparse? Reported as it is.
+
+``seq2seq`` is fitted on 300 ratings, beside the true reward (1 at the goal, else 0) and controls.
+
+    python benchmarks/frozenlake.py
+"""
+
+from __future__ import annotations
+
+from common import arguments, claim, write_results
+from suite_runs import arm, run
+
+
+def main() -> None:
+    """Run the suite and judge it."""
+    said = arguments(__doc__)
+    (match,), cells = run(said)
+    learned, true = arm(match, "seq2seq-300").true_return, arm(match, "true").true_return
+    statement = f"{match.task}, DQN 60k steps: success rate on seq2seq is at least that on the true reward"
+    ci = (learned.low, learned.high)
+    claims = [
+        claim("learned-vs-true", statement, learned.value, ci=ci, bound=true.value, holds=learned.value >= true.value)
+    ]
+    write_results(said.out, cells, claims, said.seeds)
+
+
+if __name__ == "__main__":
+    main()

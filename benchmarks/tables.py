@@ -1,0 +1,101 @@
+"""Write the tables of README.md from the result files. No number in them is typed.
+
+python benchmarks/tables.py            # rewrite what stands between <!-- table: NAME --> and <!-- end -->
+python benchmarks/tables.py --check    # exit 1 if that would change anything
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmgym.metrics import bootstrap_ci
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+Result = dict[str, Any]
+
+
+def returns(result: Result) -> str:
+    """Agents by environment, algorithm and reward: true return, interval over seeds, agreement, every seed."""
+    rows = []
+    for key in dict.fromkeys((c["env"], c["algo"], c["reward"]) for c in result["cells"]):
+        cells = [c for c in result["cells"] if (c["env"], c["algo"], c["reward"]) == key]
+        interval = bootstrap_ci([c["true_return"] for c in cells], resamples=2000)
+        seeds = ", ".join(f"{c['true_return']:.4g}" for c in cells)
+        agreement = [c["spearman"] for c in cells if c["spearman"] is not None]
+        rho = f"{np.mean(agreement):.2f}" if agreement else "–"
+        mean = f"{interval.value:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
+        rows.append([key[0], key[1].upper(), key[2], str(cells[0]["labels"]), mean, rho, seeds])
+    header = ["environment", "agent", "reward", "labels", "true return [95 % CI]", "per-step Spearman", "each seed"]
+    return table(header, rows)
+
+
+def label_efficiency(result: Result) -> str:
+    """Mean test R² over seeds by model and labels, and scoring speed."""
+    rows = []
+    labels = sorted({c["labels"] for c in result["cells"]})
+    for env, model in dict.fromkeys((c["env"], c["model"]) for c in result["cells"]):
+        cells = [c for c in result["cells"] if (c["env"], c["model"]) == (env, model)]
+        r2 = [f"{np.mean([c['r2'] for c in cells if c['labels'] == n]):.3f}" for n in labels]
+        rows.append([env, model, *r2, f"{np.median([c['scored_per_second'] for c in cells]):,.0f}"])
+    return table(["environment", "numbers, LM", *(f"R² at {n}" for n in labels), "steps scored/s"], rows)
+
+
+def text_batch(result: Result) -> str:
+    """Claims of the text benchmark."""
+    rows = [[c["statement"], f"{c['value']:,.0f}×", "yes" if c["holds"] else "no"] for c in result["claims"]]
+    return table(["claim", "measured", "holds"], rows)
+
+
+TABLES: dict[str, Callable[[Result], str]] = {
+    "pendulum": returns,
+    "cartpole": returns,
+    "frozenlake": returns,
+    "label_efficiency": label_efficiency,
+    "text_batch": text_batch,
+}
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def fill(text: str) -> str:
+    """The text with every marked table made anew."""
+
+    def one(found: re.Match[str]) -> str:
+        result = json.loads((RESULTS / f"{found[2]}.json").read_text())
+        command = (
+            f"\n`{result['command']}` → [`benchmarks/results/{found[2]}.json`](benchmarks/results/{found[2]}.json)\n"
+        )
+        return found[1] + TABLES[found[2]](result) + command + found[3]
+
+    return MARK.sub(one, text)
+
+
+def main() -> None:
+    """Rewrite or check README.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    said = parser.parse_args()
+    file = ROOT / "README.md"
+    before = file.read_text()
+    after = fill(before)
+    if said.check and after != before:
+        sys.exit("README.md: tables differ from benchmarks/results; run python benchmarks/tables.py")
+    file.write_text(after)
+
+
+if __name__ == "__main__":
+    main()

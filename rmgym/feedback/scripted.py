@@ -41,12 +41,18 @@ def ask_script(
     Raises:
         FeedbackError: the teacher cannot tell these steps apart, or the store cannot take the answers.
     """
-    who = {"annotator": annotator or teacher.source, "source": teacher.source}
+    name, source = annotator or teacher.source, teacher.source
     values = teacher.rate(transitions, rows).tolist() if len(rows) else []
     spans = pairs[:, :, None] + np.array([0, length])
     choices = teacher.prefer(transitions, spans[:, 0], spans[:, 1]).tolist() if len(pairs) else []
     rated = store.add_rating_queries(transitions, texts, rows) if len(rows) else []
     compared = store.add_preference_queries(transitions, texts, pairs, length) if len(pairs) else []
-    answers = [Answer(query=q, value=v, levels=teacher.levels, **who) for q, v in zip(rated, values, strict=True)]
-    answers += [Answer(query=q, choice=c, **who) for q, c in zip(compared, choices, strict=True)]
+    answers = [
+        Answer(query=query, annotator=name, source=source, value=value, levels=teacher.levels)
+        for query, value in zip(rated, values, strict=True)
+    ]
+    answers += [
+        Answer(query=query, annotator=name, source=source, choice=choice)
+        for query, choice in zip(compared, choices, strict=True)
+    ]
     store.record(answers)

@@ -56,6 +56,10 @@ class _Control:
         """See :class:`rmgym.models.base.RewardModel`."""
         return {"model": self.name, "config": self._options(), "digest": self.digest}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Shared, as every model is."""
+        return self
+
     def _options(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 

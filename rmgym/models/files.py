@@ -128,7 +128,6 @@ def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
         ModelError: a file is missing, truncated or altered.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
 
     folder = _folder(path)
     said = read_manifest(folder)
@@ -142,6 +141,8 @@ def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
             if hashlib.sha256(content).hexdigest() != said["sha256"].get(key):
                 raise ValueError("its SHA-256 is not the one in the manifest")
             if key == "weights":
+                from safetensors.torch import load  # needs torch, which a model without weights does not
+
                 tensors = load(content)
             else:
                 texts[key] = content.decode()

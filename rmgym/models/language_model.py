@@ -33,6 +33,8 @@ from rmgym.text.numbers import split_template
 
 MAX_UNKNOWN = 0.1
 """Largest share of unknown tokens in a text that a model accepts."""
+MOST_REMEMBERED = 2048
+"""Texts whose states are kept while a frozen model on digits is fitted (about 100 kB each)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,7 @@ class LanguageModelReward(NeuralRewardModel):
             self.__dict__["tower"] = backbone.tower
         self._backbone: Backbone = backbone
         self._states = dict[str, tuple[Tensor, Tensor]]()
+        self._read_states = dict[str, Tensor]()
         size = backbone.state_size
         if config.fusion == "late":
             self.heads = nn.ModuleList(
@@ -138,6 +141,8 @@ class LanguageModelReward(NeuralRewardModel):
     def train(self, mode: bool = True) -> Self:
         """Switch mode; what a tuned LM made of the templates is forgotten, and its dropout stays off."""
         super().train(mode)
+        if not mode:
+            self._read_states.clear()
         if self.options.tune == "whole":
             self._states.clear()
             self.tower.eval()  # dropout shifts the scale of a regression's output
@@ -211,7 +216,13 @@ class LanguageModelReward(NeuralRewardModel):
             spaced_digits(inputs.templates[t], row)
             for t, row in zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
         ]
-        tokens = self.tokenizer(texts, padding=True, return_tensors="pt").to(self.device)
+        if self.training and self.options.tune == "frozen":
+            return self._remembered(texts)
+        return self._read_texts(texts)
+
+    def _read_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Run the LM over whole texts, padded on the right."""
+        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.device)
         if tokens["input_ids"].shape[1] > self._backbone.max_tokens:
             raise ModelError(
                 f"a text has at most {self._backbone.max_tokens} tokens for {self._backbone.name}",
@@ -222,6 +233,18 @@ class LanguageModelReward(NeuralRewardModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.tune == "whole"):
             states = self.tower(**tokens).last_hidden_state
         return states, tokens["attention_mask"].bool()
+
+    def _remembered(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """States of texts that come back at every epoch: a frozen LM reads each of them once per fit."""
+        if unread := [text for text in dict.fromkeys(texts) if text not in self._read_states]:
+            if len(self._read_states) + len(unread) > MOST_REMEMBERED:
+                return self._read_texts(texts)
+            states, mask = self._read_texts(unread)
+            self._read_states |= {t: s[m] for t, s, m in zip(unread, states, mask, strict=True)}
+        known = [self._read_states[text] for text in texts]
+        states = nn.utils.rnn.pad_sequence(known, batch_first=True)
+        lengths = torch.tensor([len(k) for k in known], device=self.device)
+        return states, torch.arange(states.shape[1], device=self.device) < lengths[:, None]
 
 
 class PooledHead(nn.Module):

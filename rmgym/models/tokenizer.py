@@ -10,6 +10,7 @@ apart in nothing: each such phrase is a single token. That makes a Pendulum step
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -47,7 +48,9 @@ def train_tokenizer(templates: Sequence[str], vocab_size: int) -> Tokenizer:
     learner.pre_tokenizer = _splitter()
     room = vocab_size - len(_RESERVED) - len(phrases)
     trainer = trainers.BpeTrainer(vocab_size=room, limit_alphabet=room // 2, show_progress=False)
-    learner.train_from_iterator((piece for text in pieces for piece in text), trainer)
+    between = re.compile("|".join(map(re.escape, phrases)) or r"\Z")
+    rest = (part for text in pieces for piece in text for part in between.split(piece))
+    learner.train_from_iterator(itertools.chain(rest, phrases), trainer)
     learned = json.loads(learner.to_str())["model"]
     # Reserved tokens are not "added" tokens, because those would be found in a user's text.
     words = [word for word in sorted(learned["vocab"], key=learned["vocab"].get) if word not in SIGN]

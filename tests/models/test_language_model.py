@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rmgym.models.contract import RewardModelContract
 
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
 from rmgym.models.backbones import load_backbone, weights_folder
+from rmgym.models.contract import RewardModelContract
 from rmgym.models.language_model import spaced_digits
 from rmgym.models.neural import encode
 from rmgym.text.batch import TextBatch
@@ -109,6 +109,22 @@ def test_late_fusion_equals_the_formula_by_hand():
         kept = kept + block.down(torch.nn.functional.gelu(block.up(block.norm_feedforward(kept))))
         by_hand = head.reward(head.norm(kept))[0, 0].item()
     assert model.predict([text]).mean[0] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_a_frozen_model_on_digits_reads_each_text_once_per_fit(monkeypatch):
+    model = create_reward_model("minilm", seed=0, fusion="digits", **SMALL)
+    texts = step_texts([(0.5, "push left", 1), (-1.25, "push right", -0.5), (2, "push left", 0)])
+    expected = model.predict(texts).mean
+    reads = []
+    read = model._read_texts
+    monkeypatch.setattr(model, "_read_texts", lambda unread: reads.append(len(unread)) or read(unread))
+    model.train()
+    for _ in range(3):
+        rewards = model(encode(TextBatch.from_strings(texts)))[:, 0]
+        np.testing.assert_allclose(rewards.detach().numpy(), expected, atol=1e-5)
+    assert reads == [3]
+    rewards.sum().backward()
+    assert model.heads[0].hidden.weight.grad.abs().sum() > 0
 
 
 def test_slots_are_the_mask_token_between_the_words():

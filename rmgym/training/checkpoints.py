@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rmgym.errors import FitError
 from rmgym.feedback.labels import Labels
@@ -33,22 +32,16 @@ RECORD = "fit.json"
 SCHEMA = 1
 
 
-class AtomicCheckpoints(TrainerCallback):
-    """Moves a checkpoint to its place once it is whole, then drops the older ones."""
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
-        """Called when ``Trainer`` has written its last file of a checkpoint."""
-        del control, others
-        name = f"checkpoint-{state.global_step}"
-        written = Path(str(args.output_dir)) / name
-        place = written.parent.parent
-        for path in [*written.iterdir(), written]:
-            _sync(path)
-        written.replace(place / name)
-        _sync(place)
-        for old in place.glob("checkpoint-*"):
-            if old.name != name:
-                shutil.rmtree(old)
+def put_in_place(written: Path) -> None:
+    """Give a checkpoint, written whole in ``.partial``, its place one folder up, then drop the older ones."""
+    place = written.parent.parent
+    for path in [*written.iterdir(), written]:
+        _sync(path)
+    written.replace(place / written.name)
+    _sync(place)
+    for old in place.glob("checkpoint-*"):
+        if old.name != written.name:
+            shutil.rmtree(old)
 
 
 class FitFolder:

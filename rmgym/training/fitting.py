@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from rmgym.errors import FeedbackError, FitError
 from rmgym.feedback.labels import Labels
@@ -197,14 +196,7 @@ def _train(
             callbacks=callbacks,
         )
         last = folder.last_checkpoint() if folder else None
-        try:
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-        except (OSError, SafetensorError) as error:
-            raise FitError(
-                "checkpoints are written to a folder with enough space",
-                got=f"{folder.path if folder else place}: {error}",
-                fix="free space, then resume: the checkpoint before is intact",
-            ) from error
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
     objective.recall()
     history: list[dict[str, Any]] = trainer.state.log_history
     metrics = _metrics(objective, data, plan, history, steps=trainer.state.global_step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rmgym.errors import FitError, nearest
@@ -72,7 +72,3 @@ class FitOptions:
         for name, kind in (("loss", LossKind), ("schedule", Schedule)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))
-
-
-OPTION_NAMES = tuple(field.name for field in fields(FitOptions))
-"""Names of all options."""

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from rmgym.errors import FitError
 from rmgym.models.neural import NeuralRewardModel
-from rmgym.training.checkpoints import AtomicCheckpoints
+from rmgym.training.checkpoints import put_in_place
 from rmgym.training.dataset import Collator, LabelData, LabelStream, Rows
 from rmgym.training.objective import Objective, judge
 from rmgym.training.options import FitOptions
@@ -40,7 +42,7 @@ class RewardTrainer(Trainer):
         held_out: items to judge by; empty for none.
         options: how.
         folder: where ``Trainer`` may write.
-        checkpoints: whether to write checkpoints, which ``AtomicCheckpoints`` then moves one folder up.
+        checkpoints: whether to write checkpoints; a whole one is moved one folder up.
         callbacks: more callbacks, such as a progress bar.
     """
 
@@ -68,7 +70,7 @@ class RewardTrainer(Trainer):
             data_collator=collator,
             train_dataset=self.stream,
             eval_dataset=held_out if len(held_out) else None,  # only asked whether it is there, see evaluate
-            callbacks=[*callbacks, *([AtomicCheckpoints()] if checkpoints else [])],
+            callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
 
@@ -94,6 +96,22 @@ class RewardTrainer(Trainer):
                 fused=True,
             )
         return self.optimizer
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint whole, or raise and leave the one before.
+
+        Raises:
+            FitError: it cannot be written.
+        """
+        try:
+            super()._save_checkpoint(model, trial)
+            put_in_place(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}")
+        except (OSError, RuntimeError, SafetensorError) as error:  # a RuntimeError is what torch.save raises
+            raise FitError(
+                "checkpoints are written to a folder with enough space",
+                got=f"{self.args.output_dir}: {error}",
+                fix="free space, then resume: the checkpoint before is intact",
+            ) from error
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Judge the model by the held-out labels, remember the best weights, stop where patience is at an end."""

@@ -68,7 +68,7 @@ def half_written(module: Any, name: str, ending: str, nth: int) -> None:
         if str(path).endswith(ending):
             seen[0] += 1
             if seen[0] == nth:
-                os.truncate(path, os.path.getsize(path) // 2)
+                os.truncate(path, Path(path).stat().st_size // 2)
                 die()
 
     setattr(module, name, save)

@@ -29,7 +29,7 @@ class SmallConfig:
 
 
 class SmallReward(NeuralRewardModel):
-    """An MLP over the numbers, their mask and an embedding of the template's hash; with dropout, so that fitting draws."""
+    """An MLP over the numbers, their mask and an embedding of the template; with dropout, so that fitting draws."""
 
     name: ClassVar[str] = "small"
 

@@ -37,7 +37,8 @@ def test_a_group_that_is_most_of_the_labels_is_never_held_out() -> None:
     for seed in range(20):
         train, held_out = split_groups(groups, 0.1, seed)
         assert 0 not in groups[held_out]
-        assert len(held_out) == 10 and len(train) == 90
+        assert len(held_out) == 10
+        assert len(train) == 90
 
 
 def test_a_stream_draws_every_item_once_before_any_twice() -> None:
@@ -54,7 +55,8 @@ def test_a_stream_draws_every_item_once_before_any_twice() -> None:
 def test_ratings_are_standardised_and_segments_point_behind_them() -> None:
     labels = both(make_ratings(10), make_preferences(4, lengths=(2,)))
     data = LabelData.of(labels, offset=2.0, scale=4.0)
-    assert labels.ratings is not None and labels.preferences is not None
+    assert labels.ratings is not None
+    assert labels.preferences is not None
     assert data.target.numpy() == pytest.approx((labels.ratings.values - 2) / 4)
     assert data.segments.tolist()[0] == [[10, 12], [12, 14]]
     assert data.rows(np.array([1, 10])).tolist() == [1, 10, 11, 12, 13]
@@ -117,10 +119,12 @@ def test_random_steps_depend_on_the_position_alone() -> None:
 def test_shuffled_labels_are_the_same_labels_at_other_texts() -> None:
     labels = both(make_ratings(50), make_preferences(50))
     mixed = shuffled(labels, 0)
-    assert labels.ratings is not None and mixed.ratings is not None
+    assert labels.ratings is not None
+    assert mixed.ratings is not None
     assert sorted(mixed.ratings.values) == sorted(labels.ratings.values)
     assert not np.array_equal(mixed.ratings.values, labels.ratings.values)
     assert mixed.ratings.texts is labels.ratings.texts
-    assert labels.preferences is not None and mixed.preferences is not None
+    assert labels.preferences is not None
+    assert mixed.preferences is not None
     assert mixed.preferences.choice.sum() == labels.preferences.choice.sum()
     assert not np.array_equal(mixed.preferences.choice, labels.preferences.choice)

@@ -31,16 +31,20 @@ def test_ratings_are_learned_in_their_own_units() -> None:
     model = SmallReward.create(dropout=0.0)
     labels = make_ratings(200)
     result = fit(model, labels, FAST, progress=False)
-    assert result.model is model and not model.training
+    assert result.model is model
+    assert not model.training
     unseen = make_texts(500, seed=99)
     prediction = model.predict(unseen)
     error = prediction.mean - true_reward(unseen)
     assert np.mean(error**2) < 0.1 * np.var(true_reward(unseen))
     validation = result.metrics["validation"]
-    assert validation["labels"] == 20 and result.metrics["train"]["labels"] == 180
-    assert validation["r2"] > 0.9 and validation["spearman"] > 0.9
+    assert validation["labels"] == 20
+    assert result.metrics["train"]["labels"] == 180
+    assert validation["r2"] > 0.9
+    assert validation["spearman"] > 0.9
     assert prediction.std == pytest.approx(validation["rmse"], rel=1e-5)
-    assert result.metrics["steps"] == 150 and not result.metrics["stopped_early"]
+    assert result.metrics["steps"] == 150
+    assert not result.metrics["stopped_early"]
 
 
 def test_offset_and_scale_come_from_the_training_part_alone() -> None:
@@ -135,7 +139,8 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run() -> None:
     options = FitOptions(max_steps=120, learning_rate=2e-2, eval_every=10, patience=3, shuffle_labels=True)
     result = fit(SmallReward.create(dropout=0.0), make_ratings(100), options, progress=False)
     metrics = result.metrics
-    assert metrics["stopped_early"] and metrics["steps"] == metrics["best_step"] + 30
+    assert metrics["stopped_early"]
+    assert metrics["steps"] == metrics["best_step"] + 30
     patient = replace(options, patience=None)
     whole = fit(SmallReward.create(dropout=0.0), make_ratings(100), patient, progress=False).metrics
     assert whole["steps"] == 120
@@ -165,7 +170,8 @@ def test_where_nothing_can_be_held_out_all_labels_are_used_and_the_metrics_say_s
     labels: Labels, options: FitOptions, note: str
 ) -> None:
     result = fit(SmallReward.create(), labels, replace(options, max_steps=5), progress=False)
-    assert result.metrics["validation"] is None and note in result.metrics["note"]
+    assert result.metrics["validation"] is None
+    assert note in result.metrics["note"]
     assert result.metrics["train"]["labels"] == len(labels)
     assert (result.model.predict(make_texts(3)).std == 0).all()
 
@@ -233,16 +239,20 @@ def test_a_finished_fit_leaves_the_model_and_its_record(tmp_path: Path) -> None:
     result = fit(SmallReward.create(), make_ratings(60), BRIEF, out=out, progress=False)
     assert result.path == out
     names = sorted(path.name for path in out.iterdir())
-    assert names[:2] == ["fit.json", "reward_model.json"] and len(names) == 3 and names[2].endswith(".safetensors")
+    assert names[:2] == ["fit.json", "reward_model.json"]
+    assert len(names) == 3
+    assert names[2].endswith(".safetensors")
     loaded = SmallReward.restore(*read_files(out))
     unseen = make_texts(50, seed=5)
     assert np.array_equal(loaded.predict(unseen).mean, result.model.predict(unseen).mean)
     assert np.array_equal(loaded.predict(unseen).std, result.model.predict(unseen).std)
     assert loaded.card_hash == "cafe" == result.model.card_hash
-    assert loaded.fitted_on["ratings"] == 60 and loaded.fitted_on["preferences"] == 0
+    assert loaded.fitted_on["ratings"] == 60
+    assert loaded.fitted_on["preferences"] == 0
     assert loaded.fitted_on["metrics"] == result.metrics
     record = json.loads((out / "fit.json").read_text())
-    assert record["status"] == "done" and record["metrics"] == result.metrics
+    assert record["status"] == "done"
+    assert record["metrics"] == result.metrics
     assert [row["step"] for row in record["history"] if "eval_loss" in row] == [10, 20]
 
 
@@ -250,7 +260,8 @@ def test_resuming_a_finished_fit_returns_it_untouched(tmp_path: Path) -> None:
     first = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, progress=False)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
-    assert again.model.digest == first.model.digest and again.metrics == first.metrics
+    assert again.model.digest == first.model.digest
+    assert again.metrics == first.metrics
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
@@ -320,7 +331,9 @@ def test_progress_is_shown_on_standard_error_and_only_when_asked(capsys: pytest.
     fit(SmallReward.create(), make_ratings(60), BRIEF)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "fit small" in shown.err and "20/20" in shown.err and "held-out R2" in shown.err
+    assert "fit small" in shown.err
+    assert "20/20" in shown.err
+    assert "held-out R2" in shown.err
 
 
 def test_a_model_is_created_by_name(tmp_path: Path) -> None:

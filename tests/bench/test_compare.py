@@ -133,7 +133,7 @@ def test_cells(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(-1203.4, "-1,203"), (17.25, "17.2"), (0.974, "0.97"), (math.nan, "–"), (0.0, "0.00")],
+    [(-1203.4, "-1,203"), (17.25, "17.2"), (0.974, "0.97"), (math.nan, "–"), (0.0, "0.00"), (-0.001, "0.00")],
 )
 def test_numbers(value: float, text: str) -> None:
     assert number(value) == text

@@ -39,6 +39,7 @@ def test_the_learned_reward_is_made_of_a_hundred_real_ratings(demo: Demo) -> Non
     assert set(labels.ratings.values.tolist()) <= set(range(1, 11))
     model = load_reward_model(place / "model")
     assert model.name == "minilm"
+    assert load_reward_model(demo.folder / "reward_model").digest == model.digest  # where the README looks for it
     predicted = model.predict(labels.texts).mean
     assert abs(predicted - labels.ratings.values).mean() < 1.0  # of ten levels
 

@@ -1,9 +1,9 @@
 """Can a reward learnt from outcomes solve CartPole, whose true reward is constant, and what do the controls prove?
 
 PPO and DQN, 60,000 steps each. The true reward is +1 per step whatever the step, so ``constant`` is the true reward
-in other words: that it solves the task proves that surviving alone pays, and that a high return here says nothing
-about a reward model. What does say something is ``random``, and that ``minilm`` tells good steps from bad ones: its
-rewards are labelled by outcome (how long the pole stayed up afterwards).
+itself, and stands for it: that it solves the task proves that surviving alone pays, and that a high return here says
+nothing about a reward model. What does say something is ``random``, and that ``minilm`` tells good steps from bad ones:
+its rewards are labelled by outcome (how long the pole stayed up afterwards).
 
     python benchmarks/cartpole.py
 """

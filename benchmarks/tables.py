@@ -75,7 +75,10 @@ def fill(text: str) -> str:
     """The text with every marked table made anew."""
 
     def one(found: re.Match[str]) -> str:
-        result = json.loads((RESULTS / f"{found[2]}.json").read_text())
+        file = RESULTS / f"{found[2]}.json"
+        if not file.exists():
+            return f"{found[1]}Not measured yet.\n{found[3]}"
+        result = json.loads(file.read_text())
         command = (
             f"\n`{result['command']}` → [`benchmarks/results/{found[2]}.json`](benchmarks/results/{found[2]}.json)\n"
         )

@@ -94,7 +94,7 @@ def test_random_steps_of_a_segment_estimate_its_sum_without_bias() -> None:
     collate = Collator(data, steps_per_segment=2, seed=3)
     values = data.encoded.values[:5, 0].double().numpy()
     estimates = []
-    for position in range(3000):
+    for position in range(1000):
         batch = collate([(position, 0)])
         mine = batch["segment"] == 0
         assert int(mine.sum()) == 2

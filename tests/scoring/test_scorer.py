@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,7 +12,6 @@ from hypothesis import strategies as st
 
 from rmgym.errors import ModelError, TextError
 from rmgym.models import Prediction
-from rmgym.models.controls import ConstantReward
 from rmgym.scoring import Scorer
 from rmgym.scoring.scorer import distinct
 from rmgym.text import TextBatch, textualizer
@@ -110,8 +111,12 @@ def test_a_model_of_another_language_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_reward_that_is_not_finite_is_refused_with_its_text(value: float) -> None:
+    class Broken(ToyReward):
+        def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
+            return Prediction(np.full(len(texts), value, np.float32), np.zeros(len(texts), np.float32))
+
     with pytest.raises(ModelError, match=r"finite[\s\S]*State: value obs0"):
-        Scorer(ConstantReward(value), textualizer(COUNTER)).score(counter_steps(STEPS))
+        Scorer(Broken(), textualizer(COUNTER)).score(counter_steps(STEPS))
 
 
 def test_an_uncertainty_that_is_not_finite_is_refused() -> None:

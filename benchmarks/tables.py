@@ -45,9 +45,10 @@ def label_efficiency(result: Result) -> str:
     labels = sorted({c["labels"] for c in result["cells"]})
     for env, model in dict.fromkeys((c["env"], c["model"]) for c in result["cells"]):
         cells = [c for c in result["cells"] if (c["env"], c["model"]) == (env, model)]
-        r2 = [f"{np.mean([c['r2'] for c in cells if c['labels'] == n]):.3f}" for n in labels]
+        at = {n: [c["r2"] for c in cells if c["labels"] == n] for n in labels}
+        r2 = [f"{np.mean(at[n]):.3f} ({', '.join(f'{x:.3f}' for x in at[n])})" if at[n] else "–" for n in labels]
         rows.append([env, model, *r2, f"{np.median([c['scored_per_second'] for c in cells]):,.0f}"])
-    return table(["environment", "numbers, LM", *(f"R² at {n}" for n in labels), "steps scored/s"], rows)
+    return table(["environment", "numbers, LM", *(f"R² at {n} (each seed)" for n in labels), "steps scored/s"], rows)
 
 
 def text_batch(result: Result) -> str:

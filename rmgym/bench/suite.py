@@ -187,5 +187,18 @@ def _check(file: Path, suite: Suite) -> None:
             if reward.model not in available_models():
                 rule = f"{file}: the model of reward {reward.name!r} is built in, or a folder with a '/' in its path"
                 raise HarnessError(rule, got=reward.model, fix=nearest(reward.model, available_models()))
+            _check_fit(file, reward)
             if reward.ratings + reward.preferences == 0:
                 raise HarnessError(f"{file}: fitting needs labels", got=reward.name, fix="set 'ratings'")
+
+
+def _check_fit(file: Path, reward: Reward) -> None:
+    """Refuse misspelt options of a fit before anything is collected for it."""
+    if not reward.fit:
+        return
+    from rmgym.training import FitOptions  # loads torch: only where there is something to check
+
+    known = [option.name for option in fields(FitOptions)]
+    for key in set(reward.fit) - set(known):
+        rule = f"{file}: unknown key 'reward.fit.{key}' of reward {reward.name!r}"
+        raise HarnessError(rule, got=key, fix=nearest(key, known))

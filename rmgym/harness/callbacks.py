@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rmgym.cards import EnvCard
 from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.harness.deferred import is_deferred, learned_env, learned_returns
 from rmgym.harness.environments import env_arguments
@@ -107,7 +108,8 @@ class RewardComparisonCallback(BaseCallback):
             raise HarnessError("the best agent is saved in a folder", got="out=None", fix="pass out=")
         self.reward_model, self.eval_every, self.episodes, self.seed = reward_model, eval_every, episodes, seed
         self.out = None if out is None else Path(out)
-        self.env_id, self.env_kwargs, self.card, self.language = env_id, env_kwargs, card, language
+        self.env_id, self.env_kwargs, self.language = env_id, env_kwargs, language
+        self.card: str | os.PathLike[str] | EnvCard | None = card
         self.save_best, self.alarm_window, self.started = save_best, alarm_window, started
         self.rows: list[dict[str, float]] = []
         self.last: Comparison | None = None
@@ -137,6 +139,9 @@ class RewardComparisonCallback(BaseCallback):
             if self.env_id is None:
                 raise HarnessError("an evaluation makes its own environments", got="no id", fix="pass env_id=")
             self.env_kwargs, self.card = self.env_kwargs or kwargs, self.card or record.get("card")
+        if learned is not None:  # what the agent trains on decides what it is judged by
+            self.card = self.card or learned.textualizer.card
+            self.language = self.language or learned.textualizer.language
         self.language = self.language or record.get("language", "en")
 
     def _on_training_start(self) -> None:
@@ -168,6 +173,7 @@ class RewardComparisonCallback(BaseCallback):
         """The last word is about the agent as it is now, after its last update."""
         if self.rows and self.rows[-1]["steps"] == self.num_timesteps:
             self.rows.pop()
+            self.alarms = [step for step in self.alarms if step != self.num_timesteps]
         self._evaluate()
 
     def _evaluate(self) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from rmgym.errors import ModelError
 from rmgym.models.backbones import Backbone, load_backbone
 from rmgym.models.fusion import FusionHead
-from rmgym.models.neural import Encoded, NeuralRewardModel, readable_pieces
+from rmgym.models.neural import Encoded, NeuralRewardModel
 from rmgym.models.number_features import NumberFeatures
 from rmgym.models.options import make_options
 from rmgym.text.batch import TextBatch
@@ -116,17 +116,15 @@ class LanguageModelReward(NeuralRewardModel):
         Raises:
             ModelError: more than a tenth of the tokens are unknown, or a text is too long.
         """
-        pieces = readable_pieces(texts.templates)
-        ids = [i for piece in pieces for i in self.tokenizer.encode(piece, add_special_tokens=False)]
-        unknown = ids.count(self.tokenizer.unk_token_id) / max(len(ids), 1) if self.tokenizer.unk_token else 0.0
-        if unknown > MAX_UNKNOWN:
-            raise ModelError(
-                f"at most {MAX_UNKNOWN:.0%} of a text's tokens are unknown to the model",
-                got=f"{unknown:.0%} unknown to {self._backbone.name} in {pieces[0][:60]!r}",
-                fix="use 'seq2seq', which trains a tokenizer on your texts, or a multilingual model",
-            )
         for template in texts.templates:
-            self._tokens(template)
+            ids = self._tokens(template)[0]
+            unknown = ids.count(self.tokenizer.unk_token_id) / len(ids) if self.tokenizer.unk_token else 0.0
+            if unknown > MAX_UNKNOWN:
+                raise ModelError(
+                    f"at most {MAX_UNKNOWN:.0%} of a text's tokens are unknown to the model",
+                    got=f"{unknown:.0%} unknown to {self._backbone.name} in {template[:60]!r}",
+                    fix="use 'seq2seq', which trains a tokenizer on your texts, or a multilingual model",
+                )
 
     def forward(self, inputs: Encoded) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""

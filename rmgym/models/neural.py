@@ -20,7 +20,6 @@ from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, as_texts
 from rmgym.models.files import digest_of, write_model
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import split_template
 
 
 @dataclass(frozen=True)
@@ -214,8 +213,3 @@ class NeuralRewardModel(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Environments are deep-copied by Gymnasium; the model is shared."""
         return self
-
-
-def readable_pieces(templates: Sequence[str]) -> list[str]:
-    """The plain pieces between the slots of templates, for training or checking a tokenizer."""
-    return [piece for template in templates for piece in split_template(template)[0] if piece]

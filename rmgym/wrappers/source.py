@@ -147,6 +147,8 @@ def _refuse_normalisers(env: Any) -> None:
                     got=f"{kind.__name__} below the learned reward",
                     fix=f"wrap the other way round: {kind.__name__} around the environment with the learned reward",
                 )
+        for member in vars(layer).get("envs", ()):  # of a DummyVecEnv or SyncVectorEnv; workers cannot be looked into
+            _refuse_normalisers(member)
         layer = vars(layer).get("env", vars(layer).get("venv"))
 
 

@@ -82,6 +82,13 @@ def test_a_models_folder_is_used_as_it_is(tmp_path: Path) -> None:
     assert not load_suite(write(tmp_path, text)).reward[2].is_fitted
 
 
+def test_a_misspelt_option_of_the_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    text = GOOD.replace('model = "minilm"', 'model = "minilm"\nfit = { max_step = 3 }')
+    assert text != GOOD
+    with pytest.raises(HarnessError, match=r"(?s)reward\.fit\.max_step.*did you mean 'max_steps'"):
+        load_suite(write(tmp_path, text))
+
+
 def test_suites_that_are_shipped_are_valid() -> None:
     root = Path(__file__).parents[2]
     files = [*root.glob("benchmarks/suites/*.toml"), *root.glob("rmgym/bench/suites/*.toml")]

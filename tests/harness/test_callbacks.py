@@ -151,6 +151,16 @@ def test_it_evaluates_in_the_agents_environment() -> None:
         assert watch.last.length.max() <= 12
 
 
+def test_it_judges_in_the_language_of_the_training() -> None:
+    venv = LearnedRewardVecEnv(make_vec_env("CartPole-v1"), "random", language="zh")
+    agent = PPO("MlpPolicy", venv, n_steps=48, batch_size=48, device="cpu")
+    watch = RewardComparisonCallback(eval_every=48, episodes=1)
+    agent.learn(48, callback=watch)
+    assert watch.last is not None
+    expected = venv.learned(watch.last.steps)
+    np.testing.assert_allclose(watch.last.learned_reward, expected, atol=1e-6)
+
+
 def test_an_agent_that_would_train_on_zeros_is_stopped() -> None:
     venv = LearnedRewardVecEnv(make_vec_env("CartPole-v1"), "constant", when="rollout")
     agent = PPO("MlpPolicy", venv, n_steps=48, batch_size=48, device="cpu")

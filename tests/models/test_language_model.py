@@ -196,7 +196,7 @@ def test_spaced_digits():
 )
 def test_text_of_unknown_tokens_is_refused(text, refused):
     model = create_reward_model("minilm", **SMALL)
-    batch = TextBatch.from_strings([text])
+    batch = TextBatch.from_strings([*(f"Angle in rad: 0.5, word {i}." for i in "abcdefghijklmnopqrst"), text])
     if refused:
         with pytest.raises(ModelError, match=r"(?s)unknown.*seq2seq"):
             model.prepare(batch)

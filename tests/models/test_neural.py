@@ -10,7 +10,7 @@ import torch
 from rmgym.errors import ModelError
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.files import read_files
-from rmgym.models.neural import NeuralRewardModel, encode, readable_pieces
+from rmgym.models.neural import NeuralRewardModel, encode
 from rmgym.models.number_features import NumberFeatures
 from rmgym.text.batch import TextBatch
 
@@ -145,10 +145,6 @@ def test_describe_counts_parameters():
     said = SumModel.create(heads=3).describe()
     assert (said["model"], said["parameters"], said["trainable"]) == ("sum", 3, 3)
     assert re.fullmatch("[0-9a-f]{16}", said["digest"])
-
-
-def test_readable_pieces_are_the_words_between_the_slots():
-    assert readable_pieces(["a {:.2f} b", "{:.0f}", "c {{d}}"]) == ["a ", " b", "c {d}"]
 
 
 def test_number_features_are_sines_cosines_logarithm_and_the_value():

@@ -300,6 +300,11 @@ class TestBadInput:
         with pytest.raises(HarnessError, match="VecNormalize below"):
             LearnedRewardVecEnv(VecMonitor(VecNormalize(dummy())), "random")
 
+    def test_normalisation_inside_a_member(self) -> None:
+        members = DummyVecEnv([lambda: gym.wrappers.NormalizeReward(gym.make(COUNTER))])
+        with pytest.raises(HarnessError, match="NormalizeReward below"):
+            LearnedRewardVecEnv(members, "random")
+
     def test_step_before_reset(self) -> None:
         with pytest.raises(HarnessError, match="begins with reset"):
             LearnedRewardVecEnv(dummy(), "random").step(np.zeros(3, int))

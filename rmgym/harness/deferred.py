@@ -68,6 +68,7 @@ def attach(agent: BaseAlgorithm) -> None:
             fix="make the agent with rmgym.sb3.make_agent, or call rmgym.sb3.score_rollouts(agent, model)",
         )
     buffer.attach(learned)
+    learned.drain()  # says that someone takes the steps; earlier ones are not this agent's
 
 
 def is_deferred(agent: BaseAlgorithm) -> bool:

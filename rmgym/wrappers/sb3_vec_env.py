@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from rmgym.errors import HarnessError
+from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import ARRAY_FIELDS, Array, Transitions
@@ -78,6 +78,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
         self._recorded = list[Transitions]()
+        self._has_consumer = False
         self._obs: Array | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._action: Array | None = None
 
@@ -118,6 +119,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """See ``VecEnv.step_wait``: observations, rewards ``float32 [n]``, dones ``bool [n]`` and infos.
 
         Raises:
+            PlaceholderRewardError: rewards are placeholders and nobody has called :meth:`drain` yet.
             TextError: an environment returned NaN (immediate mode; else :meth:`score` raises it).
             ModelError: the model does not give finite rewards (same).
         """
@@ -141,6 +143,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         )
         reward = np.zeros(self.num_envs, np.float32)  # the placeholder
         if self.when == "rollout":
+            self._refuse_unread_placeholders()
             self._recorded.append(steps)
         else:
             rewards = self._source(steps, true)
@@ -166,11 +169,21 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             this wrapper. Empty if nothing was recorded.
         """
         recorded, self._recorded = self._recorded, []
+        self._has_consumer = True
         if not recorded:
             obs, action = _no_rows(self.observation_space), _no_rows(self.action_space)
             recorded = [Transitions.from_arrays(obs, action, obs)]
         arrays: dict[str, Any] = {name: np.concatenate([getattr(s, name) for s in recorded]) for name in ARRAY_FIELDS}
         return Transitions(**arrays, metadata={"card_hash": self.textualizer.card_hash})
+
+    def _refuse_unread_placeholders(self) -> None:
+        """An agent without a scoring buffer would train on zeros, silently; whoever drains knows about them."""
+        if not self._has_consumer and self.reward == "learned":
+            raise PlaceholderRewardError(
+                "rewards of deferred scoring are placeholders until they are scored",
+                got="steps of LearnedRewardVecEnv(when='rollout') that nobody takes",
+                fix="call rmgym.sb3.score_rollouts(agent, model); to score yourself, drain() before the first step",
+            )
 
     def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
         """The composed reward of ``B`` steps in one batch, ``float32 [B]``, a new array.

@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor, VecNormalize
 
-from rmgym.errors import HarnessError, ModelError, TextError
+from rmgym.errors import HarnessError, ModelError, PlaceholderRewardError, TextError
 from rmgym.models.controls import ConstantReward
 from rmgym.text import textualizer
 from rmgym.transitions import Transitions
@@ -132,6 +132,7 @@ def test_deferred_scores_are_the_immediate_rewards(env_id: str, steps: int, comp
     at_once = LearnedRewardVecEnv(dummy(env_id), ToyReward(std=0.5), composition=composition)
     model = ToyReward(std=0.5)
     deferred = LearnedRewardVecEnv(dummy(env_id), model, when="rollout", composition=composition)
+    deferred.drain()
     rewards, infos = run(at_once, steps)
     placeholders, deferred_infos = run(deferred, steps)
     assert not placeholders.any()
@@ -152,6 +153,7 @@ def test_deferred_scores_are_the_immediate_rewards(env_id: str, steps: int, comp
 
 def test_what_is_drained_by_hand() -> None:
     venv = LearnedRewardVecEnv(DummyVecEnv([partial(CounterEnv, limit=2)] * 2), ToyReward(), when="rollout")
+    venv.drain()
     venv.seed(0)
     first = venv.reset()
     for actions in ([2, 0], [1, 1], [0, 1]):
@@ -176,6 +178,7 @@ def test_what_is_drained_by_hand() -> None:
 
 def test_scores_are_copies() -> None:
     venv = LearnedRewardVecEnv(dummy("Pendulum-v1"), "true", when="rollout")
+    venv.drain()
     run(venv, 3)
     steps = venv.drain()
     before = steps.true_reward.copy()
@@ -186,6 +189,7 @@ def test_scores_are_copies() -> None:
 def test_rewards_handed_out_may_be_changed() -> None:
     """SB3 adds its bootstrap to them in place."""
     venv = LearnedRewardVecEnv(dummy(), ToyReward(), reward="true", when="rollout")
+    venv.drain()
     venv.reset()
     _, rewards, _, _ = venv.step(np.zeros(3, int))
     kept = rewards.copy()
@@ -197,6 +201,7 @@ def test_rewards_handed_out_may_be_changed() -> None:
 def test_the_true_reward_in_the_same_chain(when: Literal["step", "rollout"]) -> None:
     bare, _ = run(dummy("Pendulum-v1"), 30)
     venv = LearnedRewardVecEnv(dummy("Pendulum-v1"), ToyReward(), reward="true", when=when)
+    venv.drain()
     rewards, infos = run(venv, 30)
     np.testing.assert_array_equal(rewards, bare)
     learned, _ = run(LearnedRewardVecEnv(dummy("Pendulum-v1"), ToyReward()), 30)
@@ -210,6 +215,7 @@ def test_the_true_reward_in_the_same_chain(when: Literal["step", "rollout"]) -> 
 def test_the_control_true_passes_the_reward_through(when: Literal["step", "rollout"]) -> None:
     bare, _ = run(dummy("Pendulum-v1"), 30)
     venv = LearnedRewardVecEnv(dummy("Pendulum-v1"), "true", when=when)
+    venv.drain()
     rewards, infos = run(venv, 30)
     if when == "step":
         assert all(i["learned_reward"] == i["true_reward"] for row in infos for i in row)
@@ -237,6 +243,7 @@ def test_normalisation_above_does_not_reach_the_text() -> None:
     np.testing.assert_array_equal(rewards, plain)
     assert not np.allclose(normalised.get_original_obs(), normalised.normalize_obs(normalised.get_original_obs()))
     deferred = VecNormalize(LearnedRewardVecEnv(dummy("Pendulum-v1"), ToyReward(), when="rollout"), norm_reward=False)
+    deferred.venv.drain()
     run(deferred, 30)
     np.testing.assert_array_equal(deferred.score(deferred.drain()).reshape(30, 3), plain)  # reached through it
 
@@ -285,6 +292,11 @@ def test_ppo_trains_on_exactly_these_rewards() -> None:
 
 
 class TestBadInput:
+    def test_placeholders_that_nobody_takes(self) -> None:
+        agent = PPO("MlpPolicy", LearnedRewardVecEnv(dummy(), ToyReward(), when="rollout"), n_steps=8, batch_size=8)
+        with pytest.raises(PlaceholderRewardError, match="score_rollouts"):
+            agent.learn(8)
+
     @pytest.mark.parametrize("make", [lambda: gym.make(COUNTER), lambda: gym.make_vec(COUNTER, num_envs=2)])
     def test_no_vec_env(self, make: Callable[[], Any]) -> None:
         with pytest.raises(HarnessError, match="VecEnv"):
@@ -320,6 +332,7 @@ class TestBadInput:
                 return super().step(action)[0] * np.nan, 0.0, False, False, {}
 
         venv = LearnedRewardVecEnv(DummyVecEnv([CounterEnv, Broken]), ToyReward(), when=when)
+        venv.drain()
         venv.reset()
 
         def step_and_score() -> None:

@@ -23,16 +23,17 @@ def main() -> None:
     claims = []
     for match in matches:
         for reward in ("minilm-300", "constant"):
-            result = arm(match, reward).true_return
-            statement = (
-                f"CartPole-v1, {match.algo.upper()} within 60k steps on {reward}: mean true return solves the task"
-            )
+            result, name = arm(match, reward).true_return, f"{match.algo}-{reward}"
+            trained = f"CartPole-v1, {match.algo.upper()} on {reward}"
+            statement = f"{trained}: mean true return after 60k steps is at least {SOLVED}"
             ci = (result.low, result.high)
-            claims.append(
-                claim(
-                    f"{match.algo}-{reward}", statement, result.value, ci=ci, bound=SOLVED, holds=result.value >= SOLVED
-                )
+            claims.append(claim(name, statement, result.value, ci=ci, bound=SOLVED, holds=result.value >= SOLVED))
+            curves = [c["true_return_curve"] for c in cells if (c["algo"], c["reward"]) == (match.algo, reward)]
+            worst = min(max(curve) for curve in curves)
+            statement = (
+                f"{trained}: every seed has an evaluation of at least {SOLVED} within 60k steps (worst seed's best)"
             )
+            claims.append(claim(f"{name}-reached", statement, worst, bound=SOLVED, holds=worst >= SOLVED))
     write_results(said.out, cells, claims, said.seeds)
 
 

@@ -1,6 +1,7 @@
 """What does a learned reward do for DQN on FrozenLake 8x8, slippery and sparse? Reported as it is.
 
-``seq2seq`` is fitted on 300 ratings, beside the true reward (1 at the goal, else 0) and controls.
+``seq2seq`` is fitted on 300 ratings of progress by the optimal value function, beside the true reward (1 at the
+goal, else 0) and a random one.
 
     python benchmarks/frozenlake.py
 """

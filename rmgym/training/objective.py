@@ -57,7 +57,7 @@ class Objective(nn.Module):
         margin: Tensor,
     ) -> dict[str, Tensor]:
         """The loss of a :class:`rmgym.training.dataset.Batch`, per label."""
-        rewards: Tensor = self.model(inputs)
+        rewards: Tensor = self.model(inputs).float()  # whatever the precision of the products
         sums = segment_sums(rewards[step], segment, weight, 2 * len(choice))
         loss = self.loss(rewards[rated], target, sums, choice, margin)
         if not self.rated:

@@ -165,4 +165,5 @@ def _arguments(
         label_names=[],
         dataloader_pin_memory=not on_cpu,
         use_cpu=on_cpu,
+        bf16=options.precision == "bfloat16",
     )

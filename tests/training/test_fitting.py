@@ -47,6 +47,19 @@ def test_ratings_are_learned_in_their_own_units() -> None:
     assert not result.metrics["stopped_early"]
 
 
+def test_products_in_bfloat16_teach_nearly_the_same_and_leave_float32_weights() -> None:
+    def fitted(precision: Any) -> Any:
+        options = FitOptions(max_steps=150, validation=0, precision=precision)
+        return fit(SmallReward.create(dropout=0.0), make_ratings(200), options, progress=False).model
+
+    exact, coarse = fitted("float32"), fitted("bfloat16")
+    texts = make_texts(100, seed=1)
+    a, b = exact.predict(texts).mean, coarse.predict(texts).mean
+    assert np.abs(a - b).max() > 0
+    assert np.corrcoef(a, b)[0, 1] > 0.99
+    assert {p.dtype for p in coarse.parameters()} == {torch.float32}
+
+
 def test_offset_and_scale_come_from_the_training_part_alone() -> None:
     labels = make_ratings(60)
     model = SmallReward.create()

@@ -25,6 +25,7 @@ from rmgym.training import FitOptions
         ({"warmup_ratio": -0.1}, "warmup_ratio is a share"),
         ({"loss": "hubber"}, "did you mean 'huber'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"precision": "bf16"}, "bfloat16"),
     ],
 )
 def test_impossible_options_are_refused(wrong: dict[str, Any], message: str) -> None:

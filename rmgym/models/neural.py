@@ -140,7 +140,8 @@ class NeuralRewardModel(nn.Module):
         """See :class:`rmgym.models.base.RewardModel`; computed again only where a weight was written since.
 
         Torch counts the writes to a tensor. The count sees every optimiser step, ``load_state_dict`` and ``fill_``; it
-        does not see a write through ``.data`` or ``.numpy()``.
+        does not see a write through ``.data`` or ``.numpy()``, nor a change of further files: who makes one forgets the
+        digest (``_digest = None``).
         """
         writes = sum(t._version for t in chain(self.parameters(), self.buffers()))
         if self._digest is None or self._digest[0] != writes:

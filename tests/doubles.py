@@ -101,3 +101,15 @@ class CounterEnv(gym.Env[np.ndarray, int]):
 COUNTER = "rmgym-test/Counter-v0"
 if COUNTER not in gym.registry:
     gym.register(COUNTER, f"{__name__}:CounterEnv", disable_env_checker=True)
+
+
+class MaskedCounterEnv(CounterEnv):
+    """A counter that must not go below -2, and says so."""
+
+    def action_masks(self) -> np.ndarray:
+        return np.array([self._obs[0] > -2, True, True])
+
+
+MASKED = "rmgym-test/MaskedCounter-v0"
+if MASKED not in gym.registry:
+    gym.register(MASKED, f"{__name__}:MaskedCounterEnv", disable_env_checker=True)

@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rmgym.cards import find_agent_card
 from rmgym.errors import HarnessError
-from rmgym.harness.deferred import attach, buffer_arguments, defer
+from rmgym.harness.deferred import attach, defer, refuse
 from rmgym.harness.environments import env_arguments, identify, make_training_env
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.harness.saving import RECORD, check_digest
@@ -70,8 +70,8 @@ def make_agent(
     """
     agent_card = find_agent_card(algo)
     setup = set_up(agent_card, env_id, hyperparameters)
-    said = constructor_arguments(setup.hyperparameters)
     cls = algorithm_class(agent_card.algorithm, str(algo))
+    refuse(cls.__name__)
     record: dict[str, Any] = {
         "schema": 1,
         "algo": agent_card.name,
@@ -89,8 +89,7 @@ def make_agent(
         "composition": Composition.of(composition).to_dict(),
     }
     env = make_training_env(record, reward_model)
-    if record["when"] == "rollout":
-        said = buffer_arguments(cls, said)
+    said = constructor_arguments(setup.hyperparameters, env.action_space)
     arguments: dict[str, Any] = {
         "policy": agent_card.policy,
         "env": env,

@@ -6,18 +6,27 @@ asks the model once, and **adds** the rewards: what SB3 had put in the reward be
 an episode that a time limit cut) stays.
 
 The model is attached after construction and never pickled: SB3 writes ``*_buffer_kwargs`` into every agent's zip.
+
+There is one idea for rollouts and one for replay; for SB3's other buffers the same is mixed in (those of sb3-contrib:
+:mod:`rmgym.harness.contrib_buffers`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer, RolloutBuffer
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.buffers import (
+    BaseBuffer,
+    DictReplayBuffer,
+    DictRolloutBuffer,
+    NStepReplayBuffer,
+    ReplayBuffer,
+    RolloutBuffer,
+)
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rmgym.errors import HarnessError, PlaceholderRewardError
@@ -79,23 +88,47 @@ def _miscounted(got: int, expected: int) -> HarnessError:
     )
 
 
-class DeferredRolloutBuffer(RolloutBuffer):
-    """A rollout buffer (PPO, A2C) that scores its rollout in one batch before the advantages are computed.
-
-    With a deterministic model, training is the same as with a model call per step.
+class DeferredBuffer(BaseBuffer):
+    """What deferred buffers of both kinds have.
 
     Attributes:
-        learned_rewards: the learned (composed) rewards of the last rollout, ``float32 [n_steps, n_envs]``.
         learned_returns: of finished episodes, for logs.
     """
 
-    learned_rewards: npt.NDArray[np.float32]
+    learned_returns: LearnedReturns
     _recorder: StepRecorder | None = None  # on the class: reset() runs before a subclass could set it
+
+    @classmethod
+    def take_over(cls, buffer: BaseBuffer) -> Self:
+        """Make a deferred buffer of an agent's empty one; the arrays are the same."""
+        taken = cls.__new__(cls)
+        vars(taken).update(vars(buffer))
+        taken._begin()
+        return taken
 
     def attach(self, recorder: StepRecorder) -> None:
         """Say which environment recorded the steps and scores them."""
         self._recorder = recorder
         self.learned_returns = LearnedReturns(self.n_envs)
+
+    def _begin(self) -> None:
+        """Set up what SB3's buffer does not have."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the environment with the model."""
+        return {name: value for name, value in vars(self).items() if name != "_recorder"}
+
+
+class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
+    """A rollout buffer (PPO, A2C, TRPO) that scores its rollout in one batch before the advantages are computed.
+
+    With a deterministic model, training is the same as with a model call per step.
+
+    Attributes:
+        learned_rewards: the learned (composed) rewards of the last rollout, ``float32 [n_steps, n_envs]``.
+    """
+
+    learned_rewards: npt.NDArray[np.float32]
 
     def reset(self) -> None:
         """Begin a rollout; steps of one that a callback broke off are forgotten."""
@@ -128,31 +161,22 @@ class DeferredRolloutBuffer(RolloutBuffer):
         self.learned_returns.add(steps, self.learned_rewards)
         super().compute_returns_and_advantage(last_values, dones)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the environment with the model."""
-        return {name: value for name, value in vars(self).items() if name != "_recorder"}
 
-
-class DeferredReplayBuffer(ReplayBuffer):
-    """A replay buffer (DQN, SAC) that scores new steps in batches before they can be sampled.
+class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
+    """A replay buffer (DQN, QRDQN, SAC, TD3, TQC) that scores new steps in batches before they can be sampled.
 
     Attributes:
         true_rewards: the environment's own rewards beside the learned ones, ``float32 [rows, n_envs]``, for reports;
             never sampled.
-        learned_returns: of finished episodes, for logs.
     """
-
-    _recorder: StepRecorder | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._begin()
+
+    def _begin(self) -> None:
         self.true_rewards = np.full_like(self.rewards, np.nan)
         self._pending: list[Transitions] = []  # the newest rows, which have no learned reward yet
-
-    def attach(self, recorder: StepRecorder) -> None:
-        """Say which environment recorded the steps and scores them."""
-        self._recorder = recorder
-        self.learned_returns = LearnedReturns(self.n_envs)
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """See :class:`ReplayBuffer`.
@@ -187,7 +211,7 @@ class DeferredReplayBuffer(ReplayBuffer):
         self.learned_returns.add(steps, learned)
         self._pending.clear()
 
-    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> Any:
         """See :class:`ReplayBuffer`; every sampled reward has been scored.
 
         Raises:
@@ -200,8 +224,26 @@ class DeferredReplayBuffer(ReplayBuffer):
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the environment with the model, after scoring what is pending."""
         self.score_pending()
-        return {name: value for name, value in vars(self).items() if name != "_recorder"}
+        return super().__getstate__()
+
+
+class DeferredDictRolloutBuffer(DeferredRolloutBuffer, DictRolloutBuffer):
+    """A deferred rollout buffer for Dict observations."""
+
+
+class DeferredDictReplayBuffer(DeferredReplayBuffer, DictReplayBuffer):
+    """A deferred replay buffer for Dict observations."""
 
 
 class DeferredNStepReplayBuffer(DeferredReplayBuffer, NStepReplayBuffer):
-    """The same for ``n_steps > 1``."""
+    """A deferred replay buffer for ``n_steps > 1``."""
+
+
+DEFERRED: dict[type[BaseBuffer], type[DeferredBuffer]] = {
+    RolloutBuffer: DeferredRolloutBuffer,
+    DictRolloutBuffer: DeferredDictRolloutBuffer,
+    ReplayBuffer: DeferredReplayBuffer,
+    DictReplayBuffer: DeferredDictReplayBuffer,
+    NStepReplayBuffer: DeferredNStepReplayBuffer,
+}
+"""What takes the place of SB3's own buffers."""

@@ -2,50 +2,53 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
+from stable_baselines3.common.buffers import BaseBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from rmgym.errors import HarnessError
-from rmgym.harness.buffers import DeferredNStepReplayBuffer, DeferredReplayBuffer, DeferredRolloutBuffer, LearnedReturns
+from rmgym.harness.buffers import DEFERRED, DeferredBuffer, LearnedReturns
 from rmgym.models.registry import load_reward_model
 from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
 from rmgym.wrappers.source import Model
 
+_REFUSED = {
+    "HerReplayBuffer": (
+        "every reward that an agent learns from is the learned one; HER computes those of its virtual steps with the "
+        "environment's own compute_reward",
+        "use a replay buffer that keeps its steps as they were: leave replay_buffer_class out",
+    ),
+    "ARS": (
+        "every reward that an agent learns from is the learned one; ARS ranks its candidates by the returns that "
+        "Monitor reports, the true ones",
+        "choose an algorithm with a rollout or replay buffer, such as ppo or sac",
+    ),
+}
+"""By name of an algorithm or a buffer: why it cannot train on a learned reward, and what to do."""
 
-def buffer_arguments(cls: type[BaseAlgorithm], said: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor arguments with the deferred buffer that an algorithm needs.
+
+def refuse(name: str) -> None:
+    """Refuse an algorithm or a buffer that would train on the true reward, by name.
 
     Raises:
-        HarnessError: the algorithm's buffer cannot be chosen.
+        HarnessError: it is one of them.
     """
-    parameters = inspect.signature(cls).parameters
-    if "rollout_buffer_class" in parameters:
-        return {**said, "rollout_buffer_class": DeferredRolloutBuffer}
-    if "replay_buffer_class" not in parameters:
-        raise HarnessError("this algorithm has a buffer of its own", got=cls.__name__, fix="pass when='step'")
-    n_steps = said.get("n_steps", 1)
-    if n_steps == 1:
-        return {**said, "replay_buffer_class": DeferredReplayBuffer}
-    # SB3 ignores n_steps (with a warning) where a buffer class is given, and takes it from the buffer's arguments.
-    return {
-        **{name: value for name, value in said.items() if name != "n_steps"},
-        "replay_buffer_class": DeferredNStepReplayBuffer,
-        "replay_buffer_kwargs": {"n_steps": n_steps, "gamma": said.get("gamma", parameters["gamma"].default)},
-    }
+    if name in _REFUSED:
+        why, fix = _REFUSED[name]
+        raise HarnessError(why, got=name, fix=fix)
 
 
 def attach(agent: BaseAlgorithm) -> None:
-    """Connect an agent's deferred buffer with the environment that records and scores.
+    """Give an agent a buffer that scores, and connect it with the environment that records.
 
     Raises:
-        HarnessError: the agent has no such environment or buffer, or normalises rewards that are not there yet.
+        HarnessError: the agent has no such environment, normalises rewards that are not there yet, has experience
+            with other rewards, or has a buffer that cannot score afterwards.
     """
     above, learned = _find(agent)
     if learned is None or learned.when != "rollout":
@@ -60,20 +63,15 @@ def attach(agent: BaseAlgorithm) -> None:
             got=_show(agent),
             fix="pass norm_reward=False to VecNormalize",
         )
-    buffer = _buffer(agent)
-    if not isinstance(buffer, DeferredRolloutBuffer | DeferredReplayBuffer):
-        raise HarnessError(
-            "deferred scoring needs a buffer that scores",
-            got=type(buffer).__name__,
-            fix="make the agent with rmgym.sb3.make_agent, or call rmgym.sb3.score_rollouts(agent, model)",
-        )
-    buffer.attach(learned)
+    if not is_deferred(agent):
+        _exchange_buffer(agent)
+    _buffer(agent).attach(learned)
     learned.drain()  # says that someone takes the steps; earlier ones are not this agent's
 
 
 def is_deferred(agent: BaseAlgorithm) -> bool:
     """Whether an agent's buffer scores afterwards."""
-    return isinstance(_buffer(agent), DeferredRolloutBuffer | DeferredReplayBuffer)
+    return isinstance(_buffer(agent), DeferredBuffer)
 
 
 def learned_env(agent: BaseAlgorithm) -> LearnedRewardVecEnv | None:
@@ -110,8 +108,6 @@ def defer(agent: BaseAlgorithm, model: Model, **options: Any) -> LearnedRewardVe
             got=f"{learned.model.name!r} with digest {learned.model.digest} in {_show(agent)}",
             fix="set_env() an environment with the other model, or make a new agent",
         )
-    if not is_deferred(agent):
-        _exchange_buffer(agent)
     attach(agent)
     return learned
 
@@ -134,36 +130,43 @@ def _record_below(agent: BaseAlgorithm, model: Model, **options: Any) -> Learned
 
 
 def _exchange_buffer(agent: BaseAlgorithm) -> None:
-    """Put a deferred buffer of the same size in place of SB3's."""
+    """Let a deferred buffer take over SB3's, here and where the agent is loaded."""
     buffer = _buffer(agent)
-    shape = (agent.observation_space, agent.action_space)
-    if isinstance(agent, OnPolicyAlgorithm) and type(buffer) is RolloutBuffer:
-        agent.rollout_buffer_class = DeferredRolloutBuffer
-        agent.rollout_buffer = DeferredRolloutBuffer(
-            agent.n_steps, *shape, agent.device, agent.gae_lambda, agent.gamma, agent.n_envs
-        )
-    elif isinstance(agent, OffPolicyAlgorithm) and type(buffer) is ReplayBuffer:
+    deferred = _deferred_class(agent, buffer)
+    if isinstance(agent, OnPolicyAlgorithm):
+        agent.rollout_buffer_class = deferred  # RecurrentPPO ignores it: there attach() does this again after loading
+        agent.rollout_buffer = deferred.take_over(buffer)
+    elif isinstance(agent, OffPolicyAlgorithm):
         if buffer.size():
             raise HarnessError(
                 "a replay buffer holds rewards of one kind",
                 got=f"{buffer.size()} steps with other rewards",
                 fix="attach the reward model before training",
             )
-        agent.replay_buffer_class = DeferredReplayBuffer
-        agent.replay_buffer = DeferredReplayBuffer(
-            agent.buffer_size,
-            *shape,
-            agent.device,
-            agent.n_envs,
-            agent.optimize_memory_usage,
-            **agent.replay_buffer_kwargs,
-        )
-    else:
+        agent.replay_buffer_class = deferred
+        agent.replay_buffer = deferred.take_over(buffer)
+        agent.n_steps = 1  # the buffer's arguments have it; SB3 warns at loading where it is said twice
+
+
+def _deferred_class(agent: BaseAlgorithm, buffer: BaseBuffer | None) -> Any:
+    """What takes the place of a buffer of exactly this class.
+
+    Raises:
+        HarnessError: nothing does.
+    """
+    kind: type[Any] = type(buffer)
+    known: Mapping[type[Any], type[BaseBuffer]] = DEFERRED
+    if kind.__module__.startswith("sb3_contrib."):
+        from rmgym.harness.contrib_buffers import DEFERRED as known
+    for name in (type(agent).__name__, kind.__name__):
+        refuse(name)
+    if kind not in known:
         raise HarnessError(
-            "deferred scoring takes the place of SB3's RolloutBuffer or ReplayBuffer",
-            got=type(buffer).__name__,
-            fix="make the agent with rmgym.sb3.make_agent, or score per step: LearnedRewardVecEnv(venv, model)",
+            "deferred scoring takes the place of a buffer that SB3 or sb3-contrib has",
+            got=f"{type(agent).__name__} with {kind.__name__}",
+            fix="let the agent make its own buffer, or score per step: when='step'",
         )
+    return known[kind]
 
 
 def _buffer(agent: BaseAlgorithm) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,11 @@ class Policy(Protocol):
     """Anything that acts: an SB3 agent, or your own."""
 
     def predict(self, observation: Any, *, deterministic: bool) -> tuple[npt.NDArray[Any], Any]:
-        """Actions ``[n, ...]`` for observations ``[n, ...]``."""
+        """Actions ``[n, ...]`` for observations ``[n, ...]``, and what the policy remembers.
+
+        That is None, or arrays ``[layers, n, ...]`` which the next call gets as ``state``. An agent that takes
+        ``action_masks`` gets those of an environment that has them, ``bool [n, actions]``.
+        """
         ...
 
 
@@ -139,9 +144,12 @@ def _play(
     space = envs[0].observation_space
     obs = [_one(space, env.reset(seed=seed)[0]) for env, seed in zip(envs, seeds, strict=True)]
     rows: list[list[tuple[Any, ...]]] = [[] for _ in envs]
-    running = list(range(len(envs)))
+    running, memory = list(range(len(envs))), None
+    act: Any = agent.predict
     while running:
-        actions, _ = agent.predict(_seen(agent, concatenate([obs[i] for i in running])), deterministic=deterministic)
+        asked = {**_masks(agent, [envs[i] for i in running]), **({} if memory is None else {"state": memory})}
+        seen = _seen(agent, concatenate([obs[i] for i in running]))
+        actions, memory = act(seen, deterministic=deterministic, **asked)
         still = list[int]()
         for i, action in zip(running, actions, strict=True):
             after, reward, terminated, truncated, _ = envs[i].step(action)
@@ -151,8 +159,19 @@ def _play(
             obs[i] = after
             if not (terminated or truncated):
                 still.append(i)
+        if memory is not None:  # of a recurrent policy: one column per environment
+            memory = tuple(part[:, np.isin(running, still)] for part in memory)
         running = still
     return [_episode(episode) for episode in rows]
+
+
+def _masks(agent: Policy, envs: Sequence[gym.Env[Any, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which actions are possible, for an agent that asks (MaskablePPO)."""
+    if "action_masks" not in inspect.signature(agent.predict).parameters or not envs[0].has_wrapper_attr(
+        "action_masks"
+    ):
+        return {}
+    return {"action_masks": np.stack([env.get_wrapper_attr("action_masks")() for env in envs])}
 
 
 def _episode(rows: list[tuple[Any, ...]]) -> Transitions:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from torch import nn
 
@@ -112,12 +116,22 @@ def set_up(card: AgentCard, env_id: str, given: Mapping[str, Any]) -> Setup:
     )
 
 
-def constructor_arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a card's plain values into what SB3 takes: ``"linear:X"``, activation names, ``[4, "episode"]``.
+def constructor_arguments(hyperparameters: Mapping[str, Any], action_space: gym.Space[Any]) -> dict[str, Any]:
+    """Turn a card's plain values into what SB3 takes.
+
+    These are ``"linear:X"``, activation names, ``[4, "episode"]``, and for ``action_noise`` the standard deviation of
+    normal noise, the same for every action in [-1, 1].
 
     Raises:
         CardError: a value cannot be understood.
+        HarnessError: memory cannot be saved that way.
     """
+    if hyperparameters.get("optimize_memory_usage"):
+        raise HarnessError(
+            "episodes that a time limit cut are not taken for terminated ones",
+            got="optimize_memory_usage=True, which SB3 has only with handle_timeout_termination=False",
+            fix="leave it out and choose a smaller buffer_size, or build the agent yourself and call score_rollouts",
+        )
     said = {name: _value(name, value) for name, value in hyperparameters.items()}
     if "policy_kwargs" in said:
         said["policy_kwargs"] = dict(said["policy_kwargs"])
@@ -126,7 +140,20 @@ def constructor_arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
             if activation not in ACTIVATIONS:
                 raise CardError("unknown activation function", got=activation, fix=nearest(activation, ACTIVATIONS))
             said["policy_kwargs"]["activation_fn"] = ACTIVATIONS[activation]
+    if isinstance(said.get("action_noise"), int | float):
+        said["action_noise"] = _noise(said["action_noise"], action_space)
     return said
+
+
+def _noise(sigma: float, action_space: gym.Space[Any]) -> NormalActionNoise:
+    if not isinstance(action_space, gym.spaces.Box) or not 0 <= sigma < math.inf:
+        raise CardError(
+            "'action_noise' is a standard deviation, for continuous actions",
+            got=f"{sigma} for {action_space}",
+            fix="write for example 0.1, or leave it out",
+        )
+    zeros = np.zeros(action_space.shape, np.float32)
+    return NormalActionNoise(zeros, zeros + np.float32(sigma))
 
 
 def _value(name: str, value: Any) -> Any:

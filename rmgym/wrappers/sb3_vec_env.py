@@ -163,6 +163,20 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
 
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """See ``VecEnv.env_method``.
+
+        Raises:
+            HarnessError: someone asks for the true reward of steps that were never taken, as ``HerReplayBuffer`` does.
+        """
+        if method_name == "compute_reward" and self.reward == "learned" and self.model.name != "true":
+            raise HarnessError(
+                "every reward that an agent learns from is the learned one",
+                got="compute_reward(), the environment's own reward of virtual steps (HerReplayBuffer asks for it)",
+                fix="use a replay buffer that keeps its steps as they were",
+            )
+        return super().env_method(method_name, *method_args, indices=indices, **method_kwargs)
+
     def drain(self) -> Transitions:
         """Hand over the steps recorded since the last call (deferred mode), and forget them.
 

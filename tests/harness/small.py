@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 
 PPO_SMALL: dict[str, Any] = {"n_steps": 48, "batch_size": 48, "n_epochs": 2, "policy_kwargs": {"net_arch": [8]}}
 DQN_SMALL: dict[str, Any] = {
@@ -23,3 +24,14 @@ SMALL = {"ppo": PPO_SMALL, "dqn": DQN_SMALL}
 def parameters(agent: BaseAlgorithm) -> np.ndarray:
     """All parameters of an agent's networks as one vector."""
     return np.concatenate([p.detach().numpy().ravel() for p in agent.policy.parameters()])
+
+
+class StopAt(BaseCallback):
+    """Breaks a training off at its n-th step."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.stop = calls
+
+    def _on_step(self) -> bool:
+        return self.n_calls != self.stop

@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3 import DQN, PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 from rmgym.errors import HarnessError, PlaceholderRewardError
@@ -20,7 +19,7 @@ from rmgym.harness.buffers import DeferredReplayBuffer, DeferredRolloutBuffer, L
 from rmgym.text import textualizer
 from rmgym.transitions import Transitions
 from tests.doubles import COUNTER, ToyReward
-from tests.harness.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
+from tests.harness.small import DQN_SMALL, PPO_SMALL, SMALL, StopAt, parameters
 
 
 @pytest.mark.parametrize(
@@ -93,15 +92,6 @@ def test_a_time_limit_keeps_its_value_bootstrap_and_a_termination_has_none() -> 
         steps.truncated, 0.9 * values, 0
     )
     assert buffer.rewards == pytest.approx(expected.reshape(48, 2), abs=1e-5)
-
-
-class StopAt(BaseCallback):
-    def __init__(self, calls: int) -> None:
-        super().__init__()
-        self.stop = calls
-
-    def _on_step(self) -> bool:
-        return self.n_calls != self.stop
 
 
 @pytest.mark.parametrize("n_envs", [1, 3])

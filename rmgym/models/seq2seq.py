@@ -160,7 +160,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         """
         if not self._trained:
             self.tokenizer = train_tokenizer(texts.templates, self.options.vocab_size)
-            self._trained = True
+            self._trained, self._digest = True, None
             self._pieces.clear()
         for template in texts.templates:
             self._join(template)

@@ -1,12 +1,17 @@
 """Gymnasium spaces as columns of numbers, and a card made from the spaces alone.
 
-Covered here: ``Box`` with at most 64 elements and ``Discrete``. Other spaces are refused with advice.
+A *leaf* is a part of a space that is neither ``Dict`` nor ``Tuple``; its dotted path is ``goal.position`` or ``1``, and
+``""`` where the whole space is one leaf. Leaves of fixed size hold *elements*, numbers with a path each: that of the
+leaf and the element's index in it (``goal.position.2``; for a ``Discrete`` leaf its own). Other leaves give fragments
+of text (:mod:`rmgym.text.ragged`), and have one path.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -17,8 +22,11 @@ from rmgym.cards import EnvCard, Field
 from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError, TextError
 from rmgym.text.numbers import LARGEST
+from rmgym.trees import RAGGED
 
 MAX_ELEMENTS = 64
+"""Elements of a leaf that an automatic card shows; more have no readable text."""
+FIXED = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 _COUNTING = {
     "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen",
@@ -27,55 +35,99 @@ _COUNTING = {
 _WORDS = [dict(zip(_COUNTING, words, strict=True)) for words in zip(*map(str.split, _COUNTING.values()), strict=True)]
 
 
-def paths(space: gym.Space[Any]) -> list[str]:
-    """Paths of a space's elements in the order of :func:`columns`; ``""`` is a Discrete value itself.
+def leaf_spaces(space: gym.Space[Any], path: str = "") -> dict[str, gym.Space[Any]]:
+    """The leaves of a space by path.
 
     Raises:
-        TextError: the space cannot be put into words.
+        TextError: a leaf is of a kind that cannot be put into words, or two have the same path.
     """
-    if isinstance(space, gym.spaces.Discrete):
-        return [""]
-    if isinstance(space, gym.spaces.Box):
-        size = math.prod(space.shape)
-        if size <= MAX_ELEMENTS:
-            return [str(i) for i in range(size)]
-        raise TextError(
-            f"a Box with more than {MAX_ELEMENTS} elements has no readable text",
-            got=space,
-            fix="wrap the environment so that it returns the few values that matter, and give it a card",
-        )
-    raise TextError("Box and Discrete spaces are put into words", got=space, fix="wrap the environment")
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        parts = space.items() if isinstance(space, gym.spaces.Dict) else enumerate(space)
+        found = dict[str, gym.Space[Any]]()
+        for key, part in parts:
+            inner = leaf_spaces(part, f"{path}.{key}" if path else str(key))
+            if doubled := sorted(set(found) & set(inner)):
+                raise TextError("every leaf of a space has a path of its own", got=doubled, fix="rename a key")
+            found |= inner
+        return found
+    if isinstance(space, FIXED + RAGGED):
+        return {path: space}
+    raise TextError("Gymnasium's own spaces are put into words", got=space, fix="wrap the environment")
+
+
+def paths(space: gym.Space[Any]) -> list[str]:
+    """Paths that a card's field can name: every element of fixed leaves, every other leaf.
+
+    Raises:
+        TextError: as for :func:`leaf_spaces`.
+    """
+    return [path for leaf, part in leaf_spaces(space).items() for path in elements(leaf, part)]
+
+
+def elements(leaf: str, space: gym.Space[Any]) -> list[str]:
+    """Paths of one leaf's elements, in order."""
+    if isinstance(space, (*RAGGED, gym.spaces.Discrete)):
+        return [leaf]
+    return [f"{leaf}.{i}" if leaf else str(i) for i in range(math.prod(space.shape or ()))]
+
+
+def is_image(space: gym.Space[Any]) -> bool:
+    """Whether a leaf is a picture, ``uint8 [H, W]`` or ``[H, W, C]`` of more than 64 numbers."""
+    size = math.prod(space.shape or ())
+    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3) and size > 64
 
 
 def signature(space: gym.Space[Any]) -> str:
     """What of a space shapes the text, such as ``Box(3,)``: bounds and dtype do not."""
+    if isinstance(space, gym.spaces.Dict):
+        return "{" + ", ".join(f"{key!r}: {signature(part)}" for key, part in space.items()) + "}"
+    if isinstance(space, gym.spaces.Tuple):
+        return "(" + ", ".join(signature(part) for part in space) + ")"
     if isinstance(space, gym.spaces.Discrete):
         return f"Discrete({int(space.n)}, start={int(space.start)})"
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return f"MultiDiscrete({space.nvec.tolist()}, start={space.start.tolist()})"
+    if isinstance(space, RAGGED):
+        return repr(space)
     return f"{type(space).__name__}{space.shape}"
 
 
-def columns(space: gym.Space[Any], values: npt.ArrayLike, what: str = "value") -> npt.NDArray[np.float64]:
-    """Values of a batch as ``float64 [B, len(paths(space))]``.
+def columns(
+    space: gym.Space[Any], values: npt.ArrayLike, what: str = "value", chosen: Sequence[int] | None = None
+) -> npt.NDArray[np.float64]:
+    """Values of a batch of one fixed leaf as ``float64 [B, elements]``.
 
     Args:
-        space: a Box, or a Discrete.
+        space: the leaf's space.
         values: ``[B, *space.shape]``; ``[B, 1, *space.shape]`` is taken too (SB3 adds such an axis to actions).
         what: how an error calls them.
+        chosen: which elements are wanted; None for all. The others are not looked at.
 
     Raises:
-        TextError: the values do not have the space's shape, are not finite, or are not in a Discrete space.
+        TextError: the values do not have the space's shape, are not finite, or are not in a space of whole numbers.
     """
-    array = np.asarray(values, np.float64)
+    array = np.asarray(values)
     shape = space.shape or ()
     if array.shape[1:] != shape and array.shape[1:] != (1, *shape):
         raise TextError(f"{what} has the shape of its space", got=f"{array.shape[1:]} for {space}", fix="pass [B, ...]")
-    table = array.reshape(len(array), math.prod(shape))
-    check_finite(table, lambda column: f"element {column} of {what}" if shape else what)
-    if isinstance(space, gym.spaces.Discrete):
-        wrong = (table < space.start) | (table >= space.start + space.n) | (table % 1 != 0)
+    elements = np.arange(math.prod(shape)) if chosen is None else np.asarray(chosen)
+    table = array.reshape(len(array), math.prod(shape))[:, elements].astype(np.float64)
+    check_finite(table, lambda column: f"element {elements[column]} of {what}" if shape else what)
+    if not isinstance(space, gym.spaces.Box):
+        low, count = (np.broadcast_to(n, math.prod(shape))[elements] for n in _whole_numbers(space))
+        wrong = (table < low) | (table >= low + count) | (table % 1 != 0)
         if wrong.any():
             raise TextError(f"{what} is in its space", got=f"{table[wrong][0]} in {space}", fix="pass raw values")
     return table
+
+
+def _whole_numbers(space: gym.Space[Any]) -> tuple[Any, Any]:
+    """The least value and the number of values of every element."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.start), int(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return space.start.reshape(-1), space.nvec.reshape(-1)
+    return 0, 2
 
 
 def check_finite(table: npt.NDArray[np.float64], name: Callable[[int], str]) -> None:
@@ -98,37 +150,80 @@ def check_finite(table: npt.NDArray[np.float64], name: Callable[[int], str]) -> 
         )
 
 
-def card_from_spaces(env_id: str, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> EnvCard:
+def card_from_spaces(
+    env_id: str, observation_space: gym.Space[Any], action_space: gym.Space[Any], *, has_captioner: bool = False
+) -> EnvCard:
     """A card for an environment that has none: generic names, four decimals, actions in words.
 
+    Args:
+        env_id: the environment's id.
+        observation_space: of the environment.
+        action_space: of the environment.
+        has_captioner: whether someone says what is on pictures.
+
     Raises:
-        TextError: a space cannot be put into words.
+        TextError: a leaf cannot be put into words without a card.
     """
     name = FREE_NUMBER.sub("", env_id)
     return EnvCard(
         id=env_id,
         task={"en": f"Act well in the environment {name}.", "zh": f"在环境 {name} 中表现良好。"},
-        observation=_fields(observation_space, "obs", {"en": "value", "zh": "观测"}, words=False),
-        action=_fields(action_space, "act", {"en": "choice", "zh": "选择"}, words=True),
+        observation=_fields(observation_space, "obs", {"en": "value", "zh": "观测"}, has_captioner, words=False),
+        action=_fields(action_space, "act", {"en": "choice", "zh": "选择"}, has_captioner, words=True),
     )
 
 
-def _fields(space: gym.Space[Any], key: str, name: dict[str, str], *, words: bool) -> list[Field]:
+def _fields(space: gym.Space[Any], key: str, name: dict[str, str], has_captioner: bool, *, words: bool) -> list[Field]:
+    found, taken = list[Field](), set[str]()
+    for leaf, part in leaf_spaces(space).items():
+        for field in _leaf_fields(leaf, part, key, has_captioner, words=words):
+            unique = next(k for k in (field.key, *(f"{field.key}_{i}" for i in range(2, 10_000))) if k not in taken)
+            taken.add(unique)
+            said = name if leaf == "" and unique == key else {lang: f"{word} {unique}" for lang, word in name.items()}
+            found.append(replace(field, key=unique, name=said))
+    return found
+
+
+def _leaf_fields(leaf: str, space: gym.Space[Any], key: str, has_captioner: bool, *, words: bool) -> list[Field]:
+    """Fields of one leaf, with keys that other leaves may have too."""
+    prefix = f"{key}_{_as_key(leaf)}" if leaf else key
+    if isinstance(space, RAGGED) or (is_image(space) and has_captioner):
+        return [Field(key=prefix, path=leaf, name={"en": prefix})]
     if isinstance(space, gym.spaces.Discrete):
         start, labels = int(space.start), dict[int, dict[str, str]]()
         if words and start >= 0 and start + space.n <= len(_WORDS):
             labels = {i: _WORDS[i] for i in range(start, start + int(space.n))}
-        return [Field(key=key, name=name, decimals=0, labels=labels)]
-    whole = np.issubdtype(space.dtype, np.integer) if space.dtype is not None else False
+        return [Field(key=prefix, path=leaf, name={"en": prefix}, decimals=0, labels=labels)]
+    if is_image(space) or math.prod(space.shape or ()) > MAX_ELEMENTS:
+        raise unreadable(leaf, space)
+    whole = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
+    separator = "_" if leaf else ""
     return [
-        Field(
-            key=f"{key}{path}",
-            path=path,
-            name={language: f"{word} {key}{path}" for language, word in name.items()},
-            decimals=0 if whole else 4,
-        )
-        for path in paths(space)
+        Field(key=f"{prefix}{separator}{i}", path=path, name={"en": prefix}, decimals=0 if whole else 4)
+        for i, path in enumerate(elements(leaf, space))
     ]
+
+
+def unreadable(leaf: str, space: gym.Space[Any]) -> TextError:
+    """What to say of a leaf that has no readable text of its own: a picture, or more than 64 elements."""
+    where = f"{space} at {leaf!r}" if leaf else str(space)
+    if is_image(space):
+        return TextError(
+            "a picture is put into words by a captioner",
+            got=where,
+            fix="pass captioner= (uint8 [B, H, W, C] to B strings) to rmgym.textualizer, or write a card for numbers",
+        )
+    return TextError(
+        f"a leaf with more than {MAX_ELEMENTS} elements has no readable text",
+        got=where,
+        fix="give the environment a card that names the few elements that matter (their 'path'), or wrap it so that it "
+        "returns them",
+    )
+
+
+def _as_key(path: str) -> str:
+    """A path as part of a key: lower-case letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_") or "x"
 
 
 def check_fields(fields: list[Field], space: gym.Space[Any], card: EnvCard, what: str) -> None:
@@ -137,16 +232,25 @@ def check_fields(fields: list[Field], space: gym.Space[Any], card: EnvCard, what
     Raises:
         CardError: a field's path is not in the space, or a discrete value has no words.
     """
-    valid = paths(space)
+    leaves = leaf_spaces(space)
+    owner = {path: part for leaf, part in leaves.items() for path in elements(leaf, part)}
+    owner |= {leaf: part for leaf, part in leaves.items() if is_image(part)}
     for field in fields:
-        if field.path not in valid:
+        if field.path not in owner:
             raise CardError(
                 f"{card.file or card.id}: {what} field {field.key!r} is at a path that the space does not have",
                 got=f"path {field.path!r} in {space}",
-                fix=f"use one of {', '.join(map(repr, valid[:8]))}, or a card for this space",
+                fix=f"use one of {', '.join(map(repr, list(owner)[:8]))}, or a card for this space",
             )
-        if field.labels and isinstance(space, gym.spaces.Discrete):
-            values = set(range(int(space.start), int(space.start + space.n)))
+        part = owner[field.path]
+        if field.labels and not isinstance(part, FIXED):
+            raise CardError(
+                f"{card.file or card.id}: {what} field {field.key!r} has labels, which are for numbers",
+                got=str(part),
+                fix="remove its labels",
+            )
+        if field.labels and isinstance(part, gym.spaces.Discrete):
+            values = set(range(int(part.start), int(part.start + part.n)))
             if values != set(field.labels):
                 raise CardError(
                     f"{card.file or card.id}: {what} field {field.key!r} labels other values than the space has",

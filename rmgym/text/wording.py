@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +26,7 @@ class Wording:
         card: the environment's card.
         facts: values of the card's facts, by key.
         language: language of the words; a text that the card lacks in it falls back to English.
+        fragments: keys of ``state`` and ``action`` that are fragments of text of their own, neither words nor numbers.
 
     Attributes:
         shown: every field of a text in the order of the text, as ``(part, field)``; numbers and words alike.
@@ -35,8 +36,14 @@ class Wording:
         TextError: the language is not known.
     """
 
-    def __init__(self, card: EnvCard, facts: Mapping[str, npt.NDArray[Any]], language: str) -> None:
-        self._card, self._language = card, language
+    def __init__(
+        self,
+        card: EnvCard,
+        facts: Mapping[str, npt.NDArray[Any]],
+        language: str,
+        fragments: Mapping[str, Container[str]],
+    ) -> None:
+        self._card, self._language, self._fragments = card, language, fragments
         self._phrases = phrases(language)
         layout = card.text.get(language, self._phrases.layout).replace("{task}", self._say(card.task))
         self._pieces = re.split(r"\{(\w*)\}", _fill_in(layout, facts))  # plain text and parts in turn
@@ -53,18 +60,22 @@ class Wording:
         self._fields = {"state": state, "action": action, "next_state": state}
         self.shown = tuple((part, field) for part in found if part != "ending" for field in self._fields[part])
 
-    def template(self, words: tuple[int, ...]) -> str:
+    def is_fragment(self, part: str, field: Field) -> bool:
+        """Whether a field is shown as a fragment of text."""
+        return field.key in self._fragments["action" if part == "action" else "state"]
+
+    def template(self, words: tuple[int | str, ...]) -> str:
         """The template for one combination of words.
 
         Args:
-            words: for each labelled field in the order of ``shown`` the position of its value among the sorted
-                labels, and last the flags, ``2 * terminated + truncated``.
+            words: in the order of ``shown``, for each labelled field the position of its value among the sorted
+                labels, for each fragment its template; last the flags, ``2 * terminated + truncated``.
 
         Raises:
             CardError: the card's words run into its numbers, so that the text would not be read as it is written.
         """
-        positions, flags = iter(words[:-1]), words[-1]
-        said = {part: self._part(part, positions) for part in self._pieces[1::2] if part != "ending"}
+        chosen, flags = iter(words[:-1]), int(words[-1])
+        said = {part: self._part(part, chosen) for part in self._pieces[1::2] if part != "ending"}
         said["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1)))
         template = "".join(said[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
         slots = len(split_template(template)[1])
@@ -82,11 +93,14 @@ class Wording:
         """Everything that shapes all templates besides the card's fields (for the hash), JSON-able."""
         return {"language": self._language, "layout": self._pieces, "phrases": asdict(self._phrases)}
 
-    def _part(self, part: str, positions: Iterator[int]) -> str:
+    def _part(self, part: str, chosen: Iterator[int | str]) -> str:
         said = list[str]()
         for field in self._fields[part]:
             pattern = self._phrases.field_with_unit if field.unit else self._phrases.field
-            value = self._label(field, next(positions)) if field.labels else slot(field.decimals)
+            if self.is_fragment(part, field):
+                value = str(next(chosen))
+            else:
+                value = self._label(field, int(next(chosen))) if field.labels else slot(field.decimals)
             said.append(pattern.format(name=escape(self._say(field.name)), unit=escape(field.unit), value=value))
         return self._phrases.separator.join(said)
 

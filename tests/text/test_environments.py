@@ -135,19 +135,29 @@ def test_a_registered_environment_without_a_card() -> None:
     assert said.startswith("Task: Act well in the environment MountainCarContinuous-v0. State: value obs0: -0.5000")
 
 
+class Odd(gym.Space[int]):
+    """A space that is none of Gymnasium's."""
+
+
 @pytest.mark.parametrize(
-    ("space", "rule"),
+    ("space", "rule", "fix"),
     [
-        (gym.spaces.Box(0, 255, (65,)), "more than 64 elements"),
-        (gym.spaces.MultiBinary(3), "Box and Discrete"),
-        (gym.spaces.Dict(x=gym.spaces.Discrete(2)), "Box and Discrete"),
+        (gym.spaces.Box(0, 255, (65,)), "more than 64 elements", "card that names the few elements"),
+        (gym.spaces.Dict(x=gym.spaces.Box(0, 255, (8, 9))), "more than 64 elements", "wrap it"),
+        (gym.spaces.Box(0, 255, (16, 16, 3), np.uint8), "picture", "captioner="),
+        (Odd((), np.int64), "Gymnasium's own spaces", "wrap the environment"),
+        (
+            gym.spaces.Dict({"a": gym.spaces.Tuple([gym.spaces.Discrete(2)]), "a.0": gym.spaces.Discrete(2)}),
+            "path of its own",
+            "rename",
+        ),
     ],
 )
-def test_spaces_that_have_no_text_yet_are_refused(space: gym.Space[Any], rule: str) -> None:
+def test_spaces_that_have_no_text_are_refused(space: gym.Space[Any], rule: str, fix: str) -> None:
     for env in (Toy(space, gym.spaces.Discrete(2)), Toy(gym.spaces.Discrete(2), space)):
         with pytest.raises(TextError, match=rule) as caught:
             textualizer(env)
-        assert "wrap the environment" in caught.value.fix
+        assert fix in caught.value.fix
 
 
 # Cards given by hand.

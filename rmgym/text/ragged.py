@@ -1,0 +1,109 @@
+"""Values of spaces without a fixed shape as fragments of text: Text, Sequence, Graph, OneOf, and captions of pictures.
+
+Every value is written as a string that tells it from every other one (up to four decimals of its numbers), and the
+numbers in it become slots by the rule for plain strings. That is a string per value: fixed leaves do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector.utils import iterate
+
+from rmgym.errors import TextError
+from rmgym.text.batch import TextBatch
+
+LONGEST = 1000
+"""Characters of a Text value that are shown. A longer one is cut, and the text says so and how long it is: two values
+that differ behind the cut have the same text."""
+Captioner = Callable[[npt.NDArray[np.uint8]], Iterable[str]]
+"""Says what is on pictures: ``uint8 [B, H, W, C]`` to ``B`` strings, deterministic, independent of the batch."""
+
+
+def fragments(space: gym.Space[Any], values: npt.NDArray[Any], language: str) -> TextBatch:
+    """The text of each value of a ragged leaf.
+
+    Args:
+        space: the leaf's space.
+        values: the values themselves, ``object [B]``.
+        language: language code of the text around them.
+
+    Raises:
+        TextError: a number is NaN or infinite.
+    """
+    return TextBatch.from_strings([say(space, value) for value in values], language=language)
+
+
+def captions(captioner: Captioner, space: gym.Space[Any], values: npt.NDArray[Any], language: str) -> TextBatch:
+    """What the captioner says of pictures ``uint8 [B, *space.shape]``, quoted.
+
+    Raises:
+        TextError: it does not say one string per picture.
+    """
+    pictures = np.asarray(values, np.uint8).reshape(len(values), *(space.shape or ()))
+    pictures = pictures[..., None] if pictures.ndim == 3 else pictures
+    said: list[Any] = list(captioner(pictures)) if len(pictures) else []
+    if len(said) != len(pictures) or not all(isinstance(caption, str) for caption in said):
+        raise TextError("a captioner says one string per picture", got=said[:3], fix=f"return {len(pictures)} strings")
+    return TextBatch.from_strings([_quoted(caption) for caption in said], language=language)
+
+
+def say(space: gym.Space[Any], value: Any) -> str:
+    """One value in words.
+
+    Raises:
+        TextError: a number is NaN or infinite, or the space is of an unknown kind.
+    """
+    if isinstance(space, gym.spaces.Text):
+        return _quoted(str(value))
+    if isinstance(space, gym.spaces.Dict):
+        return "{" + "; ".join(f"{key}: {say(part, value[key])}" for key, part in space.items()) + "}"
+    if isinstance(space, gym.spaces.Tuple):
+        return "(" + "; ".join(say(part, said) for part, said in zip(space, value, strict=True)) + ")"
+    if isinstance(space, gym.spaces.OneOf):
+        choice, said = value
+        return f"option {int(choice)}: {say(space.spaces[int(choice)], said)}"
+    if isinstance(space, gym.spaces.Sequence):
+        items: list[Any] = list(iterate(space.stacked_feature_space, value)) if space.stack else list(value)
+        return f"{len(items)} of [{'; '.join(say(space.feature_space, item) for item in items)}]"
+    if isinstance(space, gym.spaces.Graph):
+        return _graph(space, value)
+    return _numbers(space, value)
+
+
+def _graph(space: gym.spaces.Graph, value: gym.spaces.GraphInstance) -> str:
+    shown: Any = value.nodes
+    nodes = "; ".join(say(space.node_space, node) for node in shown)
+    said = f"{len(shown)} nodes [{nodes}]"
+    if value.edge_links is None or not len(value.edge_links):
+        return f"{said}, no edges"
+    labels: list[str] = [""] * len(value.edge_links)
+    if space.edge_space is not None and value.edges is not None:
+        labels = [f": {say(space.edge_space, edge)}" for edge in value.edges]
+    links = [f"{a} to {b}{label}" for (a, b), label in zip(value.edge_links.tolist(), labels, strict=True)]
+    return f"{said}, {len(links)} edges [{'; '.join(links)}]"
+
+
+def _numbers(space: gym.Space[Any], value: Any) -> str:
+    """A fixed leaf: its elements, whole numbers without decimals."""
+    array = np.asarray(value)
+    flat = array.reshape(-1).astype(np.float64)
+    if not np.isfinite(flat).all():
+        raise TextError(
+            "every number in a text is finite",
+            got=f"{flat[~np.isfinite(flat)][0]} in {space}",
+            fix="find out why the environment returns it; clip or replace it before rmgym's wrapper",
+        )
+    decimals = 4 if array.dtype.kind == "f" else 0
+    said = [f"{x + 0.0:.{decimals}f}" for x in np.round(flat, decimals)]
+    return said[0] if not array.shape else f"[{', '.join(said)}]"
+
+
+def _quoted(text: str) -> str:
+    """The text in quotes, those in it marked, so that its end can be told."""
+    cut = "" if len(text) <= LONGEST else f" (cut; {len(text)} characters)"
+    return '"' + text[:LONGEST].replace("\\", "\\\\").replace('"', '\\"') + '"' + cut

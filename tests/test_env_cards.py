@@ -14,9 +14,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rmgym.cards import EnvCard, find_env_card, load_env_card
+from rmgym.cards import EnvCard, load_env_card
 from rmgym.text import textualizer
 from rmgym.text.expressions import evaluate
+from tests.card_values import by_key, card_of
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "envs").glob("*.toml"))
@@ -25,19 +26,16 @@ IDS = [card.id for card in CARDS]
 every_card = pytest.mark.parametrize("card", CARDS, ids=IDS)
 
 
-def card_of(env_id: str) -> EnvCard:
-    card = find_env_card(env_id)
-    assert card is not None
-    return card
-
-
 def fields_of(card: EnvCard) -> list[Any]:
     return [*card.observation, *card.derived, *card.action]
 
 
 def test_these_environments_have_a_card() -> None:
-    lakes = ["FrozenLake-v1", "FrozenLake8x8-v1"]
-    assert ["Acrobot-v1", "CartPole-v1", *lakes, "MountainCar-v0", "Pendulum-v1"] == IDS
+    classic = ["Acrobot-v1", "CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"]
+    box2d = ["BipedalWalker-v3", "LunarLander-v3", "LunarLanderContinuous-v3"]
+    toy_text = ["CliffWalking-v1", "FrozenLake-v1", "FrozenLake8x8-v1", "Taxi-v4"]
+    mujoco = ["HalfCheetah-v5", "Hopper-v5", "Reacher-v5", "Swimmer-v5", "Walker2d-v5"]
+    assert sorted([*classic, *box2d, *toy_text, *mujoco]) == IDS
     assert [file.stem for file in FILES] == IDS
 
 
@@ -109,14 +107,6 @@ def step(env_id: str, state: list[float], action: Any) -> tuple[dict[str, float]
         return by_key(env_id, np.array(state) if before is None else before), by_key(env_id, after)
 
 
-def by_key(env_id: str, obs: np.ndarray[Any, Any]) -> dict[str, float]:
-    card = card_of(env_id)
-    values = {f.key: np.array([float(obs[int(f.path)])]) for f in card.observation}
-    for field in card.derived:
-        values[field.key] = evaluate(field.expression, values)
-    return {key: float(value[0]) for key, value in values.items()}
-
-
 def test_pendulum_zero_is_upright_and_torque_turns_it_towards_positive_angles() -> None:
     upright, _ = step("Pendulum-v1", [0.0, 0.0], [0.0])
     assert (upright["cosine"], upright["angle"]) == (1.0, 0.0)  # the first coordinate points up
@@ -182,6 +172,13 @@ def test_mountain_car_accelerates_where_the_words_say() -> None:
     moved = [step("MountainCar-v0", [-0.5236, 0.0], action)[1] for action in range(3)]  # the bottom of the valley
     assert [round(m["velocity"], 3) for m in moved] == [-0.1, 0.0, 0.1]  # centimetres per step
     assert [round(m["position"] + 0.5236, 5) for m in moved] == [-0.001, 0.0, 0.001]
+
+
+@pytest.mark.parametrize(("push", "moved"), [(-2.0, -0.15), (-1.0, -0.15), (0.0, 0.0), (0.5, 0.075), (1.0, 0.15)])
+def test_continuous_mountain_car_is_pushed_to_the_right_by_clipped_force(push: float, moved: float) -> None:
+    after = step("MountainCarContinuous-v0", [-np.pi / 6, 0.0], np.array([push], np.float32))[1]  # the valley's bottom
+    assert after["velocity"] == pytest.approx(moved, abs=1e-6)  # centimetres per step
+    assert after["position"] == pytest.approx(-np.pi / 6 + moved / 100, abs=1e-6)
 
 
 @pytest.mark.parametrize(("action", "move"), [(0, (0, -1)), (1, (1, 0)), (2, (0, 1)), (3, (-1, 0))])

@@ -96,9 +96,16 @@ def _expressions(fields: list[Field]) -> list[Field]:
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class Symmetry:
-    """Keys whose sign flips together when the world is mirrored, and actions that swap."""
+    """What changes together when the world is mirrored.
 
-    flip: list[Key]
+    Attributes:
+        flip: keys whose values change their sign.
+        swap: pairs of keys that exchange their values, such as those of two legs.
+        swap_actions: pairs of discrete actions that stand for each other.
+    """
+
+    flip: list[Key] = Rule(default_factory=list)
+    swap: list[tuple[Key, Key]] = Rule(default_factory=list)
     swap_actions: list[tuple[int, int]] = Rule(default_factory=list)
 
 
@@ -168,9 +175,13 @@ class EnvCard:
                 raise ValueError(f"the key {twice[0]!r} is used twice; rename one of its fields")
         known = {*state, *(f.key for f in self.action)}
         for symmetry in self.symmetries:
-            for key in symmetry.flip:
+            named = [("flips", key) for key in symmetry.flip]
+            named += [("swaps", key) for pair in symmetry.swap for key in pair]
+            for does, key in named:
                 if key not in known:
-                    raise ValueError(f"the symmetry flips {key!r}, which is no key of this card; {nearest(key, known)}")
+                    raise ValueError(
+                        f"the symmetry {does} {key!r}, which is no key of this card; {nearest(key, known)}"
+                    )
         return self
 
     def matches(self, env_id: str) -> bool:

@@ -121,6 +121,10 @@ def test_missing_key(tmp_path: Path, text: str, key: str, present: list[str]) ->
         (FIELD + "expression = 'y'\n", "fields with one stand under [[derived]] (at 'observation')"),
         (FIELD.replace("observation", "derived"), "the derived field 'x' has an expression and no path"),
         (FIELD + "[[symmetries]]\nflip = ['x', 'xx']\n", "flips 'xx', which is no key of this card; did you mean 'x'?"),
+        (
+            FIELD + "[[symmetries]]\nswap = [['x', 'xx']]\n",
+            "swaps 'xx', which is no key of this card; did you mean 'x'?",
+        ),
     ],
 )
 def test_wrong_value_of_an_environment_card(tmp_path: Path, text: str, said: str) -> None:

@@ -46,6 +46,7 @@ def test_hash_changes_with_what_shapes_the_text(change: dict[str, Any]) -> None:
     [
         {"source": "the environment's documentation"},
         {"symmetries": [Symmetry(flip=["x"], swap_actions=[(0, 1)])]},
+        {"symmetries": [Symmetry(swap=[("x", "push")])]},
         {"policy_wrappers": ["minigrid.wrappers.FlatObsWrapper"]},
         {"horizon": 200},
         {"threshold": 475.0},

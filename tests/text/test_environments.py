@@ -129,10 +129,10 @@ def test_actions_without_a_card(action_space: gym.Space[Any], action: Any, said:
 
 
 def test_a_registered_environment_without_a_card() -> None:
-    assert find_env_card("MountainCarContinuous-v0") is None
-    text = textualizer("MountainCarContinuous-v0")
-    said = text.describe([-0.5, 0.01], [0.3], [-0.49, 0.02])
-    assert said.startswith("Task: Act well in the environment MountainCarContinuous-v0. State: value obs0: -0.5000")
+    assert find_env_card("InvertedPendulum-v5") is None
+    text = textualizer("InvertedPendulum-v5")
+    said = text.describe([-0.5, 0.01, 0.0, 2.0], [0.3], [-0.49, 0.02, 0.0, 2.0])
+    assert said.startswith("Task: Act well in the environment InvertedPendulum-v5. State: value obs0: -0.5000")
 
 
 class Odd(gym.Space[int]):

@@ -98,7 +98,7 @@ def write_results(
 ) -> None:
     """Write the result file and print the claims."""
     result = {
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_places(sys.argv[1:])]),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
         "seeds": list(seeds),
@@ -112,6 +112,14 @@ def write_results(
             f"{'holds ' if said['holds'] else 'FAILS '} {said['id']}: {said['value']:.4g} (bound {said['bound']:.4g})"
         )
     print(f"wrote {out}")
+
+
+def _without_places(said: Sequence[str]) -> list[str]:
+    """Arguments without ``--runs`` and ``--out``, which say where files lie and change no number."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runs")
+    parser.add_argument("--out")
+    return parser.parse_known_args(said)[1]
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     said = arguments(__doc__)
     (match,), cells = run(said)
     learned, true = arm(match, "seq2seq-300").true_return, arm(match, "true").true_return
-    statement = f"{match.task}, DQN 25k steps: success rate on seq2seq is at least that on the true reward"
+    statement = f"{match.task}, DQN 100k steps: success rate on seq2seq is at least that on the true reward"
     ci = (learned.low, learned.high)
     claims = [
         claim("learned-vs-true", statement, learned.value, ci=ci, bound=true.value, holds=learned.value >= true.value)

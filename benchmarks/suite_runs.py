@@ -17,21 +17,26 @@ from rmgym.bench.suite import load_suite
 QUICK_STEPS = 4096
 
 
-def run(said: argparse.Namespace) -> tuple[list[Match], list[Cell]]:
-    """Run (or go on with) the suite named like the script, one single-threaded process per core.
+def run(said: argparse.Namespace, name: str | None = None) -> tuple[list[Match], list[Cell]]:
+    """Run (or go on with) a suite, one single-threaded process per core.
+
+    Args:
+        said: arguments of the script.
+        name: of the suite, if it is not that of the script; it then works in a folder of its own.
 
     Returns:
         Matches, and one cell per run.
     """
-    suite = load_suite(Path(__file__).parent / "suites" / f"{Path(sys.argv[0]).stem}.toml")
+    suite = load_suite(Path(__file__).parent / "suites" / f"{name or Path(sys.argv[0]).stem}.toml")
+    out = said.runs / name if name else said.runs
     suite = replace(suite, seeds=said.seeds)
     if said.quick:
         rewards = [replace(r, fit={**r.fit, "max_steps": 100}) if r.is_fitted else r for r in suite.reward]
         suite = replace(
             suite, seeds=said.seeds[:1], steps=QUICK_STEPS, eval_every=QUICK_STEPS, episodes=2, reward=rewards
         )
-    outcome = run_suite(suite, said.runs)
-    write_report(outcome.runs, said.runs / "report.html", title=suite.name, about=suite.about)
+    outcome = run_suite(suite, out)
+    write_report(outcome.runs, out / "report.html", title=suite.name, about=suite.about)
     for failure in outcome.failures:
         sys.exit(f"{failure.title}: {failure.reason}\n{failure.tail}")
     cells = [

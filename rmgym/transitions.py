@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import RmgymError
-
-Array = npt.NDArray[Any]
+from rmgym.parquet import read, write
+from rmgym.trees import Tree, as_tree, batch_size, concatenate, take
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,9 +21,10 @@ class Transitions:
     """``B`` steps ``(s, a, s')``, possibly from several episodes.
 
     Attributes:
-        obs: observations before the step, ``[B, *obs_shape]``, in the environment's own dtype.
-        action: actions as the environment received them, ``[B, *action_shape]``.
-        next_obs: observations after the step, ``[B, *obs_shape]``; at an episode's end the true final
+        obs: observations before the step, ``[B, *obs_shape]``, in the environment's own dtype; of Dict and Tuple spaces
+            a tree of such arrays (:mod:`rmgym.trees`).
+        action: actions as the environment received them, ``[B, *action_shape]``, or a tree.
+        next_obs: observations after the step, like ``obs``; at an episode's end the true final
             observation, never the first one of the next episode.
         terminated: the task ended here, ``bool [B]``.
         truncated: a time limit cut the episode here, ``bool [B]``. Never merged with ``terminated``.
@@ -38,9 +37,9 @@ class Transitions:
         RmgymError: the arrays do not have one entry per step each.
     """
 
-    obs: Array
-    action: Array
-    next_obs: Array
+    obs: Tree
+    action: Tree
+    next_obs: Tree
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
     true_reward: npt.NDArray[np.float32]
@@ -49,7 +48,7 @@ class Transitions:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        sizes = {name: len(getattr(self, name)) for name in ARRAY_FIELDS}
+        sizes = {name: batch_size(getattr(self, name)) for name in ARRAY_FIELDS}
         if len(set(sizes.values())) != 1:
             raise RmgymError("every array of transitions has one entry per step", got=sizes, fix="pass equal lengths")
 
@@ -58,14 +57,14 @@ class Transitions:
 
     def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[Any]) -> Transitions:
         """Select rows by slice, indices or boolean mask; the result keeps the metadata."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAY_FIELDS})
+        return replace(self, **{name: take(getattr(self, name), rows) for name in ARRAY_FIELDS})
 
     @classmethod
     def from_arrays(
         cls,
-        obs: npt.ArrayLike,
-        action: npt.ArrayLike,
-        next_obs: npt.ArrayLike,
+        obs: Any,
+        action: Any,
+        next_obs: Any,
         terminated: npt.ArrayLike | None = None,
         truncated: npt.ArrayLike | None = None,
         *,
@@ -74,21 +73,21 @@ class Transitions:
         step: npt.ArrayLike | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Transitions:
-        """Build a batch from arrays of leading length ``B``; what is not given is False, NaN, one episode or empty.
+        """Build a batch from arrays (or trees) of leading length ``B``; what is not given is False, NaN, one episode.
 
         Raises:
             RmgymError: the arrays differ in length.
         """
-        obs = np.asarray(obs)
-        size = len(obs)
+        obs = as_tree(obs)
+        size = max(batch_size(obs), 0)  # where its leaves disagree, the constructor says so
 
         def flags(given: npt.ArrayLike | None) -> npt.NDArray[np.bool_]:
             return np.zeros(size, np.bool_) if given is None else np.asarray(given, np.bool_)
 
         return cls(
             obs=obs,
-            action=np.asarray(action),
-            next_obs=np.asarray(next_obs),
+            action=as_tree(action),
+            next_obs=as_tree(next_obs),
             terminated=flags(terminated),
             truncated=flags(truncated),
             true_reward=np.asarray(np.full(size, np.nan) if true_reward is None else true_reward, np.float32),
@@ -110,58 +109,17 @@ class Transitions:
         for part in parts:
             episodes.append(part.episode + shift)
             shift += int(part.episode.max(initial=-1)) + 1
-        joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ARRAY_FIELDS}
+        joined: dict[str, Any] = {n: concatenate([getattr(p, n) for p in parts]) for n in ARRAY_FIELDS}
         joined["episode"] = np.concatenate(episodes)
         return cls(**joined, metadata=parts[0].metadata)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one Parquet file (atomically: a temporary file, then a rename).
+        """Write one Parquet file, atomically.
 
         Raises:
             RmgymError: the disk is full or not writable, or a dtype cannot be saved; what was at ``path`` is intact.
         """
-        import pyarrow.parquet as pq
-
-        table, target = self._table(), Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                pq.write_table(table, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except OSError as error:
-            raise RmgymError(
-                "transitions are saved to a writable folder with enough space",
-                got=f"{target}: {error}",
-                fix="free space or save elsewhere; what was there before is intact",
-            ) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-        return target
-
-    def _table(self) -> Any:
-        """A ``pyarrow.Table`` with one column per array; shapes and metadata are in its schema's metadata."""
-        import pyarrow as pa
-
-        columns: dict[str, Any] = {}
-        shapes: dict[str, list[int]] = {}
-        for name in ARRAY_FIELDS:
-            array: Array = getattr(self, name)
-            if array.dtype.kind not in "biuf" or not array.dtype.isnative or 0 in array.shape[1:]:
-                raise RmgymError(
-                    "saved transitions hold booleans, integers and floats in native byte order",
-                    got=f"{name}: {array.dtype} {list(array.shape)}",
-                    fix="wrap the environment so that it returns such arrays",
-                )
-            shapes[name] = list(array.shape[1:])
-            flat = pa.array(np.ascontiguousarray(array).reshape(-1))
-            width = int(np.prod(array.shape[1:], dtype=int))
-            columns[name] = flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
-        about = json.dumps({"shapes": shapes, "metadata": dict(self.metadata)})
-        return pa.table(columns).replace_schema_metadata({"rmgym": about})
+        return write(path, {name: getattr(self, name) for name in ARRAY_FIELDS}, self.metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Transitions:
@@ -170,26 +128,15 @@ class Transitions:
         Raises:
             RmgymError: the file is missing, damaged, or was not written by rmgym.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            with pq.ParquetFile(path) as file:  # read_table would take key=value folders of the path for columns
-                table = file.read()
-            about = json.loads((table.schema.metadata or {})[b"rmgym"])
-            arrays: dict[str, Array] = {}
-            for name in ARRAY_FIELDS:
-                column = table[name].combine_chunks()
-                shape = about["shapes"][name]
-                values = column.flatten() if shape else column
-                arrays[name] = values.to_numpy(zero_copy_only=False, writable=True).reshape(len(table), *shape)
-            return cls(**arrays, metadata=about["metadata"])
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        found, metadata = read(path)
+        if set(found) != set(ARRAY_FIELDS):
             raise RmgymError(
                 "transitions are read from a Parquet file written by rmgym",
-                got=f"{path}: {error}",
+                got=f"{path} with {sorted(found)}",
                 fix="write one with 'rmgym collect ENV --out FILE'",
-            ) from error
+            )
+        arrays: dict[str, Any] = dict(found)
+        return cls(**arrays, metadata=metadata)
 
 
 ARRAY_FIELDS = tuple(f.name for f in fields(Transitions) if f.name != "metadata")

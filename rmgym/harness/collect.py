@@ -10,7 +10,6 @@ from importlib.metadata import version
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -19,6 +18,7 @@ from rmgym.errors import HarnessError
 from rmgym.text import textualizer
 from rmgym.text.environment import register
 from rmgym.transitions import Transitions
+from rmgym.trees import concatenate, stack
 
 Policy = Callable[[Any], Any]
 """From an observation to an action that the environment takes."""
@@ -106,9 +106,9 @@ def collect(
         rows = _roll(env, steps, seed, reset_every, policy, progress)
     obs, action, next_obs, terminated, truncated, reward, episode, step = zip(*rows, strict=True)
     return Transitions.from_arrays(
-        np.stack(obs),
-        np.stack(action),
-        np.stack(next_obs),
+        concatenate(obs),
+        concatenate(action),
+        concatenate(next_obs),
         terminated,
         truncated,
         true_reward=reward,
@@ -121,8 +121,8 @@ def collect(
 def _roll(
     env: gym.Env[Any, Any], steps: int, seed: int, reset_every: int | None, policy: Policy | None, progress: bool
 ) -> list[tuple[Any, ...]]:
-    """One tuple per step: obs, action, next_obs, terminated, truncated, reward, episode, step."""
-    rows = list[tuple[Any, ...]]()
+    """One tuple per step: obs, action, next_obs (batches of one), terminated, truncated, reward, episode, step."""
+    rows, space = list[tuple[Any, ...]](), env.observation_space
     env.action_space.seed(seed)
     obs, _ = env.reset(seed=seed)
     episode, step = 0, 0
@@ -130,9 +130,10 @@ def _roll(
         task = bar.add_task("collecting steps", total=steps)
         for _ in range(steps):
             action = env.action_space.sample() if policy is None else policy(obs)
-            before = np.array(obs)  # a copy: an environment may return the same array again and again
+            before = stack(space, [obs])  # a copy: an environment may return the same array again and again
+            acted = stack(env.action_space, [action])
             obs, reward, terminated, truncated, _ = env.step(action)
-            rows.append((before, np.array(action), np.array(obs), terminated, truncated, reward, episode, step))
+            rows.append((before, acted, stack(space, [obs]), terminated, truncated, reward, episode, step))
             bar.advance(task)
             step += 1
             if terminated or truncated or step == reset_every:

@@ -17,6 +17,7 @@ from rmgym.harness.collect import make_env
 from rmgym.harness.randomness import preserved
 from rmgym.metrics.ranking import pair_accuracy, pearson, spearman
 from rmgym.transitions import Transitions
+from rmgym.trees import Tree, concatenate, stack
 from rmgym.wrappers.source import Model, RewardSource
 
 EVALUATION_SEED = 10_000
@@ -136,17 +137,17 @@ def _play(
 ) -> list[Transitions]:
     """One episode in each environment, acting for all that still run at once."""
     space = envs[0].observation_space
-    obs = [np.array(env.reset(seed=seed)[0], space.dtype) for env, seed in zip(envs, seeds, strict=True)]
+    obs = [_one(space, env.reset(seed=seed)[0]) for env, seed in zip(envs, seeds, strict=True)]
     rows: list[list[tuple[Any, ...]]] = [[] for _ in envs]
     running = list(range(len(envs)))
     while running:
-        actions, _ = agent.predict(_seen(agent, np.stack([obs[i] for i in running])), deterministic=deterministic)
+        actions, _ = agent.predict(_seen(agent, concatenate([obs[i] for i in running])), deterministic=deterministic)
         still = list[int]()
         for i, action in zip(running, actions, strict=True):
             after, reward, terminated, truncated, _ = envs[i].step(action)
-            after = np.array(after, space.dtype)  # a copy: some environments change the array they returned
+            after = _one(space, after)
             truncated = bool(truncated) or (len(rows[i]) + 1 >= _NO_TIME_LIMIT and not terminated)
-            rows[i].append((obs[i], action, after, terminated, truncated, reward))
+            rows[i].append((obs[i], stack(envs[i].action_space, [action]), after, terminated, truncated, reward))
             obs[i] = after
             if not (terminated or truncated):
                 still.append(i)
@@ -155,11 +156,18 @@ def _play(
 
 
 def _episode(rows: list[tuple[Any, ...]]) -> Transitions:
-    obs, action, next_obs, terminated, truncated, reward = (np.array(column) for column in zip(*rows, strict=True))
-    return Transitions.from_arrays(obs, action, next_obs, terminated, truncated, true_reward=reward)
+    obs, action, next_obs, terminated, truncated, reward = zip(*rows, strict=True)
+    before, acted, after = (concatenate(column) for column in (obs, action, next_obs))
+    return Transitions.from_arrays(before, acted, after, terminated, truncated, true_reward=reward)
 
 
-def _seen(agent: Policy, obs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _one(space: gym.Space[Any], obs: Any) -> Tree:
+    """A batch of one observation, in the dtype that a vector environment would give it."""
+    batch = stack(space, [obs])
+    return batch.astype(space.dtype) if isinstance(batch, np.ndarray) and batch.dtype != object else batch
+
+
+def _seen(agent: Policy, obs: Tree) -> Any:
     """Observations as the agent's policy takes them."""
     find = getattr(agent, "get_vec_normalize_env", None)
     normalizer = find() if find is not None else None

@@ -1,4 +1,4 @@
-"""From transitions to rewards: text, one row per distinct text, model, checks."""
+"""From transitions to rewards: text, one row per distinct text (or a table of all steps), model, checks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
+from rmgym.scoring.table import ScoreTable
 from rmgym.text.batch import TextBatch
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
@@ -32,6 +33,8 @@ class Scorer:
                 f"{textualizer.card.id!r} in language {textualizer.language!r} makes texts {textualizer.card_hash}",
                 fix="use the environment, card= and language= it was fitted for, or fit it on this environment",
             )
+        self._table = ScoreTable.of(textualizer)
+        self._scored_by = model.digest if self._table is not None else ""
 
     def score(self, transitions: Transitions) -> Prediction:
         """Score ``B`` steps in one call of the model; equal texts are scored once.
@@ -48,15 +51,29 @@ class Scorer:
         """
         if not len(transitions):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
-        texts = self.textualizer.batch(transitions)
+        table = self._fresh_table()
+        cells = None if table is None else table.cells(transitions)
+        if table is None or cells is None:
+            return self._score_texts(self.textualizer.batch(transitions))
+        rows = table.unknown(cells)
+        if len(rows):
+            table.put(cells[rows], self._score_texts(self.textualizer.batch(transitions[rows])))
+        return table.get(cells)
+
+    def _fresh_table(self) -> ScoreTable | None:
+        """The table, emptied if the model has changed since it was filled; None where there can be none."""
+        if self._table is not None and self._scored_by != (digest := self.model.digest):
+            self._table, self._scored_by = ScoreTable.of(self.textualizer), digest
+        return self._table
+
+    def _score_texts(self, texts: TextBatch) -> Prediction:
+        """Score texts, equal ones once."""
         first, where = distinct(texts)
         prediction = self._predict(texts if len(first) == len(texts) else texts[first])
+        mean, std = np.asarray(prediction.mean, np.float32), np.asarray(prediction.std, np.float32)
         if len(first) == len(texts):
-            return Prediction(np.array(prediction.mean, np.float32), np.array(prediction.std, np.float32))
-        return Prediction(
-            np.asarray(prediction.mean, np.float32)[where],
-            np.asarray(prediction.std, np.float32)[where],
-        )
+            return Prediction(np.array(mean), np.array(std))
+        return Prediction(mean[where], std[where])
 
     def _predict(self, texts: TextBatch) -> Prediction:
         """Ask the model about distinct texts."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
-import numpy as np
 
 from rmgym.errors import HarnessError, ModelError, PerformanceHint
 from rmgym.models.base import RewardModel
 from rmgym.models.registry import CONTROLS
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
+from rmgym.trees import Tree, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
@@ -95,7 +95,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         gym.Wrapper.__init__(self, env)
         self._source = source
         self._returns = Returns(1)
-        self._obs: Any = None  # raw s of the next step; None where there must be a reset first
+        self._obs: Tree | None = None  # raw s of the next step, a batch of one; None where there must be a reset first
         self._model_said = str(model) if by_name else "model"
         self._scored, self._seconds = 0, 0.0
 
@@ -112,7 +112,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """See :meth:`gymnasium.Env.reset`."""
         obs, info = self.env.reset(seed=seed, options=options)
-        self._obs = np.array(obs)  # a copy: some environments change the array they returned
+        self._obs = stack(self.env.observation_space, [obs])  # a copy: environments may reuse what they return
         self._returns.clear()
         return obs, info
 
@@ -126,12 +126,17 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         """
         if self._obs is None:
             raise HarnessError("an episode begins with reset", got="step", fix="call env.reset() first")
-        before, acted = self._obs, np.array(action)
+        before, acted = self._obs, stack(self.env.action_space, [action])
         obs, true, terminated, truncated, info = self.env.step(action)
         refuse_foreign_rewards(info)
         true = float(true)
         steps = Transitions.from_arrays(
-            before[None], acted[None], np.array(obs)[None], [terminated], [truncated], step=self._returns.steps
+            before,
+            acted,
+            stack(self.env.observation_space, [obs]),
+            [terminated],
+            [truncated],
+            step=self._returns.steps,
         )
         started = time.perf_counter()
         rewards = self._source(steps, [true])
@@ -142,7 +147,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         done = bool(terminated or truncated)
         if done:
             info |= {"learned_return": float(self._returns.learned[0]), "true_return": float(self._returns.true[0])}
-        self._obs = None if done else steps.next_obs[0]
+        self._obs = None if done else steps.next_obs
         return obs, float(rewards.reward[0]), terminated, truncated, info
 
     def _count(self, seconds: float) -> None:

@@ -12,7 +12,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
-from rmgym.transitions import ARRAY_FIELDS, Array, Transitions
+from rmgym.transitions import ARRAY_FIELDS, Transitions
+from rmgym.trees import Tree, concatenate, of_batch, put, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
@@ -79,8 +80,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._episodes = 0
         self._recorded = list[Transitions]()
         self._has_consumer = False
-        self._obs: Array | None = None  # raw s of the next step, ours: the environment may reuse its buffer
-        self._action: Array | None = None
+        self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
+        self._action: Tree | None = None
 
     @property
     def model(self) -> RewardModel:
@@ -100,7 +101,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
     def reset(self) -> Any:
         """See ``VecEnv.reset``. What was recorded and not yet drained stays."""
         obs = self.venv.reset()
-        self._obs = np.array(obs)
+        self._obs = of_batch(self.observation_space, obs)
         self._begin(np.ones(self.num_envs, bool))
         return obs
 
@@ -112,7 +113,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """
         if self._obs is None:
             raise HarnessError("an episode begins with reset", got="step", fix="call reset() first")
-        self._action = np.array(actions)
+        self._action = of_batch(self.action_space, actions)
         self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
@@ -126,14 +127,15 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         obs, true, dones, infos = self.venv.step_wait()
         for info in infos:
             refuse_foreign_rewards(info)
-        after, truncated = np.array(obs), np.zeros(self.num_envs, bool)
+        after = of_batch(self.observation_space, obs)
+        truncated = np.zeros(self.num_envs, bool)
         for row in np.flatnonzero(dones):
-            after[row] = infos[row]["terminal_observation"]
+            put(after, int(row), infos[row]["terminal_observation"])
             truncated[row] = infos[row].get("TimeLimit.truncated", False)
         said: dict[str, npt.NDArray[np.float64]] = {"true_reward": np.array(true, np.float64)}
         steps = Transitions.from_arrays(
-            self._obs,  # type: ignore[arg-type]  # reset set it
-            self._action,  # type: ignore[arg-type]  # step_async set it
+            self._obs,  # reset set it
+            self._action,  # step_async set it
             after,
             np.array(dones, bool) & ~truncated,
             truncated,
@@ -157,7 +159,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             infos[row]["true_return"] = float(self._returns.true[row])
             if self.when == "step":
                 infos[row]["learned_return"] = float(self._returns.learned[row])
-        self._obs = np.array(obs)
+        self._obs = of_batch(self.observation_space, obs)
         self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
 
@@ -171,9 +173,10 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         recorded, self._recorded = self._recorded, []
         self._has_consumer = True
         if not recorded:
-            obs, action = _no_rows(self.observation_space), _no_rows(self.action_space)
+            obs, action = stack(self.observation_space, []), stack(self.action_space, [])
             recorded = [Transitions.from_arrays(obs, action, obs)]
-        arrays: dict[str, Any] = {name: np.concatenate([getattr(s, name) for s in recorded]) for name in ARRAY_FIELDS}
+        # Not Transitions.concatenate: the episode numbers are one wrapper's and stay as they are.
+        arrays: dict[str, Any] = {n: concatenate([getattr(s, n) for s in recorded]) for n in ARRAY_FIELDS}
         return Transitions(**arrays, metadata={"card_hash": self.textualizer.card_hash})
 
     def _refuse_unread_placeholders(self) -> None:
@@ -211,7 +214,3 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         count = int(rows.sum())
         self._episode[rows] = self._episodes + np.arange(count)
         self._episodes += count
-
-
-def _no_rows(space: Any) -> Array:
-    return np.zeros((0, *space.shape), space.dtype)

@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from rmgym.errors import HarnessError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
-from rmgym.transitions import Array, Transitions
+from rmgym.transitions import Transitions
+from rmgym.trees import Tree, of_batch, put
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
@@ -71,7 +72,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             ) from error
         self._source = RewardSource(env, model, card=card, language=language, composition=composition)
         self._returns = Returns(self.num_envs)
-        self._obs: Array | None = None  # raw s of the next step, ours: the environment may reuse its buffer
+        self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._ended: Flags = np.zeros(self.num_envs, bool)
 
     @property
@@ -91,7 +92,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         mask = (options or {}).get("reset_mask")  # read before the environment pops it
         rows = slice(None) if mask is None else np.array(mask, bool)
         obs, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # it takes lists as well
-        self._obs = np.array(obs)
+        self._obs = of_batch(self.single_observation_space, obs)
         self._ended[rows] = False
         self._returns.clear(rows)
         return obs, infos
@@ -110,17 +111,17 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
                 got="step" if self._obs is None else f"step in environments {np.flatnonzero(self._ended).tolist()}",
                 fix="call reset() first, with options={'reset_mask': ended} for some of them",
             )
-        before, acted = self._obs, np.array(actions)
+        before, acted = self._obs, of_batch(self.single_action_space, actions)
         obs, true, terminated, truncated, infos = self.env.step(actions)
         refuse_foreign_rewards(infos)
         # NEXT_STEP: what ended at the step before was reset by this one, whatever the action was.
         stepped = ~self._ended if self._mode == AutoresetMode.NEXT_STEP else np.ones(self.num_envs, bool)
         self._returns.clear(~stepped)
         ended = np.array(terminated, bool) | np.array(truncated, bool)
-        after = np.array(obs)
+        after = of_batch(self.single_observation_space, obs)
         if self._mode == AutoresetMode.SAME_STEP:
             for row in np.flatnonzero(ended):
-                after[row] = infos["final_obs"][row]
+                put(after, int(row), infos["final_obs"][row])
         steps = Transitions.from_arrays(before, acted, after, terminated, truncated, step=self._returns.steps)[stepped]
         reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), np.array(true, np.float64)
         rewards = self._source(steps, true[stepped])
@@ -135,5 +136,5 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             infos |= {"true_return": np.where(ended, self._returns.true, 0.0), "_true_return": ended.copy()}
         if self._mode == AutoresetMode.SAME_STEP:
             self._returns.clear(ended)
-        self._obs, self._ended = np.array(obs), ended.copy()
+        self._obs, self._ended = of_batch(self.single_observation_space, obs), ended.copy()
         return obs, reward, terminated, truncated, infos

@@ -45,6 +45,9 @@ def test_training_is_the_same_as_with_a_call_per_step(algo: str, env_id: str, op
     untrained = make_agent(algo, env_id, reward_model="constant", when="step", seed=3, **told)
     assert np.array_equal(parameters(agents["step"]), parameters(agents["rollout"]))
     assert not np.array_equal(parameters(agents["step"]), parameters(untrained))
+    if env_id == "FrozenLake-v1":  # its steps are numbered and looked up in a table: each was asked about once
+        assert sum(models["step"].calls) == sum(models["rollout"].calls) < agents["step"].num_timesteps
+        return
     n_envs = agents["step"].n_envs
     assert len(models["step"].calls) == agents["step"].num_timesteps // n_envs
     chunk = PPO_SMALL["n_steps"] if algo == "ppo" else DQN_SMALL["train_freq"]

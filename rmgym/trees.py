@@ -1,0 +1,108 @@
+"""Batches of observations and actions of any space, as trees of arrays.
+
+A batch of a ``Dict`` space is a dictionary of batches, one of a ``Tuple`` space a tuple of them. The leaves are arrays
+``[B, ...]`` where every value has the same shape (``Box``, ``Discrete``, ``MultiDiscrete``, ``MultiBinary``), and
+object arrays ``[B]`` that hold the values themselves where it has not (``Text``, ``Sequence``, ``Graph``, ``OneOf``).
+It is what SB3 and Gymnasium's vector environments return, but for the object arrays.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Tree: TypeAlias = Any
+"""``Array | dict[str, Tree] | tuple[Tree, ...]``; spelt out, every use of a plain array would be a case distinction."""
+
+RAGGED = (gym.spaces.Text, gym.spaces.Sequence, gym.spaces.Graph, gym.spaces.OneOf)
+"""Spaces whose values have no common shape."""
+
+
+def stack(space: gym.Space[Any], values: Sequence[Any]) -> Tree:
+    """Batch single values of a space; nothing in the batch is shared with them."""
+    if isinstance(space, gym.spaces.Dict):
+        return {key: stack(part, [value[key] for value in values]) for key, part in space.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(stack(part, [value[i] for value in values]) for i, part in enumerate(space))
+    if isinstance(space, RAGGED):
+        return _objects(values)
+    return np.array(values) if len(values) else np.zeros((0, *(space.shape or ())), space.dtype)
+
+
+def of_batch(space: gym.Space[Any], batched: Any) -> Tree:
+    """Copy the batch that a vector environment returns for ``space``, the space of a single value."""
+    if isinstance(space, gym.spaces.Dict):
+        return {key: of_batch(part, batched[key]) for key, part in space.items()}
+    if isinstance(space, gym.spaces.Tuple):
+        return tuple(of_batch(part, batched[i]) for i, part in enumerate(space))
+    return _objects(batched) if isinstance(space, RAGGED) else np.array(batched)
+
+
+def put(tree: Tree, row: int, value: Any) -> None:
+    """Write a single value over row ``row``."""
+    if isinstance(tree, dict):
+        for key, part in tree.items():
+            put(part, row, value[key])
+    elif isinstance(tree, tuple):
+        for part, said in zip(tree, value, strict=True):
+            put(part, row, said)
+    else:
+        tree[row] = copy.deepcopy(value) if tree.dtype == object else value
+
+
+def take(tree: Tree, rows: Any) -> Tree:
+    """Select rows by slice, indices or boolean mask."""
+    return mapped(lambda leaf: leaf[rows], tree)
+
+
+def concatenate(trees: Sequence[Tree]) -> Tree:
+    """Join batches of one space."""
+    return mapped(lambda *leaves: np.concatenate(leaves), *trees)
+
+
+def mapped(work: Callable[..., Array], first: Tree, *others: Any) -> Tree:
+    """Apply ``work`` to the leaves of trees of one structure."""
+    if isinstance(first, dict):
+        return {key: mapped(work, part, *(other[key] for other in others)) for key, part in first.items()}
+    if isinstance(first, tuple):
+        return tuple(mapped(work, part, *(other[i] for other in others)) for i, part in enumerate(first))
+    return work(first, *others)
+
+
+def leaves(tree: Tree, path: str = "") -> dict[str, Array]:
+    """The leaves by dotted path, such as ``goal.0``; a tree that is one array has the path ``""``."""
+    if isinstance(tree, np.ndarray):
+        return {path: tree}
+    parts = tree.items() if isinstance(tree, dict) else ((str(i), part) for i, part in enumerate(tree))
+    found = dict[str, Array]()
+    for key, part in parts:
+        found |= leaves(part, f"{path}.{key}" if path else key)
+    return found
+
+
+def batch_size(tree: Tree) -> int:
+    """Length ``B`` of a batch, -1 where its leaves differ in length or there is none."""
+    lengths = {len(leaf) for leaf in leaves(tree).values()}
+    return lengths.pop() if len(lengths) == 1 else -1
+
+
+def as_tree(given: Any) -> Tree:
+    """Arrays from array-likes; a dictionary, or a tuple of batches, is a tree already."""
+    if isinstance(given, dict):
+        return {key: as_tree(part) for key, part in given.items()}
+    if isinstance(given, tuple) and all(isinstance(part, dict | tuple | np.ndarray) for part in given):
+        return tuple(as_tree(part) for part in given)
+    return np.asarray(given)
+
+
+def _objects(values: Sequence[Any]) -> Array:
+    column = np.empty(len(values), object)
+    for i, value in enumerate(values):  # assigning them at once would make arrays of equal sequences
+        column[i] = copy.deepcopy(value)
+    return column

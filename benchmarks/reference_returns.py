@@ -17,6 +17,7 @@ import numpy as np
 from common import Cell, arguments, claim, run_cells, write_results
 
 from rmgym.cards import EnvCard, env_cards
+from rmgym.text.environment import make_from_id, register
 
 EPISODES = 100
 TABLE = re.compile(r"\n*^\[reference\.random\]\n(?:\w+ *=.*\n)*", re.MULTILINE)
@@ -24,7 +25,7 @@ TABLE = re.compile(r"\n*^\[reference\.random\]\n(?:\w+ *=.*\n)*", re.MULTILINE)
 
 def measure(cell: Cell) -> Cell:
     """Play episodes with uniformly random actions; one seed for the environment and one for the actions."""
-    with gym.make(cell["env"]) as env:
+    with make_from_id(cell["env"]) as env:
         env.action_space.seed(cell["seed"])
         env.reset(seed=cell["seed"])
         returns, lengths = zip(*(_episode(env) for _ in range(cell["episodes"])), strict=True)
@@ -93,7 +94,7 @@ def claims_about(card: EnvCard, measured: dict[str, Any]) -> list[dict[str, Any]
 def main() -> None:
     said = arguments(__doc__, flags={"write": "put the measured returns into the cards"})
     episodes = 5 if said.quick else EPISODES
-    cards = [card for card in env_cards() if card.id in gym.registry]
+    cards = [card for card in env_cards() if register(card.id)]
     grid = [{"env": card.id, "seed": seed, "episodes": episodes} for card in cards for seed in said.seeds]
     cells = run_cells(grid, measure, said.runs)
     summary = {card.id: reference([cell for cell in cells if cell["env"] == card.id]) for card in cards}
@@ -104,7 +105,7 @@ def main() -> None:
             source = "benchmarks/reference_returns.py"
             file.write_text(with_table(text, summary[card.id], said.seeds, episodes, source), encoding="utf-8")
         env_cards.cache_clear()
-        cards = [card for card in env_cards() if card.id in gym.registry]
+        cards = [card for card in env_cards() if register(card.id)]
     claims = [said for card in cards for said in claims_about(card, summary[card.id])]
     write_results(said.out, cells, claims, said.seeds, references=summary)
 

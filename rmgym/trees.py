@@ -20,8 +20,16 @@ Array = npt.NDArray[Any]
 Tree: TypeAlias = Any
 """``Array | dict[str, Tree] | tuple[Tree, ...]``; spelt out, every use of a plain array would be a case distinction."""
 
-RAGGED = (gym.spaces.Text, gym.spaces.Sequence, gym.spaces.Graph, gym.spaces.OneOf)
-"""Spaces whose values have no common shape."""
+
+def is_ragged(space: gym.Space[Any]) -> bool:
+    """Whether a space's values have no common shape; a space of someone's own may be one of strings (MiniGrid's is)."""
+    kinds = (gym.spaces.Text, gym.spaces.Sequence, gym.spaces.Graph, gym.spaces.OneOf)
+    return isinstance(space, kinds) or is_text(space)
+
+
+def is_text(space: gym.Space[Any]) -> bool:
+    """Whether a space's values are strings."""
+    return isinstance(space, gym.spaces.Text) or (space.dtype is not None and np.dtype(space.dtype).kind == "U")
 
 
 def stack(space: gym.Space[Any], values: Sequence[Any]) -> Tree:
@@ -30,7 +38,7 @@ def stack(space: gym.Space[Any], values: Sequence[Any]) -> Tree:
         return {key: stack(part, [value[key] for value in values]) for key, part in space.items()}
     if isinstance(space, gym.spaces.Tuple):
         return tuple(stack(part, [value[i] for value in values]) for i, part in enumerate(space))
-    if isinstance(space, RAGGED):
+    if is_ragged(space):
         return _objects(values)
     return np.array(values) if len(values) else np.zeros((0, *(space.shape or ())), space.dtype)
 
@@ -41,7 +49,7 @@ def of_batch(space: gym.Space[Any], batched: Any) -> Tree:
         return {key: of_batch(part, batched[key]) for key, part in space.items()}
     if isinstance(space, gym.spaces.Tuple):
         return tuple(of_batch(part, batched[i]) for i, part in enumerate(space))
-    return _objects(batched) if isinstance(space, RAGGED) else np.array(batched)
+    return _objects(batched) if is_ragged(space) else np.array(batched)
 
 
 def put(tree: Tree, row: int, value: Any) -> None:

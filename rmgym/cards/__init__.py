@@ -13,5 +13,6 @@ from rmgym.cards.schema import AgentCard as AgentCard
 from rmgym.cards.schema import EnvCard as EnvCard
 from rmgym.cards.schema import EnvironmentOverride as EnvironmentOverride
 from rmgym.cards.schema import Field as Field
+from rmgym.cards.schema import Grid as Grid
 from rmgym.cards.schema import Reference as Reference
 from rmgym.cards.schema import Symmetry as Symmetry

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from rmgym.cards.schema import AgentCard, EnvCard, EnvironmentOverride, Field, Reference, Symmetry
+from rmgym.cards.schema import AgentCard, EnvCard, EnvironmentOverride, Field, Grid, Reference, Symmetry
 from rmgym.errors import CardError, nearest
 
 Card = TypeVar("Card", EnvCard, AgentCard)
@@ -19,6 +19,7 @@ Card = TypeVar("Card", EnvCard, AgentCard)
 _TABLES: dict[str, type] = {
     "observation": Field,
     "derived": Field,
+    "grid": Grid,
     "action": Field,
     "symmetries": Symmetry,
     "reference": Reference,
@@ -43,18 +44,37 @@ def load_agent_card(path: str | os.PathLike[str]) -> AgentCard:
 
 
 def _load(kind: type[Card], path: Path) -> Card:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CardError("a card is a readable file", got=str(path), fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError("a card is valid TOML", got=f"{path}: {error}", fix="correct that line") from error
+    content = _read(path) if kind is EnvCard else _toml(path)
     if "file" in content:
         raise CardError("'file' is set by rmgym", got=str(path), fix="remove the key 'file'")
     try:
         return TypeAdapter(kind).validate_python({**content, "file": str(path)})
     except ValidationError as error:
         raise _explain(kind, path, error) from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CardError("a card is a readable file", got=str(path), fix="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError("a card is valid TOML", got=f"{path}: {error}", fix="correct that line") from error
+
+
+def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A card's keys, and those of the card it extends where it has none of its own."""
+    content, extending = _toml(path), (*extending, path)
+    base = content.get("extends")
+    if not base or not isinstance(base, str):  # none, or a mistake that the schema explains
+        return content
+    if base != Path(base).name or path.parent / base in extending:
+        raise CardError(
+            f"{path}: 'extends' is the name of another card in the same folder, which does not lead back here",
+            got=base,
+            fix="name a file beside it, such as 'MiniGrid.toml'",
+        )
+    return {**_read(path.parent / base, extending), **content}
 
 
 def _unknown(error: Any) -> bool:

@@ -95,6 +95,58 @@ def _expressions(fields: list[Field]) -> list[Field]:
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
+class Grid:
+    """A view of a grid world in an observation, one cell ``(object, colour, state)`` per place, as MiniGrid's.
+
+    The text says what the agent carries, what is directly ahead of it, how far the way is free, and which objects are
+    in view at what distance (see :mod:`rmgym.text.grid`).
+
+    Attributes:
+        key: its name in reports.
+        path: where it is: an integer array ``[columns, rows, 3]``.
+        size: its columns and rows.
+        agent: column and row of the agent, which looks towards row zero; its own cell holds what it carries.
+        objects: words for every object, by value.
+        colours: words for every colour of the ``coloured`` ones.
+        states: words for every state of the ``stateful`` ones.
+        coloured: objects of which the text says the colour.
+        stateful: objects of which the text says the state.
+        empty: objects that are no obstacle and nothing to speak of; the free way leads over them.
+        unlisted: objects that are named only directly ahead, such as walls; neither they nor ``empty`` can be carried.
+        most: objects that are named, the nearest ones; of further ones only the number is said.
+    """
+
+    key: Key
+    path: str
+    size: tuple[int, int]
+    agent: tuple[int, int]
+    objects: dict[int, Words]
+    colours: dict[int, Words] = Rule(default_factory=dict)
+    states: dict[int, Words] = Rule(default_factory=dict)
+    coloured: list[int] = Rule(default_factory=list)
+    stateful: list[int] = Rule(default_factory=list)
+    empty: list[int] = Rule(default_factory=list)
+    unlisted: list[int] = Rule(default_factory=list)
+    most: Annotated[int, Rule(ge=0, le=64)] = 8
+
+    @model_validator(mode="after")
+    def _places_and_objects_exist(self) -> Self:
+        (columns, rows), (column, row) = self.size, self.agent
+        if not (0 <= column < columns and 0 < row < rows):
+            raise ValueError(f"the agent stands in the view, below row zero; not at {self.agent} of {self.size}")
+        for name in ("coloured", "stateful", "empty", "unlisted"):
+            if unknown := set(getattr(self, name)) - set(self.objects):
+                raise ValueError(f"{name!r} names {unknown}, which 'objects' has no words for")
+        for name, told in (("colours", self.coloured), ("states", self.stateful)):
+            if told and not getattr(self, name):
+                raise ValueError(f"{name!r} holds the words for objects {told}")
+        for value in [*self.objects, *self.colours, *self.states]:
+            if not 0 <= value < 256:
+                raise ValueError(f"objects, colours and states of a grid are bytes, not {value}")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=_strict)
 class Symmetry:
     """What changes together when the world is mirrored.
 
@@ -134,11 +186,13 @@ class EnvCard:
 
     Attributes:
         id: the environment ids it is for, with shell-style wildcards; the longest matching id wins.
+        extends: a card in the same folder whose keys count where this one has none of its own.
         task: one sentence about what is to be done, by language; it never gives the true reward away.
         version: number of the card's edition.
         source: where names, units and signs come from.
         observation: values of the observation.
         derived: values computed from ``observation``, earlier ones of ``derived``, and ``facts``.
+        grid: views of a grid world in the observation.
         action: values of the action.
         facts: public attributes of the environment that texts and expressions may use, by key.
         symmetries: mirror images of the task.
@@ -151,11 +205,13 @@ class EnvCard:
     """
 
     id: str
+    extends: str = ""
     task: Words
     version: Annotated[int, Rule(ge=1)] = 1
     source: str = ""
     observation: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
     derived: Annotated[list[Field], AfterValidator(_expressions)] = Rule(default_factory=list)
+    grid: list[Grid] = Rule(default_factory=list)
     action: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
     facts: dict[Key, str] = Rule(default_factory=dict)
     symmetries: list[Symmetry] = Rule(default_factory=list)
@@ -169,7 +225,7 @@ class EnvCard:
     @model_validator(mode="after")
     def _keys_agree(self) -> Self:
         """A key names one thing, and a symmetry speaks of keys that are there."""
-        state = [*(f.key for f in [*self.observation, *self.derived]), *self.facts]
+        state = [*(f.key for f in [*self.observation, *self.derived]), *(g.key for g in self.grid), *self.facts]
         for keys in (state, [f.key for f in self.action]):
             if twice := sorted({key for key in keys if keys.count(key) > 1}):
                 raise ValueError(f"the key {twice[0]!r} is used twice; rename one of its fields")
@@ -192,8 +248,10 @@ class EnvCard:
     def hash(self) -> str:
         """SHA-256 (16 hex digits) of everything that shapes the text; measured returns do not count."""
         said = asdict(self)
-        for name in ("source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
+        for name in ("extends", "source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
             del said[name]
+        if not self.grid:  # cards without one keep the hash that they had before there were grids
+            del said["grid"]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

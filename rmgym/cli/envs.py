@@ -42,7 +42,9 @@ def _describe(env_id: str, kwargs: dict[str, Any], language: str) -> dict[str, A
     from rmgym.cards import find_env_card
     from rmgym.errors import HarnessError
     from rmgym.text import textualizer
+    from rmgym.text.environment import register
 
+    register(env_id)
     try:
         made = gym.make(env_id, **kwargs)
     except (gym.error.Error, TypeError) as error:

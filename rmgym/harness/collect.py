@@ -16,6 +16,7 @@ from rich.text import Text
 
 from rmgym.errors import HarnessError
 from rmgym.text import textualizer
+from rmgym.text.environment import register
 from rmgym.transitions import Transitions
 from rmgym.trees import concatenate, stack
 
@@ -45,6 +46,7 @@ def make_env(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> gym.En
     Raises:
         HarnessError: the id is not registered, the arguments do not fit, or a dependency is missing.
     """
+    register(env_id)
     try:
         return gym.make(env_id, **dict(env_kwargs or {}))
     except gym.error.UnregisteredEnv as error:

@@ -5,11 +5,23 @@ Kinds: Gymnasium environments (wrapped or not), Gymnasium vector environments, S
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium as gym
 
 from rmgym.errors import CardError, HarnessError
+
+_PACKAGES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
+
+
+def register(env_id: str) -> bool:
+    """Import the package that brings an environment, where Gymnasium waits for that; say whether it knows the id."""
+    for prefix, package in _PACKAGES.items():
+        if env_id.startswith(prefix) and find_spec(package) is not None:
+            import_module(package)
+    return env_id in gym.registry
 
 
 def make_from_id(env_id: str) -> gym.Env[Any, Any]:
@@ -18,6 +30,7 @@ def make_from_id(env_id: str) -> gym.Env[Any, Any]:
     Raises:
         HarnessError: there is no such environment, or what it needs is not installed.
     """
+    register(env_id)
     try:
         return gym.make(env_id)
     except (gym.error.Error, ImportError) as error:

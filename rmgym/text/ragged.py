@@ -16,6 +16,7 @@ from gymnasium.vector.utils import iterate
 
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
+from rmgym.trees import is_text
 
 LONGEST = 1000
 """Characters of a Text value that are shown. A longer one is cut, and the text says so and how long it is: two values
@@ -58,7 +59,7 @@ def say(space: gym.Space[Any], value: Any) -> str:
     Raises:
         TextError: a number is NaN or infinite, or the space is of an unknown kind.
     """
-    if isinstance(space, gym.spaces.Text):
+    if is_text(space):
         return _quoted(str(value))
     if isinstance(space, gym.spaces.Dict):
         return "{" + "; ".join(f"{key}: {say(part, value[key])}" for key, part in space.items()) + "}"

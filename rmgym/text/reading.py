@@ -11,12 +11,13 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.cards import Field
+from rmgym.cards import Field, Grid
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
+from rmgym.text.grid import GridText
 from rmgym.text.ragged import Captioner, captions, fragments
 from rmgym.text.spaces import MAX_ELEMENTS, columns, elements, is_image, leaf_spaces, unreadable
-from rmgym.trees import RAGGED, Tree, leaves
+from rmgym.trees import Tree, is_ragged, leaves
 
 Columns = dict[str, npt.NDArray[np.float64]]
 Fragments = Callable[[npt.NDArray[Any]], TextBatch]
@@ -29,6 +30,7 @@ class Reader:
     Args:
         space: the space.
         fields: the card's fields; their paths are in it.
+        grids: the card's views of grid worlds; their paths are leaves of it.
         language: language of fragments.
         captioner: says what is on pictures.
 
@@ -40,14 +42,19 @@ class Reader:
     """
 
     def __init__(
-        self, space: gym.Space[Any], fields: Sequence[Field], language: str, captioner: Captioner | None
+        self,
+        space: gym.Space[Any],
+        fields: Sequence[Field],
+        language: str,
+        captioner: Captioner | None = None,
+        grids: Sequence[Grid] = (),
     ) -> None:
         self._leaves = leaf_spaces(space)
         self.fragments = dict[str, tuple[str, Fragments]]()
         self._place = dict[str, tuple[str, int]]()  # key: leaf and element
         for field in fields:
             part = self._leaves.get(field.path)
-            if part is not None and isinstance(part, RAGGED):
+            if part is not None and is_ragged(part):
                 self.fragments[field.key] = (field.path, partial(fragments, part, language=language))
             elif part is not None and is_image(part):
                 if captioner is None:
@@ -55,6 +62,8 @@ class Reader:
                 self.fragments[field.key] = (field.path, partial(captions, captioner, part, language=language))
             else:
                 self._place[field.key] = self._find(field.path)
+        for grid in grids:
+            self.fragments[grid.key] = (grid.path, GridText(grid, language).fragments)
         self._wanted = self._elements_to_read()
 
     def columns(self, tree: Tree, what: str) -> Columns:
@@ -90,9 +99,9 @@ class Reader:
         """Elements by leaf: all of a small one, of a large one those that a field names."""
         wanted = dict[str, list[int]]()
         for leaf, part in self._leaves.items():
-            size = math.prod(part.shape or ()) if not isinstance(part, RAGGED) else 0
+            size = math.prod(part.shape or ()) if not is_ragged(part) else 0
             named = sorted({i for place, i in self._place.values() if place == leaf})
-            if isinstance(part, RAGGED) or (size > MAX_ELEMENTS and not named):
+            if is_ragged(part) or (size > MAX_ELEMENTS and not named):
                 continue
             wanted[leaf] = list(range(size)) if size <= MAX_ELEMENTS else named
         return wanted

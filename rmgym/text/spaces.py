@@ -22,7 +22,7 @@ from rmgym.cards import EnvCard, Field
 from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError, TextError
 from rmgym.text.numbers import LARGEST
-from rmgym.trees import RAGGED
+from rmgym.trees import is_ragged, is_text
 
 MAX_ELEMENTS = 64
 """Elements of a leaf that an automatic card shows; more have no readable text."""
@@ -50,7 +50,7 @@ def leaf_spaces(space: gym.Space[Any], path: str = "") -> dict[str, gym.Space[An
                 raise TextError("every leaf of a space has a path of its own", got=doubled, fix="rename a key")
             found |= inner
         return found
-    if isinstance(space, FIXED + RAGGED):
+    if isinstance(space, FIXED) or is_ragged(space):
         return {path: space}
     raise TextError("Gymnasium's own spaces are put into words", got=space, fix="wrap the environment")
 
@@ -66,7 +66,7 @@ def paths(space: gym.Space[Any]) -> list[str]:
 
 def elements(leaf: str, space: gym.Space[Any]) -> list[str]:
     """Paths of one leaf's elements, in order."""
-    if isinstance(space, (*RAGGED, gym.spaces.Discrete)):
+    if isinstance(space, gym.spaces.Discrete) or is_ragged(space):
         return [leaf]
     return [f"{leaf}.{i}" if leaf else str(i) for i in range(math.prod(space.shape or ()))]
 
@@ -87,8 +87,14 @@ def signature(space: gym.Space[Any]) -> str:
         return f"Discrete({int(space.n)}, start={int(space.start)})"
     if isinstance(space, gym.spaces.MultiDiscrete):
         return f"MultiDiscrete({space.nvec.tolist()}, start={space.start.tolist()})"
-    if isinstance(space, RAGGED):
-        return repr(space)
+    if is_text(space):
+        return "Text"
+    if isinstance(space, gym.spaces.Sequence):
+        return f"Sequence({signature(space.feature_space)})"
+    if isinstance(space, gym.spaces.OneOf):
+        return " or ".join(signature(part) for part in space.spaces)
+    if isinstance(space, gym.spaces.Graph):
+        return f"Graph({', '.join('' if p is None else signature(p) for p in (space.node_space, space.edge_space))})"
     return f"{type(space).__name__}{space.shape}"
 
 
@@ -187,7 +193,7 @@ def _fields(space: gym.Space[Any], key: str, name: dict[str, str], has_captioner
 def _leaf_fields(leaf: str, space: gym.Space[Any], key: str, has_captioner: bool, *, words: bool) -> list[Field]:
     """Fields of one leaf, with keys that other leaves may have too."""
     prefix = f"{key}_{_as_key(leaf)}" if leaf else key
-    if isinstance(space, RAGGED) or (is_image(space) and has_captioner):
+    if is_ragged(space) or (is_image(space) and has_captioner):
         return [Field(key=prefix, path=leaf, name={"en": prefix})]
     if isinstance(space, gym.spaces.Discrete):
         start, labels = int(space.start), dict[int, dict[str, str]]()

@@ -20,9 +20,10 @@ from rmgym.errors import CardError, TextError
 from rmgym.text.batch import TextBatch
 from rmgym.text.environment import fact_of, id_of, make_from_id, spaces_of
 from rmgym.text.expressions import evaluate
+from rmgym.text.grid import check_grid
 from rmgym.text.ragged import Captioner
 from rmgym.text.reading import Columns, Reader
-from rmgym.text.spaces import card_from_spaces, check_fields, check_finite, signature
+from rmgym.text.spaces import card_from_spaces, check_fields, check_finite, leaf_spaces, signature
 from rmgym.text.wording import Wording
 from rmgym.transitions import Transitions
 from rmgym.trees import stack
@@ -64,16 +65,13 @@ class Textualizer:
         self.observation_space, self.action_space = observation_space, action_space
         self._facts = {key: np.asarray(value) for key, value in (facts or {}).items()}
         self._check_fields()
-        self._observation = Reader(observation_space, card.observation, language, captioner)
+        self._observation = Reader(observation_space, card.observation, language, captioner, card.grid)
         self._action = Reader(action_space, card.action, language, captioner)
         self._check_derived()
         fragments = {"state": self._observation.fragments, "action": self._action.fragments}
         self._wording = Wording(card, self._facts, language, {part: set(keys) for part, keys in fragments.items()})
         self._templates = dict[tuple[int | str, ...], str]()
-        shown = self._wording.shown
-        self._number_fields = [
-            (part, f) for part, f in shown if not f.labels and not self._wording.is_fragment(part, f)
-        ]
+        self._number_fields = [(part, f) for part, _, f in self._wording.shown if f is not None and not f.labels]
         self._scale = 10.0 ** np.array([field.decimals for _, field in self._number_fields], np.float64)
         self.card_hash = self._hash()
 
@@ -86,12 +84,13 @@ class Textualizer:
         table, texts = self._columns(transitions), self._fragments(transitions)
         numbers = self._numbers(table, len(transitions))
         words, counts = list[npt.NDArray[np.int64]](), list[int]()
-        for part, field in self._wording.shown:
-            if (text := texts[part].get(field.key)) is not None:
+        for part, key, field in self._wording.shown:
+            if field is None:
+                text = texts[part][key]
                 words.append(text.template_index.astype(np.int64))
                 counts.append(max(len(text.templates), 1))
             elif field.labels:
-                words.append(_positions(field, table[part][field.key]))
+                words.append(_positions(field, table[part][key]))
                 counts.append(len(field.labels))
         flags = transitions.terminated * np.int64(2) + transitions.truncated
         combinations, template_index = _distinct([*words, flags], [*counts, 4])
@@ -135,8 +134,9 @@ class Textualizer:
         """All numbers in the order of the slots, those of fragments among the others, and their offsets."""
         pieces = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]()  # numbers, and how many per text
         column = 0
-        for part, field in self._wording.shown:
-            if (text := texts[part].get(field.key)) is not None:
+        for part, key, field in self._wording.shown:
+            if field is None:
+                text = texts[part][key]
                 pieces.append((text.numbers, np.diff(text.offsets)))
             elif not field.labels:
                 pieces.append((fixed[:, column], np.ones(len(fixed), np.int64)))
@@ -153,9 +153,9 @@ class Textualizer:
     def _named(self, words: tuple[int, ...], texts: Mapping[str, Mapping[str, TextBatch]]) -> tuple[int | str, ...]:
         """One combination of words with the templates of fragments in place of their numbers in this batch."""
         said, positions = list[int | str](), iter(words)
-        for part, field in self._wording.shown:
-            if (text := texts[part].get(field.key)) is not None:
-                said.append(text.templates[next(positions)])
+        for part, key, field in self._wording.shown:
+            if field is None:
+                said.append(texts[part][key].templates[next(positions)])
             elif field.labels:
                 said.append(next(positions))
         return (*said, next(positions))
@@ -205,6 +205,9 @@ class Textualizer:
         card = self.card
         check_fields(card.observation, self.observation_space, card, "observation")
         check_fields(card.action, self.action_space, card, "action")
+        for grid in card.grid:
+            part = leaf_spaces(self.observation_space).get(grid.path)
+            check_grid(grid, None if part is None else part.shape, card.file or card.id)
         if missing := set(card.facts) - set(self._facts):
             raise CardError("a card's facts are read from its environment", got=missing, fix="pass facts=")
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.cards import EnvCard, Field
+from rmgym.cards import EnvCard, Field, Grid
 from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError
+from rmgym.text.grid_words import GridWords
 from rmgym.text.language import phrases
 from rmgym.text.numbers import escape, extract_numbers, slot, split_template
 
@@ -29,7 +30,7 @@ class Wording:
         fragments: keys of ``state`` and ``action`` that are fragments of text of their own, neither words nor numbers.
 
     Attributes:
-        shown: every field of a text in the order of the text, as ``(part, field)``; numbers and words alike.
+        shown: what a text shows in its order, as ``(part, key, field)``; the field is None where it is a fragment.
 
     Raises:
         CardError: the layout does not name every part once, or a fact shown in the text holds a number.
@@ -55,14 +56,16 @@ class Wording:
                 got=layout,
                 fix="correct the [text] table or the task of the card",
             )
-        state = [field for field in [*card.observation, *card.derived] if field.shown]
-        action = [field for field in card.action if field.shown]
+        state: list[Field | Grid] = [field for field in [*card.observation, *card.derived] if field.shown]
+        state += card.grid
+        action: list[Field | Grid] = [field for field in card.action if field.shown]
         self._fields = {"state": state, "action": action, "next_state": state}
-        self.shown = tuple((part, field) for part in found if part != "ending" for field in self._fields[part])
-
-    def is_fragment(self, part: str, field: Field) -> bool:
-        """Whether a field is shown as a fragment of text."""
-        return field.key in self._fragments["action" if part == "action" else "state"]
+        self.shown = tuple(
+            (part, field.key, None if isinstance(field, Grid) or self._is_fragment(part, field) else field)
+            for part in found
+            if part != "ending"
+            for field in self._fields[part]
+        )
 
     def template(self, words: tuple[int | str, ...]) -> str:
         """The template for one combination of words.
@@ -91,13 +94,22 @@ class Wording:
 
     def fixed(self) -> dict[str, Any]:
         """Everything that shapes all templates besides the card's fields (for the hash), JSON-able."""
-        return {"language": self._language, "layout": self._pieces, "phrases": asdict(self._phrases)}
+        said = {"language": self._language, "layout": self._pieces, "phrases": asdict(self._phrases)}
+        if self._card.grid:
+            said["grid"] = GridWords(self._card.grid[0], self._language).fixed()
+        return said
+
+    def _is_fragment(self, part: str, field: Field | Grid) -> bool:
+        return field.key in self._fragments["action" if part == "action" else "state"]
 
     def _part(self, part: str, chosen: Iterator[int | str]) -> str:
         said = list[str]()
         for field in self._fields[part]:
+            if isinstance(field, Grid):  # its fragment says what its values are
+                said.append(str(next(chosen)))
+                continue
             pattern = self._phrases.field_with_unit if field.unit else self._phrases.field
-            if self.is_fragment(part, field):
+            if self._is_fragment(part, field):
                 value = str(next(chosen))
             else:
                 value = self._label(field, int(next(chosen))) if field.labels else slot(field.decimals)

@@ -55,11 +55,13 @@ def test_smallest_cards(tmp_path: Path) -> None:
             "expresion",
             "'expression'",
         ),
+        (ENV + "[[grid]]\npth = 'image'\n", "grid.0.pth", "pth", "did you mean 'path'?"),
+        ("extend = 'Y'\n" + ENV, "extend", "extend", "did you mean 'extends'?"),
         (ENV + "[[symmetries]]\nflips = ['x']\n", "symmetries.0.flips", "flips", "did you mean 'flip'?"),
         (REFERENCE + "seed = [1]\n", "reference.random.seed", "seed", "did you mean 'seeds'?"),
         (ENV + "[reference.random]\nmaen = 1\nsource = 's'\n", "reference.random.maen", "maen", "did you mean 'mean'?"),
         (ENV + "[reference.randm]\nmean = 1\nsource = 's'\n", "reference.randm", "randm", "did you mean 'random'?"),
-        (ENV + "[zzzz]\n", "zzzz", "zzzz", "use one of action, derived, facts, horizon, id,"),
+        (ENV + "[zzzz]\n", "zzzz", "zzzz", "use one of action, derived, extends, facts, grid, horizon, id,"),
     ],
 )
 def test_unknown_key_of_an_environment_card(tmp_path: Path, text: str, key: str, received: str, fix: str) -> None:
@@ -164,3 +166,48 @@ def test_files_that_are_no_cards(tmp_path: Path, load: type) -> None:
         assert str(caught.value.got).startswith(f"{path}: ")
     with pytest.raises(CardError, match="'file' is set by rmgym"):
         load(write(tmp_path, "file = 'x'\n" + ENV))
+
+
+BASE = ENV + 'horizon = 9\n[reference.random]\nmean = 1.0\nsource = "us"\n'
+
+
+def test_a_card_takes_what_it_does_not_say_from_the_card_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    path = write(tmp_path, 'extends = "base.toml"\nid = "Y-v0"\n[task]\nzh = "走。"\nen = "Walk."\n')
+    card, base = load_env_card(path), load_env_card(tmp_path / "base.toml")
+    assert (card.id, card.task, card.extends) == ("Y-v0", {"en": "Walk.", "zh": "走。"}, "base.toml")
+    assert (card.horizon, card.reference) == (9, base.reference)
+    whole = write(tmp_path, BASE.replace("X-v0", "Y-v0").replace('"Go."', '"Walk."\ntask.zh = "走。"'))
+    assert load_env_card(whole).hash == card.hash  # said in one file or in two, it is the same
+
+
+def test_extending_reaches_over_several_cards(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "family.toml").write_text('extends = "base.toml"\nid = "X-*"\nhorizon = 5\n')
+    card = load_env_card(write(tmp_path, 'extends = "family.toml"\nid = "X-v3"\n'))
+    assert (card.id, card.horizon, card.task["en"]) == ("X-v3", 5, "Go.")
+
+
+@pytest.mark.parametrize("base", ["card.toml", "../card.toml", "/card.toml"])
+def test_a_card_extends_another_in_its_folder(tmp_path: Path, base: str) -> None:
+    error = env_error(tmp_path, f'extends = "{base}"\n' + ENV)
+    assert "'extends' is the name of another card in the same folder" in error.rule
+    assert error.got == base
+
+
+def test_a_circle_of_extending_cards_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('extends = "card.toml"\nid = "X-*"\n')
+    assert "does not lead back here" in env_error(tmp_path, 'extends = "other.toml"\nid = "X-v0"\n').rule
+
+
+def test_a_missing_base_is_named(tmp_path: Path) -> None:
+    error = env_error(tmp_path, 'extends = "gone.toml"\n' + ENV)
+    assert str(tmp_path / "gone.toml") in str(error)
+
+
+def test_what_extends_names_is_a_string(tmp_path: Path) -> None:
+    assert "extends" in str(env_error(tmp_path, "extends = 1\n" + ENV))
+
+
+def test_an_agent_card_extends_nothing(tmp_path: Path) -> None:
+    assert "unknown key 'extends'" in agent_error(tmp_path, 'extends = "base.toml"\n' + AGENT).rule

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmgym.cards import AgentCard, EnvCard, EnvironmentOverride, Field, Reference, Symmetry
+from rmgym.cards import AgentCard, EnvCard, EnvironmentOverride, Field, Grid, Reference, Symmetry
 from rmgym.cards.schema import FREE_NUMBER, specificity
 
 CARD = EnvCard(
@@ -34,6 +34,7 @@ CARD = EnvCard(
         {"derived": [Field(key="twice", name={"en": "twice"}, expression="2 * x")]},
         {"action": [replace(CARD.action[0], labels={0: {"en": "right"}, 1: {"en": "left"}})]},
         {"facts": {"map": "desc"}},
+        {"grid": [Grid(key="view", path="image", size=(7, 7), agent=(3, 6), objects={0: {"en": "wall"}})]},
         {"text": {"en": "{task} {state} {action} {next_state} {ending}"}},
     ],
 )
@@ -52,6 +53,7 @@ def test_hash_changes_with_what_shapes_the_text(change: dict[str, Any]) -> None:
         {"threshold": 475.0},
         {"reference": {"random": Reference(mean=-1200.0, source="measured")}},
         {"file": "/elsewhere/card.toml"},
+        {"extends": "other.toml"},
     ],
 )
 def test_hash_ignores_what_was_measured(change: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,15 @@ def test_a_fact_is_a_public_attribute(tmp_path: Path, attribute: str) -> None:
     file.write_text(f'id = "Pendulum-v1"\ntask = {{ en = "Swing." }}\nfacts = {{ x = "{attribute}" }}\n')
     with pytest.raises(CardError, match="public attribute"):
         textualizer("Pendulum-v1", card=file)
+
+
+def test_minigrids_environments_are_known_without_importing_it() -> None:
+    code = (
+        "import gymnasium, sys; from rmgym.text.environment import make_from_id, register; "
+        "assert 'MiniGrid-Unlock-v0' not in gymnasium.registry and 'minigrid' not in sys.modules; "
+        "assert register('CartPole-v1') and 'minigrid' not in sys.modules; "
+        "assert register('BabyAI-GoTo-v0') and not register('MiniGrid-Nowhere-v0'); "
+        "print(make_from_id('MiniGrid-Unlock-v0').spec.id)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("MiniGrid-Unlock-v0", "")

@@ -1,0 +1,106 @@
+"""The words for what an agent sees in a grid world: one template per distinct sequence of things seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rmgym.cards import Grid
+from rmgym.text.language import phrases
+from rmgym.text.numbers import escape, slot
+
+NOTHING = -1
+"""In a sequence of things: nothing is carried; no further object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridPhrases:
+    """How one language says it."""
+
+    carried: str
+    nothing: str
+    ahead: str
+    free: tuple[str, str, str]
+    in_view: str
+    position: str
+    none: str
+    further: str
+    between: str
+
+
+GRID_PHRASES = {
+    "en": GridPhrases(
+        carried="carried",
+        nothing="nothing",
+        ahead="directly ahead",
+        free=("free cells ahead", "free cells to the left", "free cells to the right"),
+        in_view="in view",
+        position="{thing} (ahead: {ahead}, right: {right})",
+        none="nothing",
+        further="further objects",
+        between=" ",
+    ),
+    "zh": GridPhrases(
+        carried="携带",
+        nothing="无",
+        ahead="正前方",
+        free=("前方空格数", "左侧空格数", "右侧空格数"),
+        in_view="视野内",
+        position="{thing} (前: {ahead}， 右: {right})",
+        none="无",
+        further="其余物体数",
+        between="",
+    ),
+}
+
+
+class GridWords:
+    """Says what a grid's card says, in one language.
+
+    Every object, colour and state has a number here: its position among the card's sorted values. A *thing* is
+    ``(object * colours + colour) * states + state``, with colour and state zero where the text does not say them.
+
+    Attributes:
+        objects: the card's values of objects, sorted; likewise ``colours`` and ``states``.
+    """
+
+    def __init__(self, grid: Grid, language: str) -> None:
+        self._grid, self._language = grid, language
+        self._general, self._phrases = phrases(language), GRID_PHRASES[language]
+        self.objects, self.colours, self.states = map(sorted, (grid.objects, grid.colours, grid.states))
+        self._cache = dict[tuple[int, ...], str]()
+
+    def template(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
+        """The template for one sequence of things; its slots are in the order that :mod:`rmgym.text.grid` says."""
+        key = (carried, ahead, int(more), *listed)
+        if key not in self._cache:
+            self._cache[key] = self._make(carried, ahead, more, listed)
+        return self._cache[key]
+
+    def fixed(self) -> dict[str, Any]:
+        """The phrases around a card's own words, JSON-able, for the hash of the text."""
+        return asdict(self._phrases)
+
+    def _make(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
+        said, number = self._phrases, slot(0)
+        in_view = [said.position.format(thing=self._thing(t), ahead=number, right=number) for t in listed]
+        fields = [
+            (said.carried, said.nothing if carried == NOTHING else self._thing(carried)),
+            (said.ahead, self._thing(ahead)),
+            *((free, number) for free in said.free),
+            (said.in_view, self._general.separator.join(in_view) or said.none),
+            *([(said.further, number)] if more else []),
+        ]
+        return self._general.separator.join(self._general.field.format(name=n, value=v) for n, v in fields)
+
+    def _thing(self, thing: int) -> str:
+        rest, state = divmod(thing, max(len(self.states), 1))
+        place, colour = divmod(rest, max(len(self.colours), 1))
+        value, grid = self.objects[place], self._grid
+        words = [grid.states[self.states[state]]] if value in grid.stateful else []
+        words += [grid.colours[self.colours[colour]]] if value in grid.coloured else []
+        return escape(self._phrases.between.join(map(self._say, [*words, grid.objects[value]])))
+
+    def _say(self, words: Mapping[str, str]) -> str:
+        return words.get(self._language, words["en"])

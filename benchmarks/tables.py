@@ -61,6 +61,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
     "frozenlake": returns,
+    "any_environment": returns,
     "label_efficiency": label_efficiency,
     "text_batch": text_batch,
 }

@@ -88,7 +88,9 @@ def plain_agent(algo: str, env: str) -> Any:
     cls: Any = algorithm_class(card.algorithm, card.name)
     venv = make_vec_env(env, n_envs=setup.n_envs, seed=0)
     assert not setup.normalize, "compare without VecNormalize, or add it here"
-    return cls(card.policy, venv, seed=0, device="cpu", **constructor_arguments(setup.hyperparameters))
+    return cls(
+        card.policy, venv, seed=0, device="cpu", **constructor_arguments(setup.hyperparameters, venv.action_space)
+    )
 
 
 def scoring(cell: Cell) -> Cell:

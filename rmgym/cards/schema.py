@@ -180,6 +180,15 @@ class Reference:
     source: str
 
 
+def _a_wrapper(path: str) -> str:
+    if not re.fullmatch(r"(gymnasium|minigrid)\.wrappers\.[A-Za-z0-9_]+", path):
+        raise ValueError(
+            "a policy wrapper is a class of gymnasium.wrappers or minigrid.wrappers, such as "
+            "'gymnasium.wrappers.FlattenObservation'"
+        )
+    return path
+
+
 @dataclass(frozen=True, kw_only=True, config=_strict)
 class EnvCard:
     """What an environment's numbers mean.
@@ -196,7 +205,8 @@ class EnvCard:
         action: values of the action.
         facts: public attributes of the environment that texts and expressions may use, by key.
         symmetries: mirror images of the task.
-        policy_wrappers: wrappers that an agent's network needs; the text is made from the raw observation.
+        policy_wrappers: class paths of observation wrappers that an agent's network needs, innermost first, from
+            ``gymnasium.wrappers`` or ``minigrid.wrappers``; the text is made from the raw observation.
         horizon: steps after which an episode is truncated.
         threshold: mean true return from which the task counts as solved.
         reference: measured returns of a random policy and of an agent trained on the true reward.
@@ -215,7 +225,7 @@ class EnvCard:
     action: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
     facts: dict[Key, str] = Rule(default_factory=dict)
     symmetries: list[Symmetry] = Rule(default_factory=list)
-    policy_wrappers: list[str] = Rule(default_factory=list)
+    policy_wrappers: list[Annotated[str, AfterValidator(_a_wrapper)]] = Rule(default_factory=list)
     horizon: Annotated[int, Rule(ge=1)] | None = None
     threshold: float | None = None
     reference: dict[Literal["random", "agent"], Reference] = Rule(default_factory=dict)

@@ -150,6 +150,7 @@ def score_rollouts(
         "n_envs": agent.n_envs,
         "normalize": agent.get_vec_normalize_env() is not None,
         "when": "rollout",
+        "policy_wrappers": [],
         "card": None if card is None else str(Path(card).resolve()),
         "language": language,
         "composition": env.composition.to_dict(),

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from rmgym.cards import EnvCard, find_env_card
 from rmgym.errors import HarnessError
 from rmgym.harness.collect import make_env
 from rmgym.models.registry import load_reward_model
+from rmgym.wrappers.raw_observation import for_policy
 from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
 from rmgym.wrappers.source import Model
 
 
-def make_monitored(env_id: str, env_kwargs: Mapping[str, Any] | None, n_envs: int, seed: int) -> VecEnv:
+def make_monitored(
+    env_id: str, env_kwargs: Mapping[str, Any] | None, n_envs: int, seed: int, policy_wrappers: Sequence[str] = ()
+) -> VecEnv:
     """Make ``n_envs`` environments in one process, each in a ``Monitor``: SB3's ``ep_rew_mean`` is the true return.
+
+    ``policy_wrappers`` stand between the environments and their Monitors (:mod:`rmgym.wrappers.raw_observation`).
 
     Raises:
         HarnessError: see :func:`make_env`; or ``env_kwargs`` cannot be written into a saved agent.
@@ -35,7 +42,18 @@ def make_monitored(env_id: str, env_kwargs: Mapping[str, Any] | None, n_envs: in
         ) from error
     if n_envs < 1:
         raise HarnessError("an agent trains in at least one environment", got=n_envs, fix="pass n_envs=1 or more")
-    return make_vec_env(partial(make_env, env_id, env_kwargs), n_envs=n_envs, seed=seed)
+    make = partial(_make, env_id, dict(env_kwargs or {}), tuple(policy_wrappers))
+    return make_vec_env(make, n_envs=n_envs, seed=seed)
+
+
+def _make(env_id: str, env_kwargs: Mapping[str, Any], policy_wrappers: Sequence[str]) -> gym.Env[Any, Any]:
+    return for_policy(make_env(env_id, env_kwargs), policy_wrappers)
+
+
+def policy_wrappers_of(env_id: str, card: str | os.PathLike[str] | EnvCard | None) -> list[str]:
+    """The wrappers that an environment's card names for an agent's network; none where it has no card."""
+    found = card if isinstance(card, EnvCard) else find_env_card(env_id, card)
+    return [] if found is None else list(found.policy_wrappers)
 
 
 def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
@@ -49,7 +67,8 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     record |= identify(reward_model)
     if model.name == "true":
         record["when"] = "step"  # there is nothing to score
-    venv = make_monitored(record["env"], record["env_kwargs"], record["n_envs"], record.get("seed", 0))
+    wrappers = record.setdefault("policy_wrappers", policy_wrappers_of(record["env"], record["card"]))
+    venv = make_monitored(record["env"], record["env_kwargs"], record["n_envs"], record.get("seed", 0), wrappers)
     env: VecEnv = LearnedRewardVecEnv(
         venv,
         model,

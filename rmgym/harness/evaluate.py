@@ -15,10 +15,14 @@ import numpy.typing as npt
 from rmgym.cards import EnvCard
 from rmgym.errors import HarnessError
 from rmgym.harness.collect import make_env
+from rmgym.harness.environments import policy_wrappers_of
 from rmgym.harness.randomness import preserved
+from rmgym.harness.saving import RECORD
 from rmgym.metrics.ranking import pair_accuracy, pearson, spearman
+from rmgym.text.environment import spaces_of
 from rmgym.transitions import Transitions
 from rmgym.trees import Tree, concatenate, stack
+from rmgym.wrappers.raw_observation import RAW, for_policy
 from rmgym.wrappers.source import Model, RewardSource
 
 EVALUATION_SEED = 10_000
@@ -112,7 +116,8 @@ def evaluate(
     if episodes < 1:
         raise HarnessError("an evaluation has at least one episode", got=episodes, fix="pass episodes=1 or more")
     with preserved():
-        envs = [make_env(env_id, env_kwargs) for _ in range(min(episodes, _AT_ONCE))]
+        wrappers = getattr(agent, RECORD, {}).get("policy_wrappers", policy_wrappers_of(env_id, card))
+        envs = [for_policy(make_env(env_id, env_kwargs), wrappers) for _ in range(min(episodes, _AT_ONCE))]
         try:
             source = RewardSource(envs[0], reward_model, card=card, language=language)
             played = list[Transitions]()
@@ -141,22 +146,24 @@ def _play(
     agent: Policy, envs: Sequence[gym.Env[Any, Any]], seeds: Sequence[int], deterministic: bool
 ) -> list[Transitions]:
     """One episode in each environment, acting for all that still run at once."""
-    space = envs[0].observation_space
-    obs = [_one(space, env.reset(seed=seed)[0]) for env, seed in zip(envs, seeds, strict=True)]
+    begun = [env.reset(seed=seed) for env, seed in zip(envs, seeds, strict=True)]
+    shown = [_one(envs[0].observation_space, obs) for obs, _ in begun]
+    raw_space, _ = spaces_of(envs[0])
+    raw = [_one(raw_space, info.get(RAW, obs)) for obs, info in begun]
     rows: list[list[tuple[Any, ...]]] = [[] for _ in envs]
     running, memory = list(range(len(envs))), None
     act: Any = agent.predict
     while running:
         asked = {**_masks(agent, [envs[i] for i in running]), **({} if memory is None else {"state": memory})}
-        seen = _seen(agent, concatenate([obs[i] for i in running]))
+        seen = _seen(agent, concatenate([shown[i] for i in running]))
         actions, memory = act(seen, deterministic=deterministic, **asked)
         still = list[int]()
         for i, action in zip(running, actions, strict=True):
-            after, reward, terminated, truncated, _ = envs[i].step(action)
-            after = _one(space, after)
+            obs, reward, terminated, truncated, info = envs[i].step(action)
+            after = _one(raw_space, info.get(RAW, obs))
             truncated = bool(truncated) or (len(rows[i]) + 1 >= _NO_TIME_LIMIT and not terminated)
-            rows[i].append((obs[i], stack(envs[i].action_space, [action]), after, terminated, truncated, reward))
-            obs[i] = after
+            rows[i].append((raw[i], stack(envs[i].action_space, [action]), after, terminated, truncated, reward))
+            raw[i], shown[i] = after, _one(envs[i].observation_space, obs)
             if not (terminated or truncated):
                 still.append(i)
         if memory is not None:  # of a recurrent policy: one column per environment

@@ -51,10 +51,19 @@ def id_of(env: Any) -> str | None:
 
 
 def spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
-    """Observation and action space of one step."""
+    """Observation and action space of one step, before wrappers for an agent's network (policy wrappers)."""
     if isinstance(env, gym.vector.VectorEnv):
         return env.single_observation_space, env.single_action_space
-    return env.observation_space, env.action_space
+    raw = _raw_observation_space(env)
+    return env.observation_space if raw is None else raw, env.action_space
+
+
+def _raw_observation_space(env: Any) -> gym.Space[Any] | None:
+    """What :class:`rmgym.wrappers.raw_observation.RawObservation` says, None where there is none."""
+    name = "raw_observation_space"
+    if isinstance(env, gym.Env):
+        return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+    return env.get_attr(name, 0)[0] if env.has_attr(name) else None
 
 
 def fact_of(env: Any, name: str) -> Any:

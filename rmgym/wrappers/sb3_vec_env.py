@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import Tree, concatenate, of_batch, put, stack
 from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.raw_observation import RAW
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
 
@@ -75,6 +76,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self.reward: Literal["learned", "true"] = reward
         self.when: Literal["step", "rollout"] = when
         self._source = RewardSource(venv, model, card=card, language=language, composition=composition)
+        self._raw_space = self._source.textualizer.observation_space
         self._returns = Returns(self.num_envs)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
@@ -101,7 +103,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
     def reset(self) -> Any:
         """See ``VecEnv.reset``. What was recorded and not yet drained stays."""
         obs = self.venv.reset()
-        self._obs = of_batch(self.observation_space, obs)
+        self._obs = self._raw(obs, self.venv.reset_infos)
         self._begin(np.ones(self.num_envs, bool))
         return obs
 
@@ -127,10 +129,11 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         obs, true, dones, infos = self.venv.step_wait()
         for info in infos:
             refuse_foreign_rewards(info)
-        after = of_batch(self.observation_space, obs)
+        after = self._raw(obs, infos)
         truncated = np.zeros(self.num_envs, bool)
         for row in np.flatnonzero(dones):
-            put(after, int(row), infos[row]["terminal_observation"])
+            if RAW not in infos[row]:  # else it is the raw final observation already
+                put(after, int(row), infos[row]["terminal_observation"])
             truncated[row] = infos[row].get("TimeLimit.truncated", False)
         said: dict[str, npt.NDArray[np.float64]] = {"true_reward": np.array(true, np.float64)}
         steps = Transitions.from_arrays(
@@ -154,12 +157,15 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         if self.reward == "true":
             reward = np.array(true, np.float32)
         self._returns.add(said.get("learned_reward", 0.0), said["true_reward"])
+        begun = [self.venv.reset_infos[row] if dones[row] else info for row, info in enumerate(infos)]
+        self._obs = self._raw(obs, begun)
         infos = [{**info, **{key: float(said[key][row]) for key in said}} for row, info in enumerate(infos)]
+        for info in infos:
+            info.pop(RAW, None)
         for row in np.flatnonzero(dones):
             infos[row]["true_return"] = float(self._returns.true[row])
             if self.when == "step":
                 infos[row]["learned_return"] = float(self._returns.learned[row])
-        self._obs = of_batch(self.observation_space, obs)
         self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
 
@@ -177,6 +183,12 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             )
         return super().env_method(method_name, *method_args, indices=indices, **method_kwargs)
 
+    def _raw(self, obs: Any, infos: Sequence[Mapping[str, Any]]) -> Tree:
+        """A batch of raw observations, ours: from the infos where wrappers for the policy hide them."""
+        if RAW in infos[0]:
+            return stack(self._raw_space, [info[RAW] for info in infos])
+        return of_batch(self._raw_space, obs)
+
     def drain(self) -> Transitions:
         """Hand over the steps recorded since the last call (deferred mode), and forget them.
 
@@ -187,7 +199,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         recorded, self._recorded = self._recorded, []
         self._has_consumer = True
         if not recorded:
-            obs, action = stack(self.observation_space, []), stack(self.action_space, [])
+            obs, action = stack(self._raw_space, []), stack(self.action_space, [])
             recorded = [Transitions.from_arrays(obs, action, obs)]
         # Not Transitions.concatenate: the episode numbers are one wrapper's and stay as they are.
         arrays: dict[str, Any] = {n: concatenate([getattr(s, n) for s in recorded]) for n in ARRAY_FIELDS}

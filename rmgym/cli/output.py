@@ -26,13 +26,16 @@ def print_json(content: Any) -> None:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """A plain table; the columns named in ``right`` are aligned to the right. Cells are text, never markup."""
+    """A plain table; the columns named in ``right`` are aligned to the right. Cells are text, never markup.
+
+    The first column, which says what a row is about, is never broken into lines.
+    """
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
+    for i, header in enumerate(headers):
         numeric = header in right
-        made.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        made.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made

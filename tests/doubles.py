@@ -113,3 +113,29 @@ class MaskedCounterEnv(CounterEnv):
 MASKED = "rmgym-test/MaskedCounter-v0"
 if MASKED not in gym.registry:
     gym.register(MASKED, f"{__name__}:MaskedCounterEnv", disable_env_checker=True)
+
+
+class DictEnv(gym.Env[Any, Any]):
+    """Counts to seven in a dictionary."""
+
+    observation_space = gym.spaces.Dict(
+        position=gym.spaces.Box(-9, 9, (2,), np.float32), mode=gym.spaces.Discrete(3), bits=gym.spaces.MultiBinary(2)
+    )
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.count = 0
+        return self._obs(), {}
+
+    def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.count += 1
+        return self._obs(), float(action), self.count >= 7, False, {}
+
+    def _obs(self) -> dict[str, Any]:
+        bits = np.array([self.count % 2, 1], np.int8)
+        return {"position": np.array([self.count, -1], np.float32), "mode": self.count % 3, "bits": bits}
+
+
+DICT = "rmgym/Dict-v0"
+gym.register(DICT, DictEnv)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rmgym.cards import find_agent_card
@@ -91,7 +92,7 @@ def make_agent(
     env = make_training_env(record, reward_model)
     said = constructor_arguments(setup.hyperparameters, env.action_space)
     arguments: dict[str, Any] = {
-        "policy": agent_card.policy,
+        "policy": _policy(agent_card.policy, env.observation_space),
         "env": env,
         "seed": seed,
         "device": device,
@@ -110,6 +111,13 @@ def make_agent(
     if record["when"] == "rollout":
         attach(agent)
     return agent
+
+
+def _policy(name: str, observation_space: gym.Space[Any]) -> str:
+    """The policy that a card names, or its form for Dict observations."""
+    if not isinstance(observation_space, gym.spaces.Dict):
+        return name
+    return {"MlpPolicy": "MultiInputPolicy", "MlpLstmPolicy": "MultiInputLstmPolicy"}.get(name, name)
 
 
 def score_rollouts(

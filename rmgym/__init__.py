@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rmgym.training import fit as fit
     from rmgym.transitions import Transitions as Transitions
     from rmgym.wrappers import Composition as Composition
+    from rmgym.wrappers import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.wrappers import LearnedRewardVectorWrapper as LearnedRewardVectorWrapper
     from rmgym.wrappers import LearnedRewardWrapper as LearnedRewardWrapper
 
@@ -36,6 +37,7 @@ __version__ = _version("rmgym")
 _HOME = {
     "Composition": "rmgym.wrappers",
     "FitOptions": "rmgym.training",
+    "FixedHorizonWrapper": "rmgym.wrappers",
     "LabelStore": "rmgym.feedback.store",
     "LearnedRewardVectorWrapper": "rmgym.wrappers",
     "LearnedRewardWrapper": "rmgym.wrappers",
@@ -58,6 +60,7 @@ _SUBMODULES = ("errors", "sb3")
 __all__ = [
     "Composition",
     "FitOptions",
+    "FixedHorizonWrapper",
     "LabelStore",
     "LearnedRewardVectorWrapper",
     "LearnedRewardWrapper",

@@ -15,6 +15,9 @@ from rmgym.errors import RmgymError
 from rmgym.parquet import read, write
 from rmgym.trees import Tree, as_tree, batch_size, concatenate, take
 
+NOT_ABSORBING, ENTERS_ABSORBING, IN_ABSORBING = 0, 1, 2
+"""Values of ``Transitions.absorbing``."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Transitions:
@@ -28,6 +31,8 @@ class Transitions:
             observation, never the first one of the next episode.
         terminated: the task ended here, ``bool [B]``.
         truncated: a time limit cut the episode here, ``bool [B]``. Never merged with ``terminated``.
+        absorbing: ``int8 [B]``: 0, or under :class:`rmgym.FixedHorizonWrapper` 1 for the step that ends the task, and 2
+            for those after it, where nothing happens any more.
         true_reward: the environment's own reward, ``float32 [B]``, NaN where unknown. No reward model reads it.
         episode: episode number of each step, ``int64 [B]``; splits and segments respect it.
         step: index of each step within its episode, ``int64 [B]``.
@@ -42,6 +47,7 @@ class Transitions:
     next_obs: Tree
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
+    absorbing: npt.NDArray[np.int8]
     true_reward: npt.NDArray[np.float32]
     episode: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
@@ -68,6 +74,7 @@ class Transitions:
         terminated: npt.ArrayLike | None = None,
         truncated: npt.ArrayLike | None = None,
         *,
+        absorbing: npt.ArrayLike | None = None,
         true_reward: npt.ArrayLike | None = None,
         episode: npt.ArrayLike | None = None,
         step: npt.ArrayLike | None = None,
@@ -90,6 +97,7 @@ class Transitions:
             next_obs=as_tree(next_obs),
             terminated=flags(terminated),
             truncated=flags(truncated),
+            absorbing=np.zeros(size, np.int8) if absorbing is None else np.asarray(absorbing, np.int8),
             true_reward=np.asarray(np.full(size, np.nan) if true_reward is None else true_reward, np.float32),
             episode=np.zeros(size, np.int64) if episode is None else np.asarray(episode, np.int64),
             step=np.arange(size) if step is None else np.asarray(step, np.int64),

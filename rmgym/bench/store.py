@@ -68,6 +68,7 @@ class Run:
     curve: Mapping[str, Column]
     steps: Mapping[str, Column]
     about_reward: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    survival_bonus: str | None = None
 
     @property
     def task(self) -> str:
@@ -112,6 +113,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
             curve=curve,
             steps=_columns(path / "steps.csv", STEP_COLUMNS),
             about_reward=_optional_json(path / ABOUT_REWARD),
+            survival_bonus=said.get("survival_bonus"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(

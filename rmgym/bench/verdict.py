@@ -94,6 +94,8 @@ def _about(arm: Arm, match: Match) -> list[str]:
             f"to the agent on the true reward ({number(match.true_return)})"
         )
     said = [reached + ".", _agreement(arm)]
+    if bonus := next((run.survival_bonus for run in arm.runs if run.survival_bonus), None):
+        said.append(f"The length of an episode may have given {arm.reward} away: {bonus}.")
     step = gamed_from(arm, match.true_return - match.random_return)
     if step is not None:
         said.append(

@@ -19,6 +19,9 @@ def collect(
         int, typer.Option(help="Start a new episode after this many steps; 0 lets every episode end by itself.")
     ] = 25,
     env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
+    fixed_horizon: Annotated[
+        int | None, typer.Option(help="Let every episode last so many steps; after its end nothing happens any more.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Collect real steps of an environment with random actions.
@@ -28,7 +31,9 @@ def collect(
     from rmgym.harness.collect import collect as run
 
     kwargs = parse_json_option("--env-kwargs", env_kwargs)
-    transitions = run(env, steps, seed=seed, reset_every=reset_every or None, env_kwargs=kwargs)
+    transitions = run(
+        env, steps, seed=seed, reset_every=reset_every or None, env_kwargs=kwargs, fixed_horizon=fixed_horizon
+    )
     transitions.save(out_file)
     facts = {
         "out": str(out_file),

@@ -26,6 +26,9 @@ def train(
     eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
     episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,
     env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
+    fixed_horizon: Annotated[
+        int | None, typer.Option(help="Let every training episode last so many steps, so that its length says nothing.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +54,7 @@ def train(
         eval_every=eval_every,
         episodes=episodes,
         env_kwargs=kwargs,
+        fixed_horizon=fixed_horizon,
         reward_name=name,
         resume=resume,
         verbose=0 if as_json else 1,

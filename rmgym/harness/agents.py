@@ -30,6 +30,7 @@ def make_agent(
     seed: int = 0,
     when: Literal["rollout", "step"] = "rollout",
     env_kwargs: Mapping[str, Any] | None = None,
+    fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
     language: str = "en",
     n_envs: int | None = None,
@@ -54,6 +55,8 @@ def make_agent(
         when: ``"rollout"`` scores whole rollouts (PPO) or blocks of new steps (DQN) in one batch; ``"step"`` asks the
             model at every vector step. A deterministic model gives the same agent either way.
         env_kwargs: arguments of ``gymnasium.make``.
+        fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
+            is in the environment as it is.
         card: path of an environment card; by default the installed one that fits.
         language: language of the texts.
         n_envs: number of parallel environments, instead of the card's.
@@ -79,6 +82,7 @@ def make_agent(
         "class": agent_card.algorithm,
         "env": env_id,
         "env_kwargs": dict(env_kwargs or {}),
+        "fixed_horizon": fixed_horizon,
         "n_envs": setup.n_envs if n_envs is None else n_envs,
         "normalize": setup.normalize,
         "hyperparameters": {name: _plain(value) for name, value in setup.hyperparameters.items()},

@@ -22,7 +22,9 @@ from rmgym.harness.deferred import is_deferred, learned_env, learned_returns
 from rmgym.harness.environments import env_arguments
 from rmgym.harness.evaluate import EVALUATION_SEED, Comparison, evaluate
 from rmgym.harness.files import replacing
+from rmgym.harness.leakage import survival_bonus
 from rmgym.harness.saving import RECORD, save_agent
+from rmgym.models.registry import load_reward_model
 from rmgym.wrappers.source import Model
 
 COMPARISON, STEPS = "comparison.csv", "steps.csv"
@@ -72,6 +74,8 @@ class RewardComparisonCallback(BaseCallback):
         last: the last evaluation.
         alarms: steps at which the learned return had risen and the true return fallen, each by more than its standard
             error, over the window: the sign of a reward that is being gamed.
+        survival_bonus: what is to be said of a learned reward that pays for an episode's length
+            (:mod:`rmgym.harness.leakage`), logged once; None where nothing is.
 
     Raises:
         HarnessError: an option is impossible, or there is no environment or reward model to evaluate with.
@@ -114,6 +118,7 @@ class RewardComparisonCallback(BaseCallback):
         self.rows: list[dict[str, float]] = []
         self.last: Comparison | None = None
         self.alarms: list[int] = []
+        self.survival_bonus: str | None = None
         self._evaluated = 0
         self._true_returns: deque[float] = deque(maxlen=100)
         self._learned_returns: deque[float] = deque(maxlen=100)
@@ -191,6 +196,7 @@ class RewardComparisonCallback(BaseCallback):
             language=self.language or "en",
         )
         self._evaluated = self.num_timesteps
+        self._look_for_a_bonus(self.last)
         row = {"steps": self.num_timesteps, "wall_seconds": time.perf_counter() - self.started, **self.last.row()}
         self._keep_best(row)
         self.rows.append(row)
@@ -215,6 +221,15 @@ class RewardComparisonCallback(BaseCallback):
             return False
         then, now = rows[-self.alarm_window], rows[-1]
         return _change(then, now, "learned") > 0 and _change(then, now, "true") < 0
+
+    def _look_for_a_bonus(self, played: Comparison) -> None:
+        """Warn once, unless the agent is trained on the true reward or with a fixed horizon."""
+        record: dict[str, Any] = getattr(self.model, RECORD, {})
+        is_true = load_reward_model(self.reward_model).name == "true"  # type: ignore[arg-type]
+        if self.survival_bonus is None and not is_true and not record.get("fixed_horizon"):
+            self.survival_bonus = survival_bonus(played.steps, played.learned_reward)
+            if self.survival_bonus is not None:
+                _LOG.warning("after %d steps %s", self.num_timesteps, self.survival_bonus)
 
     def _alarm(self) -> None:
         self.alarms.append(self.num_timesteps)

@@ -17,8 +17,9 @@ from rich.text import Text
 from rmgym.errors import HarnessError
 from rmgym.text import textualizer
 from rmgym.text.environment import register
-from rmgym.transitions import Transitions
+from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import concatenate, stack
+from rmgym.wrappers.fixed_horizon import ABSORBING, FixedHorizonWrapper
 
 Policy = Callable[[Any], Any]
 """From an observation to an action that the environment takes."""
@@ -40,15 +41,18 @@ def progress_bar(*, shown: bool) -> Progress:
     return Progress(*columns, console=console, disable=not (shown and sys.stderr.isatty()), transient=True)
 
 
-def make_env(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> gym.Env[Any, Any]:
-    """Make an environment from its id and arguments.
+def make_env(
+    env_id: str, env_kwargs: Mapping[str, Any] | None = None, fixed_horizon: int | None = None
+) -> gym.Env[Any, Any]:
+    """Make an environment from its id and arguments, with episodes of one length where a horizon is given.
 
     Raises:
         HarnessError: the id is not registered, the arguments do not fit, or a dependency is missing.
     """
     register(env_id)
     try:
-        return gym.make(env_id, **dict(env_kwargs or {}))
+        made = gym.make(env_id, **dict(env_kwargs or {}))
+        return made if fixed_horizon is None else FixedHorizonWrapper(made, fixed_horizon)
     except gym.error.UnregisteredEnv as error:
         close = difflib.get_close_matches(env_id, gym.registry, n=3, cutoff=0.6)
         fix = f"did you mean {' or '.join(close)}?" if close else "'rmgym envs' lists ids; is its package installed?"
@@ -66,6 +70,7 @@ def collect(
     reset_every: int | None = None,
     policy: Policy | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    fixed_horizon: int | None = None,
     progress: bool = True,
 ) -> Transitions:
     """Take ``steps`` steps in a real environment.
@@ -81,6 +86,7 @@ def collect(
             every episode end by itself, which labels by outcome need.
         policy: chooses actions; by default they are drawn from the action space.
         env_kwargs: arguments of the environment.
+        fixed_horizon: let every episode last so many steps (:class:`rmgym.FixedHorizonWrapper`).
         progress: show a progress bar on stderr.
 
     Returns:
@@ -94,23 +100,25 @@ def collect(
     for name, count in (("steps", steps), ("reset_every", reset_every)):
         if count is not None and count < 1:
             raise HarnessError(f"{name} is at least 1", got=count, fix=f"pass a positive {name}")
-    with closing(make_env(env_id, env_kwargs)) as env:
+    with closing(make_env(env_id, env_kwargs, fixed_horizon)) as env:
         metadata = {
             "env_id": env_id,
             "env_kwargs": dict(env_kwargs or {}),
             "seed": seed,
             "reset_every": reset_every,
+            "fixed_horizon": fixed_horizon,
             "card_hash": textualizer(env).card_hash,
             "rmgym": version("rmgym"),
         }
         rows = _roll(env, steps, seed, reset_every, policy, progress)
-    obs, action, next_obs, terminated, truncated, reward, episode, step = zip(*rows, strict=True)
+    obs, action, next_obs, terminated, truncated, absorbing, reward, episode, step = zip(*rows, strict=True)
     return Transitions.from_arrays(
         concatenate(obs),
         concatenate(action),
         concatenate(next_obs),
         terminated,
         truncated,
+        absorbing=absorbing,
         true_reward=reward,
         episode=episode,
         step=step,
@@ -121,7 +129,7 @@ def collect(
 def _roll(
     env: gym.Env[Any, Any], steps: int, seed: int, reset_every: int | None, policy: Policy | None, progress: bool
 ) -> list[tuple[Any, ...]]:
-    """One tuple per step: obs, action, next_obs (batches of one), terminated, truncated, reward, episode, step."""
+    """One tuple per step: obs, action and next_obs as batches of one, and the other arrays of transitions in order."""
     rows, space = list[tuple[Any, ...]](), env.observation_space
     env.action_space.seed(seed)
     obs, _ = env.reset(seed=seed)
@@ -132,8 +140,9 @@ def _roll(
             action = env.action_space.sample() if policy is None else policy(obs)
             before = stack(space, [obs])  # a copy: an environment may return the same array again and again
             acted = stack(env.action_space, [action])
-            obs, reward, terminated, truncated, _ = env.step(action)
-            rows.append((before, acted, stack(space, [obs]), terminated, truncated, reward, episode, step))
+            obs, reward, terminated, truncated, info = env.step(action)
+            absorbing = info.get(ABSORBING, NOT_ABSORBING)
+            rows.append((before, acted, stack(space, [obs]), terminated, truncated, absorbing, reward, episode, step))
             bar.advance(task)
             step += 1
             if terminated or truncated or step == reset_every:

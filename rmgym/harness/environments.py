@@ -23,7 +23,12 @@ from rmgym.wrappers.source import Model
 
 
 def make_monitored(
-    env_id: str, env_kwargs: Mapping[str, Any] | None, n_envs: int, seed: int, policy_wrappers: Sequence[str] = ()
+    env_id: str,
+    env_kwargs: Mapping[str, Any] | None,
+    n_envs: int,
+    seed: int,
+    policy_wrappers: Sequence[str] = (),
+    fixed_horizon: int | None = None,
 ) -> VecEnv:
     """Make ``n_envs`` environments in one process, each in a ``Monitor``: SB3's ``ep_rew_mean`` is the true return.
 
@@ -42,12 +47,14 @@ def make_monitored(
         ) from error
     if n_envs < 1:
         raise HarnessError("an agent trains in at least one environment", got=n_envs, fix="pass n_envs=1 or more")
-    make = partial(_make, env_id, dict(env_kwargs or {}), tuple(policy_wrappers))
+    make = partial(_make, env_id, dict(env_kwargs or {}), tuple(policy_wrappers), fixed_horizon)
     return make_vec_env(make, n_envs=n_envs, seed=seed)
 
 
-def _make(env_id: str, env_kwargs: Mapping[str, Any], policy_wrappers: Sequence[str]) -> gym.Env[Any, Any]:
-    return for_policy(make_env(env_id, env_kwargs), policy_wrappers)
+def _make(
+    env_id: str, env_kwargs: Mapping[str, Any], policy_wrappers: Sequence[str], fixed_horizon: int | None
+) -> gym.Env[Any, Any]:
+    return for_policy(make_env(env_id, env_kwargs, fixed_horizon), policy_wrappers)
 
 
 def policy_wrappers_of(env_id: str, card: str | os.PathLike[str] | EnvCard | None) -> list[str]:
@@ -68,7 +75,14 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     if model.name == "true":
         record["when"] = "step"  # there is nothing to score
     wrappers = record.setdefault("policy_wrappers", policy_wrappers_of(record["env"], record["card"]))
-    venv = make_monitored(record["env"], record["env_kwargs"], record["n_envs"], record.get("seed", 0), wrappers)
+    venv = make_monitored(
+        record["env"],
+        record["env_kwargs"],
+        record["n_envs"],
+        record.get("seed", 0),
+        wrappers,
+        record.get("fixed_horizon"),
+    )
     env: VecEnv = LearnedRewardVecEnv(
         venv,
         model,

@@ -70,6 +70,7 @@ def train(
     reward_name: str | None = None,
     when: Literal["rollout", "step"] = "rollout",
     env_kwargs: Mapping[str, Any] | None = None,
+    fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
     language: str = "en",
     n_envs: int | None = None,
@@ -100,6 +101,8 @@ def train(
         reward_name: how reports call this reward; by default the model's name.
         when: this and the next five: see :func:`make_agent`.
         env_kwargs: arguments of ``gymnasium.make``.
+        fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
+            is in the environment as it is.
         card: path of an environment card.
         language: language of the texts.
         n_envs: number of parallel environments.
@@ -123,6 +126,7 @@ def train(
             seed=seed,
             when=when,
             env_kwargs=env_kwargs,
+            fixed_horizon=fixed_horizon,
             card=card,
             language=language,
             n_envs=n_envs,
@@ -219,6 +223,7 @@ def _describe(
         "schema": 1,
         "env": record["env"],
         "env_kwargs": record["env_kwargs"],
+        "fixed_horizon": record["fixed_horizon"],
         "algo": record["algo"],
         "reward": reward_name or record["reward"],
         "reward_digest": record["digest"],
@@ -230,6 +235,7 @@ def _describe(
         "steps_per_second": None,
         "final": None,
         "alarms": [],
+        "survival_bonus": None,
         "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
     }
 
@@ -249,8 +255,8 @@ def _begun(folder: Path, run: Mapping[str, Any], resume: bool) -> dict[str, Any]
         )
     try:
         before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        settings = ("env", "env_kwargs", "algo", "reward", "reward_digest", "seed", "total_steps")
-        pairs = {key: (before[key], run[key]) for key in settings}
+        settings = ("env", "env_kwargs", "fixed_horizon", "algo", "reward", "reward_digest", "seed", "total_steps")
+        pairs = {key: (before.get(key), run[key]) for key in settings}
         pairs |= {key: (before["config"].get(key), value) for key, value in run["config"].items()}
     except (OSError, ValueError, KeyError) as error:
         raise HarnessError(f"{RUN} is rmgym's JSON", got=f"{file}: {error!r}", fix="choose another out=") from error
@@ -274,6 +280,7 @@ def _finish(run: Mapping[str, Any], comparison: RewardComparisonCallback, steps:
         "steps_per_second": steps / seconds,
         "final": final,
         "alarms": comparison.alarms,
+        "survival_bonus": comparison.survival_bonus,
     }
 
 

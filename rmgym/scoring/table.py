@@ -39,7 +39,11 @@ class ScoreTable:
         return cls(state, action) if _cells(state, action) <= MOST_CELLS else None
 
     def cells(self, steps: Transitions) -> npt.NDArray[np.int64] | None:
-        """The cell of each step, ``int64 [B]``; None where a value is outside its space, which the text refuses."""
+        """The cell of each step, ``int64 [B]``; None where the text must be asked: a value outside its space, which it
+        refuses, or an absorbing state.
+        """
+        if steps.absorbing.any():
+            return None
         s, a, after = (
             np.asarray(values, np.int64).reshape(len(steps)) - int(space.start)
             for values, space in ((steps.obs, self._state), (steps.action, self._action), (steps.next_obs, self._state))

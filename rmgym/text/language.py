@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rmgym.errors import TextError, nearest
+from rmgym.transitions import IN_ABSORBING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,14 @@ class Phrases:
     terminated: str
     truncated: str
     both: str
+    enters_absorbing: str
+    in_absorbing: str
 
-    def ending(self, terminated: bool, truncated: bool) -> str:
-        """The words for the two flags, which are never merged."""
+    def ending(self, terminated: bool, truncated: bool, absorbing: int = 0) -> str:
+        """The words for the two flags, which are never merged, and for the absorbing state of a fixed horizon."""
+        if absorbing:
+            said = self.in_absorbing if absorbing == IN_ABSORBING else self.enters_absorbing
+            return f"{said}. {self.truncated}" if truncated else said
         if terminated:
             return self.both if truncated else self.terminated
         return self.truncated if truncated else self.going_on
@@ -39,6 +45,8 @@ PHRASES = {
         terminated="The episode terminated here",
         truncated="The time limit truncated the episode here",
         both="The episode terminated here, at the time limit that truncates it",
+        enters_absorbing="The task ended here, and nothing happens any more until the time limit",
+        in_absorbing="The task ended earlier, and nothing happens any more",
     ),
     "zh": Phrases(
         layout="任务: {task} 状态: {state}。 行动: {action}。 下一状态: {next_state}。 {ending}。",
@@ -49,6 +57,8 @@ PHRASES = {
         terminated="回合在此终止",
         truncated="回合因时间限制在此截断",
         both="回合在此终止，同时达到时间限制",
+        enters_absorbing="任务在此结束，时间限制之前不再发生任何事",
+        in_absorbing="任务早已结束，不再发生任何事",
     ),
 }
 

@@ -92,8 +92,8 @@ class Textualizer:
             elif field.labels:
                 words.append(_positions(field, table[part][key]))
                 counts.append(len(field.labels))
-        flags = transitions.terminated * np.int64(2) + transitions.truncated
-        combinations, template_index = _distinct([*words, flags], [*counts, 4])
+        flags = transitions.absorbing * np.int64(4) + transitions.terminated * np.int64(2) + transitions.truncated
+        combinations, template_index = _distinct([*words, flags], [*counts, 12])
         numbers, offsets = (
             self._in_order(numbers, texts)
             if any(texts.values())

@@ -72,14 +72,15 @@ class Wording:
 
         Args:
             words: in the order of ``shown``, for each labelled field the position of its value among the sorted
-                labels, for each fragment its template; last the flags, ``2 * terminated + truncated``.
+                labels, for each fragment its template; last the flags, ``4 * absorbing + 2 * terminated +
+                truncated``.
 
         Raises:
             CardError: the card's words run into its numbers, so that the text would not be read as it is written.
         """
         chosen, flags = iter(words[:-1]), int(words[-1])
         said = {part: self._part(part, chosen) for part in self._pieces[1::2] if part != "ending"}
-        said["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1)))
+        said["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1), flags >> 2))
         template = "".join(said[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
         slots = len(split_template(template)[1])
         for number in (1.0, -1.0):

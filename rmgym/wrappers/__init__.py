@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmgym.wrappers.composition import Composition as Composition
 from rmgym.wrappers.env import LearnedRewardWrapper as LearnedRewardWrapper
+from rmgym.wrappers.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
 from rmgym.wrappers.vector import LearnedRewardVectorWrapper as LearnedRewardVectorWrapper
 
 if TYPE_CHECKING:

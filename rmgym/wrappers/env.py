@@ -15,9 +15,10 @@ from rmgym.errors import HarnessError, ModelError, PerformanceHint
 from rmgym.models.base import RewardModel
 from rmgym.models.registry import CONTROLS
 from rmgym.text.textualizer import Textualizer
-from rmgym.transitions import Transitions
+from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, stack
 from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.fixed_horizon import ABSORBING
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
 HINT_AFTER = 500
@@ -136,6 +137,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
             stack(self.env.observation_space, [obs]),
             [terminated],
             [truncated],
+            absorbing=[info.get(ABSORBING, NOT_ABSORBING)],
             step=self._returns.steps,
         )
         started = time.perf_counter()

@@ -12,9 +12,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
-from rmgym.transitions import ARRAY_FIELDS, Transitions
+from rmgym.transitions import ARRAY_FIELDS, NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, concatenate, of_batch, put, stack
 from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.fixed_horizon import ABSORBING
 from rmgym.wrappers.raw_observation import RAW
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
@@ -142,6 +143,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             after,
             np.array(dones, bool) & ~truncated,
             truncated,
+            absorbing=[info.get(ABSORBING, NOT_ABSORBING) for info in infos],
             true_reward=said["true_reward"],
             episode=self._episode.copy(),
             step=self._returns.steps.copy(),

@@ -12,9 +12,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from rmgym.errors import HarnessError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
-from rmgym.transitions import Transitions
+from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, of_batch, put
 from rmgym.wrappers.composition import Composition
+from rmgym.wrappers.fixed_horizon import ABSORBING
 from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
 
 Floats = npt.NDArray[np.float64]
@@ -122,7 +123,12 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         if self._mode == AutoresetMode.SAME_STEP:
             for row in np.flatnonzero(ended):
                 put(after, int(row), infos["final_obs"][row])
-        steps = Transitions.from_arrays(before, acted, after, terminated, truncated, step=self._returns.steps)[stepped]
+        absorbing = np.array(infos.get(ABSORBING, np.full(self.num_envs, NOT_ABSORBING)))
+        if self._mode == AutoresetMode.SAME_STEP and ended.any():
+            absorbing[ended] = infos["final_info"].get(ABSORBING, absorbing)[ended]
+        steps = Transitions.from_arrays(
+            before, acted, after, terminated, truncated, absorbing=absorbing, step=self._returns.steps
+        )[stepped]
         reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), np.array(true, np.float64)
         rewards = self._source(steps, true[stepped])
         reward[stepped], learned[stepped] = rewards.reward, rewards.learned

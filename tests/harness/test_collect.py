@@ -86,7 +86,13 @@ def test_metadata_says_where_steps_come_from_and_survives_a_file(tmp_path):
     about = dict(got.metadata)
     assert about.pop("rmgym")
     assert about.pop("card_hash") == textualizer(gym.make("FrozenLake-v1", **kwargs)).card_hash
-    assert about == {"env_id": "FrozenLake-v1", "env_kwargs": kwargs, "seed": 2, "reset_every": 5}
+    assert about == {
+        "env_id": "FrozenLake-v1",
+        "env_kwargs": kwargs,
+        "seed": 2,
+        "reset_every": 5,
+        "fixed_horizon": None,
+    }
     assert Transitions.load(got.save(tmp_path / "steps.parquet")).metadata == got.metadata
 
 

@@ -36,6 +36,9 @@ class Transitions:
         true_reward: the environment's own reward, ``float32 [B]``, NaN where unknown. No reward model reads it.
         episode: episode number of each step, ``int64 [B]``; splits and segments respect it.
         step: index of each step within its episode, ``int64 [B]``.
+        past: the steps before each where they are not among these (a wrapper hands over single steps): a tuple, the
+            latest first, of ``{"there": bool [B], "obs": tree, "action": tree}``; where ``there`` is False, before the
+            episode's first step, the rest means nothing. ``()`` where whole episodes are given, or no text asks for it.
         metadata: JSON-able facts about the source (environment id, kwargs, card hash, seed).
 
     Raises:
@@ -51,10 +54,11 @@ class Transitions:
     true_reward: npt.NDArray[np.float32]
     episode: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
+    past: Tree = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        sizes = {name: batch_size(getattr(self, name)) for name in ARRAY_FIELDS}
+        sizes = {name: batch_size(getattr(self, name)) for name in ARRAY_FIELDS if name != "past" or self.past}
         if len(set(sizes.values())) != 1:
             raise RmgymError("every array of transitions has one entry per step", got=sizes, fix="pass equal lengths")
 
@@ -78,6 +82,7 @@ class Transitions:
         true_reward: npt.ArrayLike | None = None,
         episode: npt.ArrayLike | None = None,
         step: npt.ArrayLike | None = None,
+        past: Tree = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> Transitions:
         """Build a batch from arrays (or trees) of leading length ``B``; what is not given is False, NaN, one episode.
@@ -101,6 +106,7 @@ class Transitions:
             true_reward=np.asarray(np.full(size, np.nan) if true_reward is None else true_reward, np.float32),
             episode=np.zeros(size, np.int64) if episode is None else np.asarray(episode, np.int64),
             step=np.arange(size) if step is None else np.asarray(step, np.int64),
+            past=past,
             metadata=dict(metadata or {}),
         )
 

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from rmgym.errors import RmgymError
 from rmgym.transitions import ARRAY_FIELDS, Transitions
+from rmgym.trees import leaves
 
 
 def some(size: int = 3, **changes: Any) -> Transitions:
@@ -25,9 +26,15 @@ def some(size: int = 3, **changes: Any) -> Transitions:
     return Transitions.from_arrays(obs, np.arange(size), obs + 1, **given)
 
 
+def everything(steps: Transitions) -> dict[str, np.ndarray]:
+    return leaves({name: getattr(steps, name) for name in ARRAY_FIELDS})
+
+
 def assert_same(left: Transitions, right: Transitions) -> None:
-    for name in ARRAY_FIELDS:
-        a, b = getattr(left, name), getattr(right, name)
+    a_leaves, b_leaves = everything(left), everything(right)
+    assert a_leaves.keys() == b_leaves.keys()
+    for name, a in a_leaves.items():
+        b = b_leaves[name]
         assert (a.dtype, a.shape) == (b.dtype, b.shape), name
         np.testing.assert_array_equal(a, b, err_msg=name)
     assert left.metadata == right.metadata
@@ -61,11 +68,12 @@ def test_a_misspelt_argument_is_refused() -> None:
     [(slice(1, None), [1, 2]), ([2, 0], [2, 0]), (np.array([True, False, True]), [0, 2]), (slice(0, 0), [])],
 )
 def test_rows_are_selected_in_every_array(rows: Any, expected: list[int]) -> None:
-    batch = some(3)
-    chosen = batch[rows]
-    for name in ARRAY_FIELDS:
-        np.testing.assert_array_equal(getattr(chosen, name), getattr(batch, name)[expected], err_msg=name)
-    assert chosen.metadata == batch.metadata
+    past = ({"there": np.array([False, True, True]), "obs": {"x": np.arange(3)}, "action": np.arange(3)},)
+    batch = some(3, past=past)
+    chosen = everything(batch[rows])
+    for name, leaf in everything(batch).items():
+        np.testing.assert_array_equal(chosen[name], leaf[expected], err_msg=name)
+    assert batch[rows].metadata == batch.metadata
 
 
 def test_concatenate_keeps_episodes_apart() -> None:
@@ -122,7 +130,7 @@ def test_a_loaded_batch_is_writable_and_the_path_adds_nothing(tmp_path: Path) ->
     path = some().save(tmp_path / "step=3" / "steps.parquet")
     loaded = Transitions.load(path)
     assert_same(loaded, some())
-    assert all(getattr(loaded, name).flags.writeable for name in ARRAY_FIELDS)
+    assert all(leaf.flags.writeable for leaf in everything(loaded).values())
 
 
 @pytest.mark.parametrize("failing", ["write", "sync", "rename"])

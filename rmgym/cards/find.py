@@ -13,11 +13,9 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from rmgym.cards.load import load_agent_card, load_env_card
+from rmgym.cards.load import load_agent_card, load_env_card, own_folders
 from rmgym.cards.schema import AgentCard, EnvCard, specificity
 from rmgym.errors import CardError, nearest
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def _folders(kind: str) -> Iterator[Path]:
@@ -38,9 +36,7 @@ def _folders(kind: str) -> Iterator[Path]:
                 fix=f"repair or uninstall {point.dist.name if point.dist else 'the distribution that declares it'}",
             )
         yield from (Path(location) / kind for location in spec.submodule_search_locations)
-    yield _PACKAGE / kind  # a wheel carries them inside,
-    if (_PACKAGE.parent / "pyproject.toml").is_file():  # a checkout beside; site-packages/agents is someone else's
-        yield _PACKAGE.parent / kind
+    yield from own_folders(kind)
 
 
 def _files(kind: str) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from rmgym.errors import CardError, nearest
 
 Card = TypeVar("Card", EnvCard, AgentCard)
 
+_PACKAGE = Path(__file__).resolve().parent.parent
 _TABLES: dict[str, type] = {
     "observation": Field,
     "derived": Field,
@@ -27,6 +29,13 @@ _TABLES: dict[str, type] = {
 }
 _MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
 _HELP = "see 'A card, line by line' in CONTRIBUTING.md"
+
+
+def own_folders(kind: str) -> Iterator[Path]:
+    """Folders of rmgym's own cards, ``envs`` or ``agents``."""
+    yield _PACKAGE / kind  # a wheel carries them inside,
+    if (_PACKAGE.parent / "pyproject.toml").is_file():  # a checkout beside; site-packages/agents is someone else's
+        yield _PACKAGE.parent / kind
 
 
 def load_env_card(path: str | os.PathLike[str]) -> EnvCard:
@@ -68,13 +77,16 @@ def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = content.get("extends")
     if not base or not isinstance(base, str):  # none, or a mistake that the schema explains
         return content
-    if base != Path(base).name or path.parent / base in extending:
+    files = [folder / base for folder in (path.parent, *own_folders("envs"))]
+    found = [file for file in files if file.is_file() and file not in extending]
+    if base != Path(base).name or not found:
         raise CardError(
-            f"{path}: 'extends' is the name of another card in the same folder, which does not lead back here",
+            f"{path}: 'extends' is the name of another card, in the same folder or of rmgym's own, which does not lead "
+            "back here",
             got=base,
-            fix="name a file beside it, such as 'MiniGrid.toml'",
+            fix="name a file beside it, or one of rmgym's, such as 'MiniGrid.toml'",
         )
-    return {**_read(path.parent / base, extending), **content}
+    return {**_read(found[0], extending), **content}
 
 
 def _unknown(error: Any) -> bool:

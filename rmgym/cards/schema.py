@@ -195,7 +195,7 @@ class EnvCard:
 
     Attributes:
         id: the environment ids it is for, with shell-style wildcards; the longest matching id wins.
-        extends: a card in the same folder whose keys count where this one has none of its own.
+        extends: file name of a card, in the same folder or else of rmgym's own; its keys count where this one has none.
         task: one sentence about what is to be done, by language; it never gives the true reward away.
         version: number of the card's edition.
         source: where names, units and signs come from.
@@ -203,6 +203,8 @@ class EnvCard:
         derived: values computed from ``observation``, earlier ones of ``derived``, and ``facts``.
         grid: views of a grid world in the observation.
         action: values of the action.
+        history: steps before each whose observation and action its text shows too, cut at the episode's beginning; for
+            tasks where one observation does not tell the state.
         facts: public attributes of the environment that texts and expressions may use, by key.
         symmetries: mirror images of the task.
         policy_wrappers: class paths of observation wrappers that an agent's network needs, innermost first, from
@@ -223,6 +225,7 @@ class EnvCard:
     derived: Annotated[list[Field], AfterValidator(_expressions)] = Rule(default_factory=list)
     grid: list[Grid] = Rule(default_factory=list)
     action: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
+    history: Annotated[int, Rule(ge=0, le=16)] = 0
     facts: dict[Key, str] = Rule(default_factory=dict)
     symmetries: list[Symmetry] = Rule(default_factory=list)
     policy_wrappers: list[Annotated[str, AfterValidator(_a_wrapper)]] = Rule(default_factory=list)
@@ -260,8 +263,9 @@ class EnvCard:
         said = asdict(self)
         for name in ("extends", "source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
             del said[name]
-        if not self.grid:  # cards without one keep the hash that they had before there were grids
-            del said["grid"]
+        for name in ("grid", "history"):  # cards without keep the hash that they had before there were any
+            if not said[name]:
+                del said[name]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -107,8 +107,11 @@ def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
         table.add_row(Text(name), Text(value), Text(step.next_state[name]))
     said = [f"{action} · {name}: {value}" for name, value in step.action.items()]
     grid = Table.grid()
-    for part in (table, Text("\n".join([*said, *([step.ending] if step.ending else [])]))):
-        grid.add_row(part)
+    below = Text("\n".join([*said, *([step.ending] if step.ending else [])]))
+    if step.history:
+        grid.add_row(Text(step.history))
+    grid.add_row(table)
+    grid.add_row(below)
     return grid
 
 

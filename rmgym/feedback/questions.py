@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from rmgym.errors import FeedbackError
 from rmgym.feedback.schema import Project, Query, Segment
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import ARRAY_FIELDS, Transitions
+from rmgym.trees import leaves
 
 Rows = npt.NDArray[np.int64]
 
@@ -141,7 +143,11 @@ def _digest(transitions: Transitions) -> str:
     """Identity of collected steps (16 hex digits)."""
     digest = hashlib.sha256()
     for name in ARRAY_FIELDS:
-        digest.update(np.ascontiguousarray(getattr(transitions, name)).tobytes())
+        for leaf in leaves(getattr(transitions, name)).values():
+            # Objects (strings, graphs) are digested as they show themselves, whole; tobytes() would be their addresses.
+            with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+                said = repr(leaf.tolist()).encode() if leaf.dtype == object else leaf.tobytes()
+            digest.update(said)
     return digest.hexdigest()[:16]
 
 

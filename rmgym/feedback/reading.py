@@ -13,9 +13,10 @@ _PARTS = ("state", "action", "next_state")
 
 @dataclass(frozen=True, kw_only=True)
 class StepText:
-    """One step as shown values by field name; ``task`` and ``ending`` are empty where there is nothing to say."""
+    """One step as shown values by field name; what there is nothing to say about is empty."""
 
     task: str
+    history: str
     state: dict[str, str]
     action: dict[str, str]
     next_state: dict[str, str]
@@ -36,8 +37,10 @@ class StepReader:
     def __init__(self, card: EnvCard | None, language: str) -> None:
         self._phrases = phrases(language)
         layout = card.text.get(language, self._phrases.layout) if card is not None else self._phrases.layout
+        if card is None or not card.history:
+            layout = layout.replace("{history}", "")
         pieces = re.split(r"\{(\w+)\}", layout)
-        pattern = "".join(_group(piece) if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
+        pattern = "".join(self._group(piece) if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
         self._pattern = re.compile(pattern, re.DOTALL)
 
     def read(self, text: str) -> StepText | None:
@@ -50,7 +53,17 @@ class StepReader:
         if not state or not action or state.keys() != next_state.keys():
             return None
         task = found.groupdict().get("task", "")
-        return StepText(task=task, state=state, action=action, next_state=next_state, ending=ending)
+        history = (found.groupdict().get("history") or "").strip()
+        return StepText(task=task, history=history, state=state, action=action, next_state=next_state, ending=ending)
+
+    def _group(self, name: str) -> str:
+        """Parts of a step match as little as they can; the task and facts, which come before them, as much."""
+        if name in (*_PARTS, "ending"):
+            return f"(?P<{name}>.*?)"
+        if name == "history":
+            earlier = re.escape(self._phrases.earlier).replace(re.escape("{steps}"), ".*?")
+            return f"(?P<history>{earlier}|{re.escape(self._phrases.nothing_earlier)})"
+        return "(?P<task>.*)" if name == "task" else ".*"
 
     def _fields(self, said: str) -> dict[str, str]:
         values, name = dict[str, str](), ""
@@ -62,10 +75,3 @@ class StepReader:
             elif name:  # the words of a value held a separator
                 values[name] += self._phrases.separator + piece
         return values
-
-
-def _group(name: str) -> str:
-    """Parts of a step match as little as they can; the task and facts, which come before them, as much."""
-    if name in (*_PARTS, "ending"):
-        return f"(?P<{name}>.*?)"
-    return "(?P<task>.*)" if name == "task" else ".*"

@@ -32,9 +32,11 @@ class ScoreTable:
 
     @classmethod
     def of(cls, textualizer: Textualizer) -> Self | None:
-        """The table of an environment, None where its spaces are of another kind or it would be too large."""
+        """The table of an environment, None where it would be too large, or texts tell more than one step's numbers."""
         state, action = textualizer.observation_space, textualizer.action_space
         if not isinstance(state, gym.spaces.Discrete) or not isinstance(action, gym.spaces.Discrete):
+            return None
+        if textualizer.card.history:
             return None
         return cls(state, action) if _cells(state, action) <= MOST_CELLS else None
 

@@ -12,9 +12,16 @@ from rmgym.transitions import IN_ABSORBING
 
 @dataclass(frozen=True, kw_only=True)
 class Phrases:
-    """How one language says it. ``layout`` may be replaced by a card's ``[text]`` table."""
+    """How one language says it. ``layout`` may be replaced by a card's ``[text]`` table.
+
+    ``earlier`` and ``nothing_earlier`` stand for ``{history}`` where the card wants one, with their own space behind.
+    """
 
     layout: str
+    earlier: str
+    earlier_step: str
+    then: str
+    nothing_earlier: str
     field: str
     field_with_unit: str
     separator: str
@@ -37,7 +44,11 @@ class Phrases:
 
 PHRASES = {
     "en": Phrases(
-        layout="Task: {task} State: {state}. Action: {action}. Next state: {next_state}. {ending}.",
+        layout="Task: {task} {history}State: {state}. Action: {action}. Next state: {next_state}. {ending}.",
+        earlier="Earlier steps, the oldest first: {steps}. ",
+        earlier_step="{state}; action: {action}",
+        then="; then ",
+        nothing_earlier="The episode begins here. ",
         field="{name}: {value}",
         field_with_unit="{name} in {unit}: {value}",
         separator=", ",
@@ -49,7 +60,11 @@ PHRASES = {
         in_absorbing="The task ended earlier, and nothing happens any more",
     ),
     "zh": Phrases(
-        layout="任务: {task} 状态: {state}。 行动: {action}。 下一状态: {next_state}。 {ending}。",
+        layout="任务: {task} {history}状态: {state}。 行动: {action}。 下一状态: {next_state}。 {ending}。",
+        earlier="先前的步骤，从最早开始: {steps}。 ",
+        earlier_step="{state}； 行动: {action}",
+        then="； 然后 ",
+        nothing_earlier="回合从这里开始。 ",
         field="{name}: {value}",
         field_with_unit="{name} ({unit}): {value}",
         separator="， ",

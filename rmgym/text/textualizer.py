@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -16,20 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.cards import EnvCard, Field, find_env_card, load_env_card
-from rmgym.errors import CardError, TextError
+from rmgym.errors import CardError
 from rmgym.text.batch import TextBatch
 from rmgym.text.environment import fact_of, id_of, make_from_id, spaces_of
 from rmgym.text.expressions import evaluate
 from rmgym.text.grid import check_grid
+from rmgym.text.history import history_text, past_of
+from rmgym.text.language import phrases
 from rmgym.text.ragged import Captioner
 from rmgym.text.reading import Columns, Reader
-from rmgym.text.spaces import card_from_spaces, check_fields, check_finite, leaf_spaces, signature
-from rmgym.text.wording import Wording
+from rmgym.text.rendering import Renderer
+from rmgym.text.spaces import card_from_spaces, check_fields, leaf_spaces, signature
+from rmgym.text.wording import HISTORY, Wording
 from rmgym.transitions import Transitions
-from rmgym.trees import stack
-
-_MOST_REMEMBERED = 65_536
-"""Templates that are kept: an environment has a handful, unless its observations hold free text."""
+from rmgym.trees import Tree, batch_size, stack
 
 
 class Textualizer:
@@ -68,104 +69,74 @@ class Textualizer:
         self._observation = Reader(observation_space, card.observation, language, captioner, card.grid)
         self._action = Reader(action_space, card.action, language, captioner)
         self._check_derived()
-        fragments = {"state": self._observation.fragments, "action": self._action.fragments}
-        self._wording = Wording(card, self._facts, language, {part: set(keys) for part, keys in fragments.items()})
-        self._templates = dict[tuple[int | str, ...], str]()
-        self._number_fields = [(part, f) for part, _, f in self._wording.shown if f is not None and not f.labels]
-        self._scale = 10.0 ** np.array([field.decimals for _, field in self._number_fields], np.float64)
+        fragments = {"state": {*self._observation.fragments}, "action": {*self._action.fragments}}
+        self._wording = Wording(card, self._facts, language, fragments)
+        self._render = Renderer(self._wording, language)
+        if card.history:
+            self._render_earlier = Renderer(Wording(card, self._facts, language, fragments, of="past"), language)
         self.card_hash = self._hash()
 
     def batch(self, transitions: Transitions) -> TextBatch:
         """Return the text of every step, without building strings.
 
         Raises:
-            TextError: a value is NaN or infinite, or a discrete value has no words.
+            TextError: a value is NaN or infinite, a discrete value has no words, or the card's history is not there.
         """
-        table, texts = self._columns(transitions), self._fragments(transitions)
-        numbers = self._numbers(table, len(transitions))
-        words, counts = list[npt.NDArray[np.int64]](), list[int]()
-        for part, key, field in self._wording.shown:
-            if field is None:
-                text = texts[part][key]
-                words.append(text.template_index.astype(np.int64))
-                counts.append(max(len(text.templates), 1))
-            elif field.labels:
-                words.append(_positions(field, table[part][key]))
-                counts.append(len(field.labels))
         flags = transitions.absorbing * np.int64(4) + transitions.terminated * np.int64(2) + transitions.truncated
-        combinations, template_index = _distinct([*words, flags], [*counts, 12])
-        numbers, offsets = (
-            self._in_order(numbers, texts)
-            if any(texts.values())
-            else (numbers.reshape(-1), np.arange(len(numbers) + 1, dtype=np.int64) * numbers.shape[1])
-        )
-        return TextBatch(
-            templates=tuple(self._template(self._named(words, texts)) for words in combinations),
-            template_index=template_index,
-            numbers=numbers,
-            offsets=offsets,
-            language=self.language,
-            card_hash=self.card_hash,
-        )
+        fragments = self._fragments(transitions)
+        if self.card.history:
+            past = past_of(transitions, self.card.history)
+            said = history_text(past, len(transitions), self._earlier, phrases(self.language))
+            fragments["history"] = {HISTORY: said}
+        return self._render(self._columns(transitions), fragments, flags, self.card_hash)
 
-    def describe(self, obs: Any, action: Any, next_obs: Any, terminated: bool = False, truncated: bool = False) -> str:
-        """Return the text of one step as a string; errors as in :meth:`batch`."""
-        before, after = (stack(self.observation_space, [said]) for said in (obs, next_obs))
-        one = Transitions.from_arrays(before, stack(self.action_space, [action]), after, [terminated], [truncated])
-        return self.batch(one).strings()[0]
+    def describe(
+        self,
+        obs: Any,
+        action: Any,
+        next_obs: Any,
+        terminated: bool = False,
+        truncated: bool = False,
+        *,
+        past: Sequence[tuple[Any, Any]] = (),
+    ) -> str:
+        """Return the text of one step as a string.
+
+        Args:
+            obs: s.
+            action: a.
+            next_obs: s'.
+            terminated: the task ended here.
+            truncated: a time limit cut the episode here.
+            past: observation and action of the steps before it in its episode, oldest first; those that the card's
+                ``history`` does not reach are not shown.
+
+        Raises:
+            TextError: as in :meth:`batch`.
+        """
+        steps = [*past, (obs, action)]
+        before, after = (
+            stack(self.observation_space, seen) for seen in ([o for o, _ in steps], [next_obs] * len(steps))
+        )
+        acted, last = stack(self.action_space, [a for _, a in steps]), np.arange(len(steps)) == len(past)
+        text = self.batch(Transitions.from_arrays(before, acted, after, last & terminated, last & truncated))
+        return text[-1:].strings()[0]
 
     @property
     def number_keys(self) -> tuple[str, ...]:
         """Keys of the numbers that every text has, in order, as ``state.x``, ``action.torque``, ``next_state.x``."""
-        return tuple(f"{part}.{field.key}" for part, field in self._number_fields)
+        return self._render.number_keys
 
-    def _numbers(self, table: Mapping[str, Columns], size: int) -> npt.NDArray[np.float32]:
-        """The numbers that every text has, rounded to what it shows, ``[B, N]``."""
-        numbers = np.empty((size, len(self._number_fields)))
-        for i, (part, field) in enumerate(self._number_fields):
-            numbers[:, i] = table[part][field.key]
-        check_finite(numbers, lambda column: self.number_keys[column])
-        # Adding zero turns -0.0 into 0.0: both are shown, and scored, alike.
-        return (np.rint(numbers * self._scale) / self._scale + 0.0).astype(np.float32)
-
-    def _in_order(
-        self, fixed: npt.NDArray[np.float32], texts: Mapping[str, Mapping[str, TextBatch]]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """All numbers in the order of the slots, those of fragments among the others, and their offsets."""
-        pieces = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]()  # numbers, and how many per text
-        column = 0
-        for part, key, field in self._wording.shown:
-            if field is None:
-                text = texts[part][key]
-                pieces.append((text.numbers, np.diff(text.offsets)))
-            elif not field.labels:
-                pieces.append((fixed[:, column], np.ones(len(fixed), np.int64)))
-                column += 1
-        counts = np.stack([count for _, count in pieces])
-        offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
-        starts = offsets[:-1] + np.cumsum(counts, axis=0) - counts
-        numbers = np.empty(offsets[-1], np.float32)
-        for (said, count), start in zip(pieces, starts, strict=True):
-            within = np.arange(len(said)) - np.repeat(np.cumsum(count) - count, count)
-            numbers[np.repeat(start, count) + within] = said
-        return numbers, offsets
-
-    def _named(self, words: tuple[int, ...], texts: Mapping[str, Mapping[str, TextBatch]]) -> tuple[int | str, ...]:
-        """One combination of words with the templates of fragments in place of their numbers in this batch."""
-        said, positions = list[int | str](), iter(words)
-        for part, key, field in self._wording.shown:
-            if field is None:
-                said.append(texts[part][key].templates[next(positions)])
-            elif field.labels:
-                said.append(next(positions))
-        return (*said, next(positions))
-
-    def _template(self, words: tuple[int | str, ...]) -> str:
-        if words not in self._templates:
-            if len(self._templates) >= _MOST_REMEMBERED:
-                self._templates.clear()
-            self._templates[words] = self._wording.template(words)
-        return self._templates[words]
+    def _earlier(self, obs: Tree, action: Tree) -> TextBatch:
+        """Observation and action of earlier steps in words."""
+        size = batch_size(obs)
+        read = self._observation.columns(obs, "earlier obs")
+        columns = {"state": self._derived(read, size), "action": self._action.columns(action, "earlier action")}
+        texts = {
+            "state": self._observation.texts(obs, "earlier obs"),
+            "action": self._action.texts(action, "earlier action"),
+        }
+        return self._render_earlier(columns, texts, np.zeros(size, np.int64))
 
     def _columns(self, transitions: Transitions) -> dict[str, Columns]:
         """Values by part and key, each ``[B]``; derived fields are computed for both states at once."""
@@ -173,8 +144,7 @@ class Textualizer:
         before = self._observation.columns(transitions.obs, "obs")
         after = self._observation.columns(transitions.next_obs, "next_obs")
         values = {key: np.concatenate([before[key], after[key]]) for key in before}
-        for field in self.card.derived:
-            values[field.key] = self._derive(field, values, 2 * size)
+        values = self._derived(values, 2 * size)
         return {
             "state": {key: column[:size] for key, column in values.items()},
             "action": self._action.columns(transitions.action, "action"),
@@ -188,6 +158,13 @@ class Textualizer:
             "action": self._action.texts(transitions.action, "action"),
             "next_state": self._observation.texts(transitions.next_obs, "next_obs"),
         }
+
+    def _derived(self, values: Columns, size: int) -> Columns:
+        """Values with the derived ones among them."""
+        values = dict(values)
+        for field in self.card.derived:
+            values[field.key] = self._derive(field, values, size)
+        return values
 
     def _derive(self, field: Field, values: Columns, size: int) -> npt.NDArray[np.float64]:
         column = evaluate(field.expression, {**self._facts, **values})
@@ -234,6 +211,7 @@ def textualizer(
     card: EnvCard | str | os.PathLike[str] | None = None,
     language: str = "en",
     captioner: Captioner | None = None,
+    history: int | None = None,
 ) -> Textualizer:
     """Make the textualizer of an environment.
 
@@ -243,6 +221,7 @@ def textualizer(
         language: language of the words.
         captioner: says what is on pictures: a function from ``uint8 [B, H, W, C]`` to ``B`` strings, deterministic. Its
             ``identity`` (a string; by default its qualified name) becomes part of the text's hash.
+        history: steps before each that its text shows, instead of the card's.
 
     Raises:
         HarnessError: there is no environment of this id.
@@ -257,13 +236,15 @@ def textualizer(
     """
     if isinstance(env, str):
         with make_from_id(env) as made:
-            return textualizer(made, card=card, language=language, captioner=captioner)
+            return textualizer(made, card=card, language=language, captioner=captioner, history=history)
     env_id = id_of(env)
     observation_space, action_space = spaces_of(env)
     if not isinstance(card, EnvCard):
         card = _installed_or_at(card, env_id) or card_from_spaces(
             env_id or "unregistered", observation_space, action_space, has_captioner=captioner is not None
         )
+    if history is not None:
+        card = replace(card, history=history)
     facts = {key: np.asarray(fact_of(env, name)) for key, name in card.facts.items()}
     return Textualizer(card, observation_space, action_space, facts=facts, language=language, captioner=captioner)
 
@@ -272,34 +253,3 @@ def _installed_or_at(path: str | os.PathLike[str] | None, env_id: str | None) ->
     if env_id is not None:
         return find_env_card(env_id, path)
     return load_env_card(path) if path is not None else None  # an unregistered environment takes any card
-
-
-def _positions(field: Field, column: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Positions of values among a field's sorted labels."""
-    labels = np.array(sorted(field.labels))
-    position = np.minimum(np.searchsorted(labels, column), len(labels) - 1)
-    wrong = labels[position] != column
-    if wrong.any():
-        raise TextError(
-            f"every value of {field.key!r} has words in the card",
-            got=float(column[wrong][0]),
-            fix=f"add it to 'labels' (known: {labels.tolist()})",
-        )
-    return position
-
-
-def _distinct(
-    words: Sequence[npt.NDArray[np.int64]], counts: Sequence[int]
-) -> tuple[list[tuple[int, ...]], npt.NDArray[np.int32]]:
-    """Distinct combinations of words in sorted order, and which one each step has.
-
-    Each combination becomes one integer (mixed radix): sorting those is much faster than sorting rows.
-    """
-    code, span = np.zeros_like(words[0]), 1
-    for position, count in zip(words, counts, strict=True):
-        if span * count > 2**62:
-            code, span = np.unique(code, return_inverse=True)[1], len(code)
-        code, span = code * count + position, span * count
-    _, first, index = np.unique(code, return_index=True, return_inverse=True)
-    combinations = np.stack([position[first] for position in words], axis=1)
-    return [tuple(row) for row in combinations.tolist()], index.reshape(-1).astype(np.int32)

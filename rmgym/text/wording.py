@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from rmgym.text.language import phrases
 from rmgym.text.numbers import escape, extract_numbers, slot, split_template
 
 PARTS = ("state", "action", "next_state")
+HISTORY = "history"
+"""The part, and the key of its one fragment, that says what came before."""
 
 
 class Wording:
@@ -28,6 +30,7 @@ class Wording:
         facts: values of the card's facts, by key.
         language: language of the words; a text that the card lacks in it falls back to English.
         fragments: keys of ``state`` and ``action`` that are fragments of text of their own, neither words nor numbers.
+        of: ``"step"``, or ``"past"`` for the observation and action of an earlier step.
 
     Attributes:
         shown: what a text shows in its order, as ``(part, key, field)``; the field is None where it is a fragment.
@@ -43,15 +46,17 @@ class Wording:
         facts: Mapping[str, npt.NDArray[Any]],
         language: str,
         fragments: Mapping[str, Container[str]],
+        *,
+        of: Literal["step", "past"] = "step",
     ) -> None:
         self._card, self._language, self._fragments = card, language, fragments
         self._phrases = phrases(language)
-        layout = card.text.get(language, self._phrases.layout).replace("{task}", self._say(card.task))
+        layout, parts = self._layout(of)
         self._pieces = re.split(r"\{(\w*)\}", _fill_in(layout, facts))  # plain text and parts in turn
         found = self._pieces[1::2]
-        if sorted(found) != sorted([*PARTS, "ending"]):
+        if sorted(found) != sorted(parts):
             raise CardError(
-                f"{card.file or card.id}: a layout names {{state}}, {{action}}, {{next_state}} and {{ending}} "
+                f"{card.file or card.id}: a layout names {' and '.join('{' + part + '}' for part in parts)} "
                 "once each, besides {task} and facts",
                 got=layout,
                 fix="correct the [text] table or the task of the card",
@@ -60,12 +65,7 @@ class Wording:
         state += card.grid
         action: list[Field | Grid] = [field for field in card.action if field.shown]
         self._fields = {"state": state, "action": action, "next_state": state}
-        self.shown = tuple(
-            (part, field.key, None if isinstance(field, Grid) or self._is_fragment(part, field) else field)
-            for part in found
-            if part != "ending"
-            for field in self._fields[part]
-        )
+        self.shown = tuple(shown for part in found for shown in self._shown(part))
 
     def template(self, words: tuple[int | str, ...]) -> str:
         """The template for one combination of words.
@@ -100,10 +100,29 @@ class Wording:
             said["grid"] = GridWords(self._card.grid[0], self._language).fixed()
         return said
 
+    def _layout(self, of: Literal["step", "past"]) -> tuple[str, tuple[str, ...]]:
+        """Plain text with parts, and which parts there must be."""
+        if of == "past":
+            return self._phrases.earlier_step, ("state", "action")
+        layout = self._card.text.get(self._language, self._phrases.layout).replace("{task}", self._say(self._card.task))
+        if self._card.history:
+            return layout, (HISTORY, *PARTS, "ending")
+        return layout.replace("{history}", ""), (*PARTS, "ending")
+
+    def _shown(self, part: str) -> list[tuple[str, str, Field | None]]:
+        if part == HISTORY:
+            return [(HISTORY, HISTORY, None)]
+        return [
+            (part, field.key, None if isinstance(field, Grid) or self._is_fragment(part, field) else field)
+            for field in self._fields.get(part, ())  # none for the ending
+        ]
+
     def _is_fragment(self, part: str, field: Field | Grid) -> bool:
         return field.key in self._fragments["action" if part == "action" else "state"]
 
     def _part(self, part: str, chosen: Iterator[int | str]) -> str:
+        if part == HISTORY:
+            return str(next(chosen))
         said = list[str]()
         for field in self._fields[part]:
             if isinstance(field, Grid):  # its fragment says what its values are

@@ -19,7 +19,7 @@ from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
-from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
 
 HINT_AFTER = 500
 """Steps scored one at a time before the hint about the faster way."""
@@ -95,7 +95,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         )
         gym.Wrapper.__init__(self, env)
         self._source = source
-        self._returns = Returns(1)
+        self._episodes = Episodes(1, source.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, a batch of one; None where there must be a reset first
         self._model_said = str(model) if by_name else "model"
         self._scored, self._seconds = 0, 0.0
@@ -114,7 +114,7 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         """See :meth:`gymnasium.Env.reset`."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._obs = stack(self.env.observation_space, [obs])  # a copy: environments may reuse what they return
-        self._returns.clear()
+        self._episodes.clear()
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -138,17 +138,18 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
             [terminated],
             [truncated],
             absorbing=[info.get(ABSORBING, NOT_ABSORBING)],
-            step=self._returns.steps,
+            step=self._episodes.steps,
+            past=self._episodes.past(before, acted),
         )
         started = time.perf_counter()
         rewards = self._source(steps, [true])
         self._count(time.perf_counter() - started)
         learned = float(rewards.learned[0])
-        self._returns.add(learned, true)
+        self._episodes.add(before, acted, learned, true)
         info = {**info, "learned_reward": learned, "true_reward": true}
         done = bool(terminated or truncated)
         if done:
-            info |= {"learned_return": float(self._returns.learned[0]), "true_return": float(self._returns.true[0])}
+            info |= {"learned_return": float(self._episodes.learned[0]), "true_return": float(self._episodes.true[0])}
         self._obs = None if done else steps.next_obs
         return obs, float(rewards.reward[0]), terminated, truncated, info
 

@@ -17,7 +17,7 @@ from rmgym.trees import Tree, concatenate, of_batch, put, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
 from rmgym.wrappers.raw_observation import RAW
-from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
 
 
 class LearnedRewardVecEnv(VecEnvWrapper):
@@ -78,7 +78,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self.when: Literal["step", "rollout"] = when
         self._source = RewardSource(venv, model, card=card, language=language, composition=composition)
         self._raw_space = self._source.textualizer.observation_space
-        self._returns = Returns(self.num_envs)
+        self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
         self._recorded = list[Transitions]()
@@ -146,7 +146,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             absorbing=[info.get(ABSORBING, NOT_ABSORBING) for info in infos],
             true_reward=said["true_reward"],
             episode=self._episode.copy(),
-            step=self._returns.steps.copy(),
+            step=self._running.steps.copy(),
+            past=self._running.past(self._obs, self._action),
         )
         reward = np.zeros(self.num_envs, np.float32)  # the placeholder
         if self.when == "rollout":
@@ -158,16 +159,16 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             reward = rewards.reward.astype(np.float32)
         if self.reward == "true":
             reward = np.array(true, np.float32)
-        self._returns.add(said.get("learned_reward", 0.0), said["true_reward"])
+        self._running.add(self._obs, self._action, said.get("learned_reward", 0.0), said["true_reward"])
         begun = [self.venv.reset_infos[row] if dones[row] else info for row, info in enumerate(infos)]
         self._obs = self._raw(obs, begun)
         infos = [{**info, **{key: float(said[key][row]) for key in said}} for row, info in enumerate(infos)]
         for info in infos:
             info.pop(RAW, None)
         for row in np.flatnonzero(dones):
-            infos[row]["true_return"] = float(self._returns.true[row])
+            infos[row]["true_return"] = float(self._running.true[row])
             if self.when == "step":
-                infos[row]["learned_return"] = float(self._returns.learned[row])
+                infos[row]["learned_return"] = float(self._running.learned[row])
         self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
 
@@ -238,7 +239,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
 
     def _begin(self, rows: npt.NDArray[np.bool_]) -> None:
         """Begin new episodes."""
-        self._returns.clear(rows)
+        self._running.clear(rows)
         count = int(rows.sum())
         self._episode[rows] = self._episodes + np.arange(count)
         self._episodes += count

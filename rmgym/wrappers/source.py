@@ -17,6 +17,7 @@ from rmgym.models.registry import load_reward_model
 from rmgym.scoring import Scorer
 from rmgym.text.textualizer import textualizer
 from rmgym.transitions import Transitions
+from rmgym.trees import Tree
 from rmgym.wrappers.composition import Composition
 
 Model = str | os.PathLike[str] | RewardModel
@@ -102,34 +103,55 @@ class RewardSource:
         return Rewards(self.composition.apply(prediction, true).astype(np.float64), learned)
 
 
-class Returns:
-    """Sums of both rewards over the running episodes of ``n`` environments.
+class Episodes:
+    """The running episodes of ``n`` environments.
+
+    Args:
+        n: how many.
+        history: steps to remember (the ``history`` of the card).
 
     Attributes:
-        learned: ``float64 [n]``.
-        true: ``float64 [n]``.
+        learned: sum of the learned reward so far, ``float64 [n]``.
+        true: sum of the true reward so far, ``float64 [n]``.
         steps: steps so far, ``int64 [n]``.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, history: int = 0) -> None:
         self.learned, self.true = np.zeros(n), np.zeros(n)
         self.steps = np.zeros(n, np.int64)
+        self._history = history
+        self._past: list[dict[str, Tree]] = []  # the latest first, as in Transitions.past
+
+    def past(self, obs: Tree, action: Tree) -> Tree:
+        """What came before the step that takes ``action`` at ``obs``, as :class:`Transitions` have it."""
+        nothing = {"there": np.zeros(len(self.steps), bool), "obs": obs, "action": action}
+        return (*self._past, *[nothing] * (self._history - len(self._past)))
 
     def add(
         self,
+        obs: Tree,
+        action: Tree,
         learned: npt.NDArray[np.float64] | float,
         true: npt.NDArray[np.float64] | float,
         rows: npt.NDArray[np.bool_] | slice = slice(None),
     ) -> None:
-        """Count one step of the environments ``rows``."""
+        """Count one step of the environments ``rows``; ``obs`` and ``action`` are of all, and stay as they are."""
         self.learned[rows] += learned
         self.true[rows] += true
         self.steps[rows] += 1
+        if self._history:
+            there = np.zeros(len(self.steps), bool)
+            there[rows] = True
+            self._past = [{"there": there, "obs": obs, "action": action}, *self._past][: self._history]
 
     def clear(self, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> None:
         """Begin new episodes in the environments ``rows``."""
         self.learned[rows] = self.true[rows] = 0
         self.steps[rows] = 0
+        for i, lag in enumerate(self._past):
+            there = lag["there"].copy()  # recorded steps hold the old one
+            there[rows] = False
+            self._past[i] = {**lag, "there": there}
 
 
 def _refuse_normalisers(env: Any) -> None:

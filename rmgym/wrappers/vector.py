@@ -16,7 +16,7 @@ from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, of_batch, put
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
-from rmgym.wrappers.source import Card, Model, Returns, RewardSource, refuse_foreign_rewards
+from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -72,7 +72,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
                 fix="set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode",
             ) from error
         self._source = RewardSource(env, model, card=card, language=language, composition=composition)
-        self._returns = Returns(self.num_envs)
+        self._episodes = Episodes(self.num_envs, self.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._ended: Flags = np.zeros(self.num_envs, bool)
 
@@ -95,7 +95,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         obs, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # it takes lists as well
         self._obs = of_batch(self.single_observation_space, obs)
         self._ended[rows] = False
-        self._returns.clear(rows)
+        self._episodes.clear(rows)
         return obs, infos
 
     def step(self, actions: Any) -> tuple[Any, Floats, Flags, Flags, dict[str, Any]]:
@@ -117,7 +117,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         refuse_foreign_rewards(infos)
         # NEXT_STEP: what ended at the step before was reset by this one, whatever the action was.
         stepped = ~self._ended if self._mode == AutoresetMode.NEXT_STEP else np.ones(self.num_envs, bool)
-        self._returns.clear(~stepped)
+        self._episodes.clear(~stepped)
         ended = np.array(terminated, bool) | np.array(truncated, bool)
         after = of_batch(self.single_observation_space, obs)
         if self._mode == AutoresetMode.SAME_STEP:
@@ -127,20 +127,27 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         if self._mode == AutoresetMode.SAME_STEP and ended.any():
             absorbing[ended] = infos["final_info"].get(ABSORBING, absorbing)[ended]
         steps = Transitions.from_arrays(
-            before, acted, after, terminated, truncated, absorbing=absorbing, step=self._returns.steps
+            before,
+            acted,
+            after,
+            terminated,
+            truncated,
+            absorbing=absorbing,
+            step=self._episodes.steps,
+            past=self._episodes.past(before, acted),
         )[stepped]
         reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), np.array(true, np.float64)
         rewards = self._source(steps, true[stepped])
         reward[stepped], learned[stepped] = rewards.reward, rewards.learned
         true[~stepped] = 0.0
-        self._returns.add(learned[stepped], true[stepped], stepped)
+        self._episodes.add(before, acted, learned[stepped], true[stepped], stepped)
 
         infos = {**infos, "learned_reward": learned, "true_reward": true}
         infos |= {"_learned_reward": stepped, "_true_reward": stepped.copy()}
         if ended.any():
-            infos |= {"learned_return": np.where(ended, self._returns.learned, 0.0), "_learned_return": ended}
-            infos |= {"true_return": np.where(ended, self._returns.true, 0.0), "_true_return": ended.copy()}
+            infos |= {"learned_return": np.where(ended, self._episodes.learned, 0.0), "_learned_return": ended}
+            infos |= {"true_return": np.where(ended, self._episodes.true, 0.0), "_true_return": ended.copy()}
         if self._mode == AutoresetMode.SAME_STEP:
-            self._returns.clear(ended)
+            self._episodes.clear(ended)
         self._obs, self._ended = of_batch(self.single_observation_space, obs), ended.copy()
         return obs, reward, terminated, truncated, infos

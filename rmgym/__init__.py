@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rmgym.training import FitOptions as FitOptions
     from rmgym.training import fit as fit
     from rmgym.transitions import Transitions as Transitions
+    from rmgym.wrappers import CaptionWrapper as CaptionWrapper
     from rmgym.wrappers import Composition as Composition
     from rmgym.wrappers import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.wrappers import LearnedRewardVectorWrapper as LearnedRewardVectorWrapper
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = _version("rmgym")
 
 _HOME = {
+    "CaptionWrapper": "rmgym.wrappers",
     "Composition": "rmgym.wrappers",
     "FitOptions": "rmgym.training",
     "FixedHorizonWrapper": "rmgym.wrappers",
@@ -58,6 +60,7 @@ _HOME = {
 _SUBMODULES = ("errors", "sb3")
 
 __all__ = [
+    "CaptionWrapper",
     "Composition",
     "FitOptions",
     "FixedHorizonWrapper",

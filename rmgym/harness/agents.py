@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
 
 from rmgym.cards import find_agent_card
 from rmgym.errors import HarnessError
@@ -118,10 +119,13 @@ def make_agent(
 
 
 def _policy(name: str, observation_space: gym.Space[Any]) -> str:
-    """The policy that a card names, or its form for Dict observations."""
-    if not isinstance(observation_space, gym.spaces.Dict):
-        return name
-    return {"MlpPolicy": "MultiInputPolicy", "MlpLstmPolicy": "MultiInputLstmPolicy"}.get(name, name)
+    """The policy that a card names, or its form for Dict observations, or for pictures from SB3's 36 x 36 on."""
+    kind = "Mlp"
+    if isinstance(observation_space, gym.spaces.Dict):
+        kind = "MultiInput"
+    elif is_image_space(observation_space) and min((observation_space.shape or (0,))[:2]) >= 36:
+        kind = "Cnn"
+    return {"MlpPolicy": f"{kind}Policy", "MlpLstmPolicy": f"{kind}LstmPolicy"}.get(name, name)
 
 
 def score_rollouts(

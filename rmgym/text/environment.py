@@ -54,15 +54,20 @@ def spaces_of(env: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
     """Observation and action space of one step, before wrappers for an agent's network (policy wrappers)."""
     if isinstance(env, gym.vector.VectorEnv):
         return env.single_observation_space, env.single_action_space
-    raw = _raw_observation_space(env)
+    raw = wrapper_attribute(env, "raw_observation_space")  # of rmgym.wrappers.raw_observation
     return env.observation_space if raw is None else raw, env.action_space
 
 
-def _raw_observation_space(env: Any) -> gym.Space[Any] | None:
-    """What :class:`rmgym.wrappers.raw_observation.RawObservation` says, None where there is none."""
-    name = "raw_observation_space"
+def wrapper_attribute(env: Any, name: str) -> Any:
+    """What the outermost layer that has this attribute says, None where there is none."""
     if isinstance(env, gym.Env):
         return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
+    if isinstance(env, gym.vector.VectorEnv):
+        call = getattr(env.unwrapped, "call", None)
+        try:
+            return call("get_wrapper_attr", name)[0] if call is not None else None
+        except AttributeError:
+            return None
     return env.get_attr(name, 0)[0] if env.has_attr(name) else None
 
 

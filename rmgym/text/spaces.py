@@ -217,7 +217,8 @@ def unreadable(leaf: str, space: gym.Space[Any]) -> TextError:
         return TextError(
             "a picture is put into words by a captioner",
             got=where,
-            fix="pass captioner= (uint8 [B, H, W, C] to B strings) to rmgym.textualizer, or write a card for numbers",
+            fix="wrap the environment in rmgym.CaptionWrapper(env, captioner), captioner from uint8 [B, H, W, C] to B "
+            "strings, or make it return numbers",
         )
     return TextError(
         f"a leaf with more than {MAX_ELEMENTS} elements has no readable text",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from rmgym.cards import EnvCard, Field, find_env_card, load_env_card
 from rmgym.errors import CardError
 from rmgym.text.batch import TextBatch
-from rmgym.text.environment import fact_of, id_of, make_from_id, spaces_of
+from rmgym.text.environment import fact_of, id_of, make_from_id, spaces_of, wrapper_attribute
 from rmgym.text.expressions import evaluate
 from rmgym.text.grid import check_grid
 from rmgym.text.history import history_text, past_of
@@ -219,7 +219,8 @@ def textualizer(
         env: an environment id, a Gymnasium environment or vector environment, or an SB3 ``VecEnv``.
         card: an :class:`EnvCard` or the path of one; by default the installed card that fits, else one from the spaces.
         language: language of the words.
-        captioner: says what is on pictures: a function from ``uint8 [B, H, W, C]`` to ``B`` strings, deterministic. Its
+        captioner: says what is on pictures: a function from ``uint8 [B, H, W, C]`` to ``B`` strings, deterministic; by
+            default the one that the environment brings along (:class:`rmgym.CaptionWrapper`). Its
             ``identity`` (a string; by default its qualified name) becomes part of the text's hash.
         history: steps before each that its text shows, instead of the card's.
 
@@ -239,6 +240,7 @@ def textualizer(
             return textualizer(made, card=card, language=language, captioner=captioner, history=history)
     env_id = id_of(env)
     observation_space, action_space = spaces_of(env)
+    captioner = wrapper_attribute(env, "captioner") if captioner is None else captioner
     if not isinstance(card, EnvCard):
         card = _installed_or_at(card, env_id) or card_from_spaces(
             env_id or "unregistered", observation_space, action_space, has_captioner=captioner is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rmgym.wrappers.captions import CaptionWrapper as CaptionWrapper
 from rmgym.wrappers.composition import Composition as Composition
 from rmgym.wrappers.env import LearnedRewardWrapper as LearnedRewardWrapper
 from rmgym.wrappers.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper

@@ -64,10 +64,8 @@ def wrapper_attribute(env: Any, name: str) -> Any:
         return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else None
     if isinstance(env, gym.vector.VectorEnv):
         call = getattr(env.unwrapped, "call", None)
-        try:
-            return call("get_wrapper_attr", name)[0] if call is not None else None
-        except AttributeError:
-            return None
+        # Asked first: an attribute that is not there makes AsyncVectorEnv shut its workers down.
+        return call("get_wrapper_attr", name)[0] if call is not None and call("has_wrapper_attr", name)[0] else None
     return env.get_attr(name, 0)[0] if env.has_attr(name) else None
 
 

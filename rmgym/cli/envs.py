@@ -17,14 +17,21 @@ def envs(
     env: Annotated[str | None, typer.Argument(help="An environment id; without one, all cards are listed.")] = None,
     env_kwargs: Kwargs = None,
     language: Annotated[str, typer.Option(help="Language of the text: en, zh.")] = "en",
+    card: Annotated[str | None, typer.Option(help="An environment card of your own (.toml).")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try it: words, random steps, Gymnasium's check_env, a short training.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List environment cards, or show one environment and the text of a real step.
+    """List environment cards, or show one environment and the text of a real step, or (--check) try all of it.
 
     An environment without a card works too: its text is made from its spaces.
     """
-    if env is not None:
-        _show(_describe(env, parse_json_option("--env-kwargs", env_kwargs), language), as_json)
+    kwargs = parse_json_option("--env-kwargs", env_kwargs)
+    if env is not None and check:
+        _check(env, kwargs, card, as_json)
+    elif env is not None:
+        _show(_describe(env, kwargs, language, card), as_json)
     elif as_json:
         print_json([_facts(card) for card in env_cards()])
     else:
@@ -35,7 +42,31 @@ def envs(
         out.print(table(headers, rows, right=headers[2:]))
 
 
-def _describe(env_id: str, kwargs: dict[str, Any], language: str) -> dict[str, Any]:
+def _check(env_id: str, kwargs: dict[str, Any], card: str | None, as_json: bool) -> None:
+    """Try an environment; the exit code is 1 where it does not pass."""
+    from dataclasses import asdict
+
+    from rmgym.harness.check import check_environment
+
+    came = check_environment(env_id, env_kwargs=kwargs, card=card)
+    if as_json:
+        print_json(asdict(came))
+    else:
+        rows = [
+            ("status", came.status if came.status == "passed" else f"{came.status}, at {came.stage}"),
+            ("reason", came.reason or "-"),
+            ("card", came.card or "none: the text is made from the spaces"),
+            ("observation", came.observation or "-"),
+            ("action", came.action or "-"),
+            ("trained", came.algorithm or "-"),
+            ("warnings", "\n".join(came.warnings) or "-"),
+        ]
+        out.print(table((env_id, ""), rows))
+    if came.status != "passed":
+        raise typer.Exit(1)
+
+
+def _describe(env_id: str, kwargs: dict[str, Any], language: str, card: str | None) -> dict[str, Any]:
     """Facts about one environment, and the text of its first step under a random action."""
     import gymnasium as gym
 
@@ -52,13 +83,13 @@ def _describe(env_id: str, kwargs: dict[str, Any], language: str) -> dict[str, A
             "an environment can be made from its id and arguments", got=f"{env_id} {kwargs}", fix=str(error)
         ) from error
     with closing(made):
-        say = textualizer(made, language=language)
+        say = textualizer(made, card=card, language=language)
         made.action_space.seed(0)
         obs, _ = made.reset(seed=0)
         action = made.action_space.sample()
         next_obs, _, terminated, truncated, _ = made.step(action)
         text = say.describe(obs, action, next_obs, bool(terminated), bool(truncated))
-        found = find_env_card(env_id)
+        found = find_env_card(env_id, card)
         return {
             **_facts(say.card),
             "env": env_id,

@@ -57,7 +57,7 @@ def make_env(
         close = difflib.get_close_matches(env_id, gym.registry, n=3, cutoff=0.6)
         fix = f"did you mean {' or '.join(close)}?" if close else "'rmgym envs' lists ids; is its package installed?"
         raise HarnessError("an environment id is registered with Gymnasium", got=env_id, fix=fix) from error
-    except (gym.error.Error, TypeError, ValueError) as error:
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         got = f"{env_id} with {dict(env_kwargs or {})}"
         raise HarnessError("an environment can be made from its id and arguments", got=got, fix=str(error)) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -94,13 +95,29 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     if not record["normalize"]:
         return env
     try:
-        return VecNormalize(env, norm_reward=False)
+        normalized = VecNormalize(env, norm_reward=False)
     except ValueError as error:
         raise HarnessError(
             "observations are normalised where they are arrays of numbers",
             got=f"{env.observation_space} of {record['env']}",
             fix="set normalize = false in the agent card for this environment",
         ) from error
+    space = _as_returned(normalized.observation_space, normalized.clip_obs)
+    normalized.observation_space = space  # pyright: ignore[reportAttributeAccessIssue]  # SB3 infers too narrow a type
+    return normalized
+
+
+def _as_returned(space: gym.Space[Any], most: float) -> gym.Space[Any]:
+    """What ``VecNormalize`` returns for a space of whole numbers.
+
+    It changes the space of pictures alone (GH #1214 of SB3); buffers take their dtype from it, and what is kept as
+    ``uint8`` of numbers between -1 and 1 is nothing.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        return gym.spaces.Dict({key: _as_returned(part, most) for key, part in space.items()})
+    if isinstance(space, gym.spaces.Box) and not np.issubdtype(space.dtype, np.floating):
+        return gym.spaces.Box(-most, most, space.shape, np.float32)
+    return space
 
 
 def env_arguments(env: VecEnv) -> tuple[str | None, dict[str, Any]]:

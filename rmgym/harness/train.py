@@ -8,14 +8,12 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from rich.progress import Progress, TaskID
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -27,6 +25,7 @@ from rmgym.harness.checkpoint import Checkpoints, latest_checkpoint, load_checkp
 from rmgym.harness.collect import progress_bar
 from rmgym.harness.files import write_json
 from rmgym.harness.saving import RECORD, save_agent
+from rmgym.harness.threads import torch_threads
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.source import Model
 
@@ -118,7 +117,7 @@ def train(
             :func:`make_agent` for the rest.
     """
     folder = Path(out)
-    with _threads(threads):
+    with torch_threads(threads):
         agent = make_agent(
             algo,
             env_id,
@@ -282,14 +281,3 @@ def _finish(run: Mapping[str, Any], comparison: RewardComparisonCallback, steps:
         "alarms": comparison.alarms,
         "survival_bonus": comparison.survival_bonus,
     }
-
-
-@contextmanager
-def _threads(count: int) -> Generator[None]:
-    """Run with a number of torch threads, and put the old one back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

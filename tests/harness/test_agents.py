@@ -203,3 +203,14 @@ def test_what_cannot_be_scored_afterwards() -> None:
     per_step = PPO("MlpPolicy", LearnedRewardVecEnv(make_vec_env("CartPole-v1"), "constant"), n_steps=8, batch_size=8)
     with pytest.raises(HarnessError, match="when='rollout'"):
         score_rollouts(per_step, "constant")
+
+
+def test_normalised_whole_numbers_reach_the_agent_as_they_are() -> None:
+    """SB3's buffers take their dtype from the space, which VecNormalize leaves ``uint8`` for what is no picture."""
+    agent = make_agent("ppo", "MiniGrid-Empty-5x5-v0", reward_model="random", seed=0, **PPO_SMALL)
+    assert agent.get_vec_normalize_env() is not None
+    agent.learn(96)
+    seen = agent.rollout_buffer.observations
+    assert seen.dtype == np.float32
+    assert ((seen > 0) & (seen < 1)).any()
+    assert (seen < 0).any()

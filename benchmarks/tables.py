@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the result files. No number in them is typed.
+"""Write the tables of README.md and docs/ from the result files. No number in them is typed.
 
 python benchmarks/tables.py            # rewrite what stands between <!-- table: NAME --> and <!-- end -->
 python benchmarks/tables.py --check    # exit 1 if that would change anything
@@ -57,13 +57,48 @@ def text_batch(result: Result) -> str:
     return table(["claim", "measured", "holds"], rows)
 
 
+def text_share(result: Result) -> str:
+    """Time that PPO spends on text."""
+    rows = []
+    for env in dict.fromkeys(cell["env"] for cell in result["cells"]):
+        cells = [cell for cell in result["cells"] if cell["env"] == env]
+        shares = ", ".join(f"{100 * cell['text_share']:.2f} %" for cell in cells)
+        rows.append([env, shares])
+    return table(["environment", "share of PPO's time spent on text (each seed)"], rows)
+
+
+def registry_sweep(result: Result) -> str:
+    """What came of every environment: those that can be made one by one, the others by their reason."""
+    counts, marks = result["counts"], {known: chr(ord("a") + i) for i, known in enumerate(result["known_warnings"])}
+    made = [cell for cell in result["cells"] if cell["status"] != "not made"]
+    rows = []
+    for cell in made:
+        warned = sorted({marks[known] for known in marks for warning in cell["warnings"] if known in warning})
+        came = cell["algorithm"].upper() if cell["status"] == "passed" else f"{cell['status']}: {cell['reason']}"
+        words = f"`{cell['card']}`" if cell["card"] else "the spaces"
+        rows.append([cell["env"], words, cell["observation"], cell["action"], came, " ".join(warned)])
+    lines = [f"{len(result['cells'])} ids: {', '.join(f'{count} {kind}' for kind, count in counts.items())}.\n"]
+    lines.append(table(["environment", "words from", "observation", "action", "trained, or why not", "warnings"], rows))
+    lines += [
+        "Warnings:\n",
+        *(f"- **{mark}** “{known}”: {result['known_warnings'][known]}." for known, mark in marks.items()),
+    ]
+    lines.append("\nNot made here, without rmgym already:\n")
+    reasons = {cell["env"]: cell["reason"].rpartition("fix: ")[2] for cell in result["cells"] if cell not in made}
+    for reason in dict.fromkeys(reasons.values()):
+        lines.append(f"- {', '.join(env for env, said in reasons.items() if said == reason)}: {reason}")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
     "frozenlake": returns,
     "any_environment": returns,
     "label_efficiency": label_efficiency,
+    "registry_sweep": registry_sweep,
     "text_batch": text_batch,
+    "text_share": text_share,
 }
 
 
@@ -90,16 +125,16 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite or check README.md."""
+    """Rewrite or check README.md and docs/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     said = parser.parse_args()
-    file = ROOT / "README.md"
-    before = file.read_text()
-    after = fill(before)
-    if said.check and after != before:
-        sys.exit("README.md: tables differ from benchmarks/results; run python benchmarks/tables.py")
-    file.write_text(after)
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        before = file.read_text()
+        after = fill(before)
+        if said.check and after != before:
+            sys.exit(f"{file.name}: tables differ from benchmarks/results; run python benchmarks/tables.py")
+        file.write_text(after)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,20 @@ Such numbers are slots for models, so a card's fixed words may hold none.
 """
 
 
+def fits(pattern: str, env_id: str) -> bool:
+    """Whether a pattern (shell-style wildcards) covers an id.
+
+    ``module:`` before an id, which Gymnasium imports, is no part of it.
+    """
+    return fnmatchcase(env_id.rpartition(":")[2], pattern)
+
+
 def specificity(pattern: str, env_id: str) -> tuple[bool, int]:
-    """Order of patterns that match the same id: itself first, then the longest.
+    """Order of patterns that fit the same id: itself first, then the longest.
 
     Without the first rule ``Env-v*`` would tie with ``Env-v1``.
     """
-    return pattern == env_id, len(pattern)
+    return pattern == env_id.rpartition(":")[2], len(pattern)
 
 
 _strict = ConfigDict(extra="forbid")
@@ -255,7 +263,7 @@ class EnvCard:
 
     def matches(self, env_id: str) -> bool:
         """Whether this card's ``id`` pattern (shell-style wildcards) covers an environment id."""
-        return fnmatchcase(env_id, self.id)
+        return fits(self.id, env_id)
 
     @property
     def hash(self) -> str:
@@ -316,5 +324,5 @@ class AgentCard:
 
     def override_for(self, env_id: str) -> EnvironmentOverride | None:
         """The longest matching override, or None."""
-        matching = [o for o in self.environment if fnmatchcase(env_id, o.id)]
+        matching = [o for o in self.environment if fits(o.id, env_id)]
         return max(matching, key=lambda o: specificity(o.id, env_id), default=None)

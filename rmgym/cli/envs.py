@@ -68,21 +68,11 @@ def _check(env_id: str, kwargs: dict[str, Any], card: str | None, as_json: bool)
 
 def _describe(env_id: str, kwargs: dict[str, Any], language: str, card: str | None) -> dict[str, Any]:
     """Facts about one environment, and the text of its first step under a random action."""
-    import gymnasium as gym
-
     from rmgym.cards import find_env_card
-    from rmgym.errors import HarnessError
+    from rmgym.harness.collect import make_env
     from rmgym.text import textualizer
-    from rmgym.text.environment import register
 
-    register(env_id)
-    try:
-        made = gym.make(env_id, **kwargs)
-    except (gym.error.Error, TypeError) as error:
-        raise HarnessError(
-            "an environment can be made from its id and arguments", got=f"{env_id} {kwargs}", fix=str(error)
-        ) from error
-    with closing(made):
+    with closing(make_env(env_id, kwargs)) as made:
         say = textualizer(made, card=card, language=language)
         made.action_space.seed(0)
         obs, _ = made.reset(seed=0)

@@ -25,6 +25,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn in training.")] = 0,
     eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
     episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,
+    card: Annotated[Path | None, typer.Option(help="Environment card to use instead of the installed one.")] = None,
     env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
     fixed_horizon: Annotated[
         int | None, typer.Option(help="Let every training episode last so many steps, so that its length says nothing.")
@@ -54,6 +55,7 @@ def train(
         eval_every=eval_every,
         episodes=episodes,
         env_kwargs=kwargs,
+        card=card,
         fixed_horizon=fixed_horizon,
         reward_name=name,
         resume=resume,

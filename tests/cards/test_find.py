@@ -92,3 +92,11 @@ def test_our_own_cards_are_unambiguous() -> None:
     ids, names = [card.id for card in env_cards()], [card.name for card in agent_cards()]
     assert sorted(ids) == sorted(set(ids)) != []
     assert sorted(names) == sorted(set(names)) != []
+
+
+def test_a_module_before_an_id_is_no_part_of_it() -> None:
+    card = find_env_card("some.module:Pendulum-v1")
+    assert card is not None
+    assert card.id == "Pendulum-v1"
+    ppo = find_agent_card("ppo")
+    assert ppo.override_for("some.module:Pendulum-v1") == ppo.override_for("Pendulum-v1") is not None

@@ -20,7 +20,6 @@ from rmgym.cards import EnvCard, env_cards
 from rmgym.text.environment import make_from_id, register
 
 EPISODES = 100
-TABLE = re.compile(r"\n*^\[reference\.random\]\n(?:\w+ *=.*\n)*", re.MULTILINE)
 
 
 def measure(cell: Cell) -> Cell:
@@ -49,13 +48,15 @@ def reference(cells: list[Cell]) -> dict[str, Any]:
     return {"mean": round(mean, 3), "std": round(std, 3), "ci": [round(mean - half, 3), round(mean + half, 3)]}
 
 
-def with_table(text: str, measured: dict[str, Any], seeds: list[int], episodes: int, source: str) -> str:
-    """A card's text with its ``[reference.random]`` table replaced, or appended where there is none."""
+def with_table(
+    text: str, measured: dict[str, Any], seeds: list[int], episodes: int, source: str, kind: str = "random"
+) -> str:
+    """A card's text with its ``[reference.KIND]`` table replaced, or appended where there is none."""
     table = (
-        f"\n\n[reference.random]\nmean = {measured['mean']}\nstd = {measured['std']}\nseeds = {seeds}\n"
+        f"\n\n[reference.{kind}]\nmean = {measured['mean']}\nstd = {measured['std']}\nseeds = {seeds}\n"
         f'episodes = {episodes}\nsource = "{source}"\n'
     )
-    found = TABLE.search(text)
+    found = re.search(rf"\n*^\[reference\.{kind}\]\n(?:\w+ *=.*\n)*", text, re.MULTILINE)
     if found is None:
         return text.rstrip("\n") + table
     return text[: found.start()] + table + text[found.end() :]

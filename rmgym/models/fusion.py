@@ -14,7 +14,7 @@ from rmgym.models.number_features import NumberFeatures
 
 
 class Block(nn.Module):
-    """Pre-norm Transformer block whose queries may be fewer than its keys.
+    """Pre-norm Transformer block.
 
     Args:
         width: size of a token.
@@ -33,29 +33,45 @@ class Block(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None, queries: int) -> Tensor:
-        """Update the first ``queries`` tokens.
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Update every token.
 
         Args:
             tokens: ``[B, N, width]``.
             mask: True where a token counts, ``bool [B, N]``; None where all do.
-            queries: how many leading tokens are wanted.
 
         Returns:
-            ``[B, queries, width]``.
+            ``[B, N, width]``.
         """
         batch, length, width = tokens.shape
+        weight = torch.cat([self.query.weight, self.key_value.weight])  # one product instead of two
+        bias = torch.cat([self.query.bias, self.key_value.bias])
+        projected = F.linear(self.norm_attention(tokens), weight, bias).view(batch, length, 3, self.heads, -1)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        allowed = None if mask is None else mask[:, None, None, :]
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        return self._feed_forward(tokens + self.out(attended.transpose(1, 2).reshape(batch, length, width)))
+
+    def first(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """What :meth:`forward` makes of the first token, ``[B, width]``, without projecting the others.
+
+        With one query ``q`` per head, ``q . (W_k n) = (W_k^T q) . n`` and ``sum a_j W_v n_j = W_v sum a_j n_j``: the
+        query and the mean are projected instead of every token's key and value. (The bias of the keys shifts all
+        scores alike and drops out.)
+        """
+        batch, _, width = tokens.shape
+        size = width // self.heads
         normed = self.norm_attention(tokens)
-        query = self.query(normed[:, :queries]).view(batch, queries, self.heads, -1).transpose(1, 2)
-        key_value = self.key_value(normed).view(batch, length, 2, self.heads, -1).transpose(1, 3)
-        attended = F.scaled_dot_product_attention(
-            query,
-            key_value[:, :, 0],
-            key_value[:, :, 1],
-            attn_mask=None if mask is None else mask[:, None, None, :],
-        )
-        kept = tokens[:, :queries] + self.out(attended.transpose(1, 2).reshape(batch, queries, width))
-        updated: Tensor = kept + self.down(F.gelu(self.up(self.norm_feedforward(kept))))
+        key, value = self.key_value.weight.view(2, self.heads, size, width)
+        query = self.query(normed[:, 0]).view(batch, self.heads, size) / size**0.5
+        scores = torch.einsum("bhd,hdw->bhw", query, key) @ normed.transpose(1, 2)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], -torch.inf)
+        read = torch.einsum("bhw,hdw->bhd", scores.softmax(dim=-1) @ normed, value).reshape(batch, width)
+        return self._feed_forward(tokens[:, 0] + self.out(read + self.key_value.bias[width:]))
+
+    def _feed_forward(self, tokens: Tensor) -> Tensor:
+        updated: Tensor = tokens + self.down(F.gelu(self.up(self.norm_feedforward(tokens))))
         return updated
 
 
@@ -103,8 +119,9 @@ class FusionHead(nn.Module):
         tokens = torch.cat([(whole + self.reader)[:, None], meaning], dim=1)
         if mask is not None:
             mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
-        for i, block in enumerate(self.blocks):
-            last = i == len(self.blocks) - 1
-            tokens = block(tokens, mask, 1 if last else tokens.shape[1])
-        rewards: Tensor = self.reward(self.norm(tokens[:, 0]))[:, 0]
+        for block in self.blocks[:-1]:
+            tokens = block(tokens, mask)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)  # nn.ModuleList does not say of what
+        rewards: Tensor = self.reward(self.norm(last.first(tokens, mask)))[:, 0]
         return rewards

@@ -22,8 +22,19 @@ def test_block_equals_torch_encoder_layer():
     tokens = torch.randn(3, 5, 16)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]], dtype=torch.bool)
     expected = layer(tokens, src_key_padding_mask=~mask)
-    torch.testing.assert_close(block(tokens, mask, 5)[mask], expected[mask], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(block(tokens, mask, 1)[:, 0], expected[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(block(tokens, mask)[mask], expected[mask], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(block.first(tokens, mask), expected[:, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_the_first_token_alone_is_that_of_the_whole_block():
+    torch.manual_seed(1)
+    block, tokens = Block(32, 4, 64), torch.randn(6, 9, 32)
+    for parameter in block.parameters():  # biases too, which start at zero or near it
+        parameter.data += torch.randn_like(parameter)
+    mask = torch.rand(6, 9) < 0.6
+    mask[:, 0] = True
+    for given in (mask, None):
+        torch.testing.assert_close(block.first(tokens, given), block(tokens, given)[:, 0], atol=1e-4, rtol=1e-4)
 
 
 def test_order_of_slots_does_not_matter_but_their_meaning_does():

@@ -81,10 +81,11 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
-        self._recorded = list[Transitions]()
+        self._recorded = list[dict[str, Any]]()  # the arrays of Transitions, by name, of one step each
         self._has_consumer = False
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._action: Tree | None = None
+        self._unchecked = True  # whether a reward of ours comes from below shows at the first step
 
     @property
     def model(self) -> RewardModel:
@@ -128,48 +129,53 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             ModelError: the model does not give finite rewards (same).
         """
         obs, true, dones, infos = self.venv.step_wait()
-        for info in infos:
-            refuse_foreign_rewards(info)
-        after = self._raw(obs, infos)
+        if self._unchecked:
+            for info in infos:
+                refuse_foreign_rewards(info)
+            self._unchecked = False
+        after, true = self._raw(obs, infos), np.array(true, np.float64)
         truncated = np.zeros(self.num_envs, bool)
-        for row in np.flatnonzero(dones):
+        ended = np.flatnonzero(dones)
+        for row in ended:
             if RAW not in infos[row]:  # else it is the raw final observation already
                 put(after, int(row), infos[row]["terminal_observation"])
             truncated[row] = infos[row].get("TimeLimit.truncated", False)
-        said: dict[str, npt.NDArray[np.float64]] = {"true_reward": np.array(true, np.float64)}
-        steps = Transitions.from_arrays(
-            self._obs,  # reset set it
-            self._action,  # step_async set it
-            after,
-            np.array(dones, bool) & ~truncated,
-            truncated,
-            absorbing=[info.get(ABSORBING, NOT_ABSORBING) for info in infos],
-            true_reward=said["true_reward"],
-            episode=self._episode.copy(),
-            step=self._running.steps.copy(),
-            past=self._running.past(self._obs, self._action),
-        )
-        reward = np.zeros(self.num_envs, np.float32)  # the placeholder
+        step: dict[str, Any] = {
+            "obs": self._obs,  # reset set it
+            "action": self._action,  # step_async set it
+            "next_obs": after,
+            "terminated": np.array(dones, bool) & ~truncated,
+            "truncated": truncated,
+            "absorbing": np.array([info.get(ABSORBING, NOT_ABSORBING) for info in infos], np.int8),
+            "true_reward": true.astype(np.float32),
+            "episode": self._episode.copy(),
+            "step": self._running.steps.copy(),
+            "past": self._running.past(self._obs, self._action),
+        }
+        said, reward = {"true_reward": true}, np.zeros(self.num_envs, np.float32)  # the placeholder
         if self.when == "rollout":
             self._refuse_unread_placeholders()
-            self._recorded.append(steps)
+            self._recorded.append(step)
         else:
-            rewards = self._source(steps, true)
+            rewards = self._source(Transitions(**step), true)
             said["learned_reward"] = rewards.learned
             reward = rewards.reward.astype(np.float32)
         if self.reward == "true":
-            reward = np.array(true, np.float32)
-        self._running.add(self._obs, self._action, said.get("learned_reward", 0.0), said["true_reward"])
-        begun = [self.venv.reset_infos[row] if dones[row] else info for row, info in enumerate(infos)]
-        self._obs = self._raw(obs, begun)
-        infos = [{**info, **{key: float(said[key][row]) for key in said}} for row, info in enumerate(infos)]
+            reward = true.astype(np.float32)
+        self._running.add(self._obs, self._action, said.get("learned_reward", 0.0), true)
+        self._obs = after  # what was recorded is never written to
+        if len(ended):
+            self._obs = self._raw(obs, [self.venv.reset_infos[i] if dones[i] else info for i, info in enumerate(infos)])
+        columns = [values.tolist() for values in said.values()]
+        infos = [{**info, **dict(zip(said, row, strict=True))} for info, *row in zip(infos, *columns, strict=True)]
         for info in infos:
             info.pop(RAW, None)
-        for row in np.flatnonzero(dones):
+        for row in ended:
             infos[row]["true_return"] = float(self._running.true[row])
             if self.when == "step":
                 infos[row]["learned_return"] = float(self._running.learned[row])
-        self._begin(np.array(dones, bool))
+        if len(ended):
+            self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
@@ -201,12 +207,13 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """
         recorded, self._recorded = self._recorded, []
         self._has_consumer = True
+        about = {"card_hash": self.textualizer.card_hash}
         if not recorded:
             obs, action = stack(self._raw_space, []), stack(self.action_space, [])
-            recorded = [Transitions.from_arrays(obs, action, obs)]
+            return Transitions.from_arrays(obs, action, obs, metadata=about)
         # Not Transitions.concatenate: the episode numbers are one wrapper's and stay as they are.
-        arrays: dict[str, Any] = {n: concatenate([getattr(s, n) for s in recorded]) for n in ARRAY_FIELDS}
-        return Transitions(**arrays, metadata={"card_hash": self.textualizer.card_hash})
+        arrays: dict[str, Any] = {name: concatenate([step[name] for step in recorded]) for name in ARRAY_FIELDS}
+        return Transitions(**arrays, metadata=about)
 
     def _refuse_unread_placeholders(self) -> None:
         """An agent without a scoring buffer would train on zeros, silently; whoever drains knows about them."""

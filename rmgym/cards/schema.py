@@ -16,9 +16,9 @@ from pydantic.dataclasses import dataclass
 from rmgym.errors import nearest
 
 FREE_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.])(?<![0-9][eE][-+])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![A-Za-z0-9_]|\.[0-9])"
+    r"(?<![A-Za-z0-9_.])(?<!(?<![A-Za-z0-9_.])-)(?<![0-9][eE][-+])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![A-Za-z0-9_]|\.[0-9])"
 )
-"""A number standing free in text: no part of a word, not the exponent of ``1e-5``.
+"""A number standing free in text: no part of a word, not the exponent of ``1e-5``, not behind a sign as in ``--1``.
 
 Such numbers are slots for models, so a card's fixed words may hold none.
 """

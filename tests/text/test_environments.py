@@ -146,7 +146,7 @@ class Odd(gym.Space[int]):
     [
         (gym.spaces.Box(0, 255, (65,)), "more than 64 elements", "card that names the few elements"),
         (gym.spaces.Dict(x=gym.spaces.Box(0, 255, (8, 9))), "more than 64 elements", "wrap it"),
-        (gym.spaces.Box(0, 255, (16, 16, 3), np.uint8), "picture", "captioner="),
+        (gym.spaces.Box(0, 255, (16, 16, 3), np.uint8), "picture", "CaptionWrapper"),
         (Odd((), np.int64), "Gymnasium's own spaces", "wrap the environment"),
         (
             gym.spaces.Dict({"a": gym.spaces.Tuple([gym.spaces.Discrete(2)]), "a.0": gym.spaces.Discrete(2)}),

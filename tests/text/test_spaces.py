@@ -212,3 +212,10 @@ def test_a_batch_of_another_structure_is_refused() -> None:
     text = Textualizer(card_from_spaces("T-v0", space, spaces.Discrete(2)), space, spaces.Discrete(2))
     with pytest.raises(TextError, match="structure of its space"):
         text.batch(Transitions.from_arrays({"x": [0]}, [0], {"x": [0]}))
+
+
+@pytest.mark.parametrize("said", ["--1", "-1", "---2.5", "1--1", ".-1", "- -1"])
+def test_signs_before_a_number_in_free_text_leave_it_readable(said: str) -> None:
+    space = spaces.Text(6, charset="-.125 ")
+    text = Textualizer(card_from_spaces("T-v0", space, spaces.Discrete(2)), space, spaces.Discrete(2))
+    assert f'"{said}"' in text.describe(said, 0, "-1")

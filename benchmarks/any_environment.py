@@ -3,8 +3,8 @@
 LunarLander-v3 (DQN), MiniGrid-Empty-Random-5x5-v0 (PPO) and HalfCheetah-v5 (SAC), 100,000 steps each: ``minilm`` on
 1,000 exact ratings of steps that a random policy took, chosen by coverage, beside the true reward. A random reward
 stands beside them in the first two; in HalfCheetah the random *policy* does, since a third arm of SAC costs an hour.
-What a random policy never sees (a fast gallop, a soft landing) nobody has rated: reported as it is. MiniGrid-Empty has
-only some 320 distinct texts in 20,000 random steps; 300 of them are rated.
+What a random policy never sees (a fast gallop, a soft landing) nobody has rated: reported as it is. The 20,000
+random steps of MiniGrid-Empty hold fewer than 1,000 distinct texts; 300 of them are rated.
 
     python benchmarks/any_environment.py
 """

@@ -2,7 +2,7 @@
 
 One run of ``rmgym train --reward true`` per seed with the agent card's hyperparameters; the figure is the return of 20
 held-out episodes after the last update, over all seeds. ``--write`` puts it into the cards' ``[reference.agent]``
-tables. Where training takes longer (MuJoCo, BipedalWalker) the cards hold published figures and say whose.
+tables. Not run to the end yet: until it is, the cards hold published figures and say whose.
 
     python benchmarks/reference_agents.py --write
 """

@@ -69,7 +69,6 @@ def test_the_python_way(desk: Path) -> None:
 
 
 def test_rl_zoo_trains_on_a_learned_reward_that_its_yaml_names(desk: Path) -> None:
-    pytest.importorskip("rl_zoo3")
     (said,) = blocks("yaml")
     (desk / "zoo.yml").write_text(said.replace("runs/pendulum/reward_model", "random"), encoding="utf-8")
     command = "-m rl_zoo3.train --algo ppo --env Pendulum-v1 --conf-file zoo.yml -f zoo -n 2048 --eval-freq -1"

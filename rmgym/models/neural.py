@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, as_texts
 from rmgym.models.files import digest_of, write_model
+from rmgym.models.memory import keep_freed_memory
 from rmgym.text.batch import TextBatch
 
 
@@ -165,16 +166,18 @@ class NeuralRewardModel(nn.Module):
             )
         if not len(batch):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        keep_freed_memory()
         order = np.argsort(batch.template_index, kind="stable")  # rows of one template need no padding
-        was_training = self.training
-        self.eval()
+        if was_training := self.training:
+            self.eval()
         try:
             pieces = [
                 self(encode(batch[order[start : start + self.micro_batch]]).to(self.device)).float().cpu()
                 for start in range(0, len(batch), self.micro_batch)
             ]
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
         rewards = torch.empty(len(batch), pieces[0].shape[1])
         rewards[torch.from_numpy(order)] = torch.cat(pieces) * self.scale.cpu() + self.offset.cpu()
         spread = rewards.std(dim=1) if rewards.shape[1] > 1 else self.noise.cpu().expand(len(rewards))

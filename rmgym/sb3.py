@@ -1,5 +1,6 @@
 """Learned rewards for Stable-Baselines3: everything that is meant to be imported from here."""
 
+from rmgym.harness.agents import exchange_reward_model as exchange_reward_model
 from rmgym.harness.agents import make_agent as make_agent
 from rmgym.harness.agents import score_rollouts as score_rollouts
 from rmgym.harness.callbacks import RewardComparisonCallback as RewardComparisonCallback

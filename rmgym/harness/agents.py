@@ -14,7 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 
 from rmgym.cards import find_agent_card
 from rmgym.errors import HarnessError
-from rmgym.harness.deferred import attach, defer, refuse
+from rmgym.harness.deferred import attach, defer, is_deferred, learned_env, refuse
 from rmgym.harness.environments import env_arguments, identify, make_training_env
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.harness.saving import RECORD, check_digest
@@ -173,6 +173,31 @@ def score_rollouts(
         **identify(model),
     }
     setattr(agent, RECORD, {**record, **known})
+
+
+def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
+    """Let an agent go on with another reward model, such as one fitted on newer feedback.
+
+    Rollouts are scored with it from the next one on; a replay buffer is relabelled before it is sampled again, so that
+    an agent never learns from a mixture of two rewards.
+
+    Args:
+        agent: an agent with deferred scoring (``make_agent``, ``score_rollouts``).
+        model: a folder, hub id, control's name or model.
+
+    Raises:
+        HarnessError: the agent scores per step or not at all.
+        ModelError: there is no such model, or it was fitted for another card; the agent is as it was.
+    """
+    env = learned_env(agent)
+    if env is None or not is_deferred(agent):
+        raise HarnessError(
+            "a reward model is exchanged where steps are scored in batches",
+            got=f"{type(agent).__name__} without deferred scoring",
+            fix="call rmgym.sb3.score_rollouts(agent, model) first, or make_agent(..., when='rollout')",
+        )
+    env.exchange(model)
+    setattr(agent, RECORD, {**getattr(agent, RECORD, {}), **identify(model)})
 
 
 def _plain(value: Any) -> Any:

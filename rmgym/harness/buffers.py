@@ -30,6 +30,7 @@ from stable_baselines3.common.buffers import (
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rmgym.errors import HarnessError, PlaceholderRewardError
+from rmgym.harness.recorded_steps import RecordedSteps
 from rmgym.transitions import Transitions
 
 CHUNK = 1024
@@ -38,6 +39,11 @@ CHUNK = 1024
 
 class StepRecorder(Protocol):
     """What a deferred buffer needs of its environment."""
+
+    @property
+    def version(self) -> str:
+        """Identity of the reward: steps scored under another version have other rewards."""
+        ...
 
     def drain(self) -> Transitions:
         """Take the recorded steps, in step-major order: row ``t * n_envs + e``."""
@@ -165,6 +171,10 @@ class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
 class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
     """A replay buffer (DQN, QRDQN, SAC, TD3, TQC) that scores new steps in batches before they can be sampled.
 
+    Raw steps are kept beside SB3's arrays. When the reward model has changed (it was fitted further, or exchanged by
+    :func:`rmgym.sb3.exchange_reward_model`), all rows are scored again, once, before the next sample: relabelling in
+    place, as Lee et al. 2021 do (PEBBLE, https://arxiv.org/abs/2106.05091, section 4.2).
+
     Attributes:
         true_rewards: the environment's own rewards beside the learned ones, ``float32 [rows, n_envs]``, for reports;
             never sampled.
@@ -176,6 +186,8 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
 
     def _begin(self) -> None:
         self.true_rewards = np.full_like(self.rewards, np.nan)
+        self._steps = RecordedSteps(self.buffer_size * self.n_envs)
+        self._scored_by = ""
         self._pending: list[Transitions] = []  # the newest rows, which have no learned reward yet
 
     def add(self, *args: Any, **kwargs: Any) -> None:
@@ -195,7 +207,7 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
             self.score_pending()
 
     def score_pending(self) -> None:
-        """Score the steps that have no learned reward yet, in one batch.
+        """Score the steps that have no learned reward yet, in one batch, and all others if the model has changed.
 
         Raises:
             PlaceholderRewardError: there are some, and no reward model is attached.
@@ -203,13 +215,31 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
         if not self._pending:
             return
         recorder = _require(self._recorder)
+        version = recorder.version
+        if self._scored_by not in ("", version):
+            self._relabel(recorder)
         steps = Transitions.concatenate(self._pending)
         learned = recorder.score(steps).reshape(-1, self.n_envs)
         rows = (self.pos - len(learned) + np.arange(len(learned))) % self.buffer_size
         self.rewards[rows] += learned
         self.true_rewards[rows] = steps.true_reward.reshape(learned.shape)
+        self._steps.put(self._places(rows), steps)
         self.learned_returns.add(steps, learned)
         self._pending.clear()
+        self._scored_by = version
+
+    def _relabel(self, recorder: StepRecorder) -> None:
+        """Score every row but the pending ones again."""
+        filled = self.buffer_size if self.full else self.pos
+        pending = (self.pos - 1 - np.arange(len(self._pending))) % self.buffer_size
+        rows = np.setdiff1d(np.arange(filled), pending)
+        for some in np.array_split(rows, max(1, -(-len(rows) // CHUNK))):
+            learned = recorder.score(self._steps.take(self._places(some)))
+            self.rewards[some] = learned.reshape(-1, self.n_envs)
+
+    def _places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the steps of some rows are among the recorded ones, row after row."""
+        return (rows[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> Any:
         """See :class:`ReplayBuffer`; every sampled reward has been scored.

@@ -106,7 +106,7 @@ def defer(agent: BaseAlgorithm, model: Model, **options: Any) -> LearnedRewardVe
         raise HarnessError(
             "an agent's environment keeps its reward model",
             got=f"{learned.model.name!r} with digest {learned.model.digest} in {_show(agent)}",
-            fix="set_env() an environment with the other model, or make a new agent",
+            fix="say so with rmgym.sb3.exchange_reward_model(agent, model), or make a new agent",
         )
     attach(agent)
     return learned

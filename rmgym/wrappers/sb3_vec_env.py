@@ -93,6 +93,19 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         return self._source.model
 
     @property
+    def version(self) -> str:
+        """Digest of the reward model as it is now; steps scored under another one have other rewards."""
+        return self._source.model.digest
+
+    def exchange(self, model: Model) -> None:
+        """Score with another model from now on.
+
+        Raises:
+            ModelError: there is no such model, or it was fitted for another card; all stays as it was.
+        """
+        self._source.exchange(model)
+
+    @property
     def textualizer(self) -> Textualizer:
         """What puts the steps into words."""
         return self._source.textualizer

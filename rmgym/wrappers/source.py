@@ -70,16 +70,25 @@ class RewardSource:
             raise CardError("a card is a path or an EnvCard", got=card, fix="pass its path")
         _refuse_normalisers(env)
         self.composition = Composition.of(composition)
-        self.model = load_reward_model(model)
-        if not hasattr(self.model, "predict"):
+        self.textualizer = textualizer(env, card=card, language=language)
+        self.exchange(model)
+
+    def exchange(self, model: Model) -> None:
+        """Score with another model from now on; where it does not fit, all stays as it was.
+
+        Raises:
+            ModelError: there is no such model, or it was fitted for another card.
+        """
+        loaded = load_reward_model(model)
+        if not hasattr(loaded, "predict"):
             raise ModelError(
                 "a reward model is a path, a hub id, a control's name or has 'predict'",
-                got=self.model,
+                got=loaded,
                 fix="see rmgym.RewardModel",
             )
-        self.textualizer = textualizer(env, card=card, language=language)
         # The control 'true' has nothing to say about text: the environment's reward is passed through.
-        self._scorer = None if self.model.name == "true" else Scorer(self.model, self.textualizer)
+        self._scorer = None if loaded.name == "true" else Scorer(loaded, self.textualizer)
+        self.model = loaded
 
     def __call__(self, steps: Transitions, true_reward: npt.ArrayLike) -> Rewards:
         """Reward ``B`` steps with one call of the model.

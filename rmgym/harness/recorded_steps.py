@@ -1,0 +1,42 @@
+"""Raw steps kept beside a replay buffer's rows, so that their rewards can be computed again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.transitions import ARRAY_FIELDS, Transitions
+from rmgym.trees import Tree, mapped, take
+
+
+class RecordedSteps:
+    """Raw steps by place. What a replay buffer holds would not do: actions are scaled there, raw observations hidden.
+
+    Args:
+        size: how many places there are. Only what is written takes memory, where the system gives it by the page.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: dict[str, Tree] | None = None
+        self._metadata: dict[str, Any] = {}
+
+    def put(self, places: npt.NDArray[np.int64], steps: Transitions) -> None:
+        """Keep steps ``[B]`` at places ``int64 [B]``, over what was there."""
+        given = {name: getattr(steps, name) for name in ARRAY_FIELDS}
+        if self._kept is None:
+            self._metadata = dict(steps.metadata)
+            self._kept = mapped(lambda leaf: np.empty((self._size, *leaf.shape[1:]), leaf.dtype), given)
+
+        def write(into: npt.NDArray[Any], leaf: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            into[places] = leaf
+            return into
+
+        mapped(write, self._kept, given)
+
+    def take(self, places: npt.NDArray[np.int64]) -> Transitions:
+        """The steps at some places."""
+        assert self._kept is not None  # what was never put cannot be asked for
+        return Transitions(**take(self._kept, places), metadata=self._metadata)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rmgym.models import RewardModel as RewardModel
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
+    from rmgym.scoring import CachedReward as CachedReward
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
     from rmgym.training import FitOptions as FitOptions
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = _version("rmgym")
 
 _HOME = {
+    "CachedReward": "rmgym.scoring",
     "CaptionWrapper": "rmgym.wrappers",
     "Composition": "rmgym.wrappers",
     "FitOptions": "rmgym.training",
@@ -60,6 +62,7 @@ _HOME = {
 _SUBMODULES = ("errors", "sb3")
 
 __all__ = [
+    "CachedReward",
     "CaptionWrapper",
     "Composition",
     "FitOptions",

@@ -1,3 +1,4 @@
 """Scores of transitions, and fast."""
 
+from rmgym.scoring.cached import CachedReward as CachedReward
 from rmgym.scoring.scorer import Scorer as Scorer

@@ -1,4 +1,4 @@
-"""From transitions to rewards: text, one row per distinct text (or a table of all steps), model, checks."""
+"""From transitions to rewards: text, one row per distinct text (or a table of all steps), cache, model, checks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
+from rmgym.scoring.cache import ScoreCache
 from rmgym.scoring.table import ScoreTable
 from rmgym.text.batch import TextBatch
 from rmgym.text.textualizer import Textualizer
@@ -19,13 +20,15 @@ class Scorer:
     Args:
         model: any reward model; how it splits a batch into micro-batches is its own affair.
         textualizer: puts the environment's steps into words.
+        cache: scores of texts that were read before; by default one in memory.
 
     Raises:
         ModelError: the model was fitted on texts of another card, space or language.
     """
 
-    def __init__(self, model: RewardModel, textualizer: Textualizer) -> None:
+    def __init__(self, model: RewardModel, textualizer: Textualizer, cache: ScoreCache | None = None) -> None:
         self.model, self.textualizer = model, textualizer
+        self._cache = ScoreCache() if cache is None else cache
         if model.card_hash is not None and model.card_hash != textualizer.card_hash:
             raise ModelError(
                 "a reward model scores only texts of the card, spaces and language it was fitted on",
@@ -77,7 +80,7 @@ class Scorer:
 
     def _predict(self, texts: TextBatch) -> Prediction:
         """Ask the model about distinct texts."""
-        prediction = self.model.predict(texts)
+        prediction = self._cache.predict(self.model, texts)
         for name, values in (("mean", prediction.mean), ("std", prediction.std)):
             if np.shape(values) != (len(texts),):
                 raise ModelError(

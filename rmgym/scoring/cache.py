@@ -1,0 +1,141 @@
+"""Scores by text, so that no text is read twice: in bounded memory, and in a file that survives the process.
+
+A key is the digest of the model, the hash of the card, the template, and the numbers' bits as the textualizer rounded
+them. Equal keys have equal scores (a model's ``predict`` is a pure function of the text), so a cache changes nothing
+but the time; a model that was fitted further has another digest, and what the old one said is never found again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from rmgym.errors import ModelError
+from rmgym.models.base import Prediction, RewardModel
+from rmgym.text.batch import TextBatch
+
+MEMORY = 64 * 2**20
+"""Bytes of memory that a cache takes at most, roughly."""
+_PER_ENTRY = 300  # what CPython takes for a key and two numbers in a dictionary, beside the key's own bytes
+_TRIAL, _WORTH = 20_000, 0.01  # after so many texts, a cache that knew fewer of them than this is left alone
+_AT_ONCE = 500  # keys in one SQL statement
+_TABLE = "CREATE TABLE IF NOT EXISTS scores (key BLOB PRIMARY KEY, mean REAL, std REAL) WITHOUT ROWID"
+
+
+class ScoreCache:
+    """Scores of texts that were read before.
+
+    Args:
+        path: SQLite file of the second tier, made if missing; None for memory alone. Several processes may share it.
+        memory: bytes of memory at most. The entries that were asked for least lately go first.
+
+    Raises:
+        ModelError: the file cannot be written or is not a cache.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, memory: int = MEMORY) -> None:
+        self.path = None if path is None else Path(path).expanduser()
+        self._memory = memory
+        # Two generations: what is found in the older one moves to the younger, and the older one goes as a whole.
+        self._young, self._old = dict[bytes, tuple[float, float]](), dict[bytes, tuple[float, float]]()
+        self._asked = self._found = 0
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._open() as file:
+                file.execute("PRAGMA journal_mode = WAL")
+                file.execute(_TABLE)
+
+    def predict(self, model: RewardModel, texts: TextBatch) -> Prediction:
+        """What ``model`` says about ``B`` texts; it is asked only about those that are not known.
+
+        Answers that are not finite numbers, one per text, are returned as they are and not kept.
+        """
+        if self.path is None and self._asked >= _TRIAL and self._found < _WORTH * self._asked:
+            return model.predict(texts)
+        keys = keys_of(texts, model.digest)
+        known = self._look_up(keys)
+        self._asked, self._found = self._asked + len(keys), self._found + len(known)
+        missing = [i for i, key in enumerate(keys) if key not in known]
+        if missing:
+            said = model.predict(texts if len(missing) == len(keys) else texts[missing])
+            if not _sound(said, len(missing)):
+                return said  # whoever asked refuses it
+            new = dict(zip((keys[i] for i in missing), _pairs(said), strict=True))
+            self._keep(new)
+            if len(missing) == len(keys):
+                return said
+            known |= new
+        columns = np.array([known[key] for key in keys], np.float32).reshape(-1, 2)
+        return Prediction(columns[:, 0].copy(), columns[:, 1].copy())
+
+    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, tuple[float, float]]:
+        known = {key: self._young[key] for key in keys if key in self._young}
+        if self._old:
+            again = {key: self._old[key] for key in keys if key in self._old}
+            self._remember(again)
+            known |= again
+        if self.path is not None and (rest := [key for key in keys if key not in known]):
+            with self._open() as file:
+                for start in range(0, len(rest), _AT_ONCE):
+                    some = rest[start : start + _AT_ONCE]
+                    marks = ",".join("?" * len(some))
+                    rows = file.execute(f"SELECT key, mean, std FROM scores WHERE key IN ({marks})", some)
+                    known |= {key: (mean, std) for key, mean, std in rows}
+        return known
+
+    def _keep(self, new: dict[bytes, tuple[float, float]]) -> None:
+        self._remember(new)
+        if self.path is not None:
+            with self._open() as file:
+                rows = [(key, *scores) for key, scores in new.items()]
+                file.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+
+    def _remember(self, scores: dict[bytes, tuple[float, float]]) -> None:
+        self._young |= scores
+        size = max((len(key) for key in scores), default=0) + _PER_ENTRY
+        if len(self._young) * size > self._memory / 2:
+            self._old, self._young = self._young, {}
+
+    @contextmanager
+    def _open(self) -> Generator[sqlite3.Connection]:
+        """A connection for one transaction: none is shared with forked workers or other threads."""
+        assert self.path is not None
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as file, file:
+                file.execute("PRAGMA synchronous = NORMAL")
+                yield file
+        except sqlite3.Error as error:
+            raise ModelError(
+                "scores are kept in a SQLite file of their own",
+                got=f"{self.path}: {error}",
+                fix="name another file, or delete this one: it holds nothing that cannot be computed again",
+            ) from error
+
+
+def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
+    """The key of each text under a model's digest."""
+    counts = np.diff(texts.offsets)
+    width = int(counts.max(initial=0))
+    said = [f"{digest} {texts.card_hash} {texts.language} {template}" for template in texts.templates]
+    names = np.array([np.frombuffer(blake2b(s.encode(), digest_size=16).digest(), np.int32) for s in said])
+    rows = np.zeros((len(texts), 4 + width), np.int32)
+    if len(texts):
+        rows[:, :4] = names[texts.template_index]
+    rows[:, 4:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int32)
+    whole, size = rows.tobytes(), rows.itemsize * rows.shape[1]
+    ends = (size * np.arange(len(rows)) + rows.itemsize * (4 + counts)).tolist()  # without the padding
+    return [whole[size * i : end] for i, end in enumerate(ends)]
+
+
+def _sound(said: Prediction, size: int) -> bool:
+    return all(np.shape(values) == (size,) and np.isfinite(values).all() for values in (said.mean, said.std))
+
+
+def _pairs(said: Prediction) -> list[tuple[float, float]]:
+    return list(zip(np.asarray(said.mean).tolist(), np.asarray(said.std).tolist(), strict=True))

@@ -107,9 +107,10 @@ def test_asynchronous_environments_in_shared_memory() -> None:
     assert vectors(env, 20) == [s[:20] for s in vectors(SyncVectorEnv([CounterEnv] * 2, autoreset_mode=SAME), 20)]
 
 
-@pytest.mark.parametrize(("mode", "calls"), [(NEXT, [3, 3, 2, 3]), (SAME, [3, 3, 3, 3])])
+@pytest.mark.parametrize(("mode", "calls"), [(NEXT, [3, 3, 2, 2]), (SAME, [3, 3, 2, 2])])
 def test_one_call_of_the_model_per_vector_step(mode: AutoresetMode, calls: list[int]) -> None:
-    """Three environments stand still at different places; the first one ends at its second step."""
+    """Three environments stand still at different places; the first one ends at its second step and then says again
+    what it said before, which the cache knows."""
     model, limits = ToyReward(), (2, 9, 9)
     env = SyncVectorEnv([partial(CounterEnv, limit=limit) for limit in limits], autoreset_mode=mode)
     wrapped = LearnedRewardVectorWrapper(env, model)
@@ -154,7 +155,7 @@ def test_where_all_environments_reset_at_once_the_model_is_not_asked() -> None:
     env.reset(seed=0)
     for _ in range(4):
         *_, infos = env.step(np.array([0, 2]))
-    assert model.calls == [2, 2]
+    assert model.calls == [2, 1]  # one of the two says again what it said in its first episode
     assert not infos["_true_reward"].any()
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
     from rmgym.scoring import CachedReward as CachedReward
+    from rmgym.scoring.amortised import AmortisedOptions as AmortisedOptions
+    from rmgym.scoring.amortised import AmortisedReward as AmortisedReward
+    from rmgym.scoring.distil import distil as distil
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
     from rmgym.training import FitOptions as FitOptions
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 __version__ = _version("rmgym")
 
 _HOME = {
+    "AmortisedOptions": "rmgym.scoring.amortised",
+    "AmortisedReward": "rmgym.scoring.amortised",
     "CachedReward": "rmgym.scoring",
     "CaptionWrapper": "rmgym.wrappers",
     "Composition": "rmgym.wrappers",
@@ -53,6 +58,7 @@ _HOME = {
     "collect": "rmgym.harness",
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
+    "distil": "rmgym.scoring.distil",
     "fit": "rmgym.training",
     "load_reward_model": "rmgym.models",
     "preprocess": "rmgym.feedback.preprocess",
@@ -62,6 +68,8 @@ _HOME = {
 _SUBMODULES = ("errors", "sb3")
 
 __all__ = [
+    "AmortisedOptions",
+    "AmortisedReward",
     "CachedReward",
     "CaptionWrapper",
     "Composition",
@@ -79,6 +87,7 @@ __all__ = [
     "collect",
     "create_reward_model",
     "describe_pair",
+    "distil",
     "errors",
     "fit",
     "load_reward_model",

@@ -69,6 +69,7 @@ class Run:
     steps: Mapping[str, Column]
     about_reward: Mapping[str, Any] = field(default_factory=dict[str, Any])
     survival_bonus: str | None = None
+    amortised: Mapping[str, float | None] | None = None
 
     @property
     def task(self) -> str:
@@ -114,6 +115,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
             steps=_columns(path / "steps.csv", STEP_COLUMNS),
             about_reward=_optional_json(path / ABOUT_REWARD),
             survival_bonus=said.get("survival_bonus"),
+            amortised=said.get("amortised"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(

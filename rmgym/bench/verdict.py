@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,12 +97,23 @@ def _about(arm: Arm, match: Match) -> list[str]:
     said = [reached + ".", _agreement(arm)]
     if bonus := next((run.survival_bonus for run in arm.runs if run.survival_bonus), None):
         said.append(f"The length of an episode may have given {arm.reward} away: {bonus}.")
+    if students := [run.amortised for run in arm.runs if run.amortised]:
+        said.append(_students(arm.reward, students))
     step = gamed_from(arm, match.true_return - match.random_return)
     if step is not None:
         said.append(
             f"From step {step:,.0f} on {arm.reward} is gamed: true return falls while the learned return does not."
         )
     return said
+
+
+def _students(reward: str, runs: Sequence[Mapping[str, float | None]]) -> str:
+    """What is to be known of runs where a fast student stood in for a slow model."""
+    share, error = (max(run[name] or 0.0 for run in runs) for name in ("lm_call_share", "audit_error"))
+    said = f"A student stood in for {reward}: the model itself read {percent(share)} of the steps"
+    if not error:
+        return f"{said}, and none of the student's were audited yet."
+    return f"{said}, and the student erred by {error:.2g} standard deviations on the latest that were audited."
 
 
 def _agreement(arm: Arm) -> str:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "collect": Entry("Collect real steps of an environment."),
     "label": Entry("Have steps rated or compared, by a scripted teacher or by you.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
+    "distil": Entry("Teach a fast model what a slow one says.", _SAME),
     "train": Entry("Train an agent on a reward model; watch learned and true return.", "add --resume to the command"),
     "bench": Entry("Run a suite: environments x algorithms x rewards x seeds.", _SAME),
     "report": Entry("Compare runs in one HTML page."),

@@ -30,6 +30,13 @@ def train(
     fixed_horizon: Annotated[
         int | None, typer.Option(help="Let every training episode last so many steps, so that its length says nothing.")
     ] = None,
+    when: Annotated[
+        str,
+        typer.Option(help="Score a whole 'rollout', every 'step', or 'amortised': through a student of a slow model."),
+    ] = "rollout",
+    tolerance: Annotated[
+        float | None, typer.Option(help="Largest error of that student, in standard deviations of the reward (0.1).")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +65,8 @@ def train(
         card=card,
         fixed_horizon=fixed_horizon,
         reward_name=name,
+        when=when,  # type: ignore[arg-type]  # checked there
+        tolerance=tolerance,
         resume=resume,
         verbose=0 if as_json else 1,
     )

@@ -15,10 +15,11 @@ from stable_baselines3.common.preprocessing import is_image_space
 from rmgym.cards import find_agent_card
 from rmgym.errors import HarnessError
 from rmgym.harness.deferred import attach, defer, is_deferred, learned_env, refuse
-from rmgym.harness.environments import env_arguments, identify, make_training_env
+from rmgym.harness.environments import amortise, env_arguments, identify, make_training_env
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.harness.saving import RECORD, check_digest
 from rmgym.models.registry import load_reward_model
+from rmgym.scoring.amortised import AmortisedReward, original
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.source import Model
 
@@ -29,7 +30,8 @@ def make_agent(
     *,
     reward_model: Model,
     seed: int = 0,
-    when: Literal["rollout", "step"] = "rollout",
+    when: Literal["rollout", "step", "amortised"] = "rollout",
+    tolerance: float | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
@@ -54,7 +56,11 @@ def make_agent(
         reward_model: a folder, hub id, control's name or model; ``"true"`` passes the true reward through.
         seed: of everything that is drawn.
         when: ``"rollout"`` scores whole rollouts (PPO) or blocks of new steps (DQN) in one batch; ``"step"`` asks the
-            model at every vector step. A deterministic model gives the same agent either way.
+            model at every vector step. A deterministic model gives the same agent either way. ``"amortised"`` scores
+            rollouts through a fast student of a slow model, which is checked against it on every rollout
+            (:class:`rmgym.AmortisedReward`, which has further options).
+        tolerance: of ``when="amortised"``: largest error of the student, in standard deviations of the model's scores;
+            0.1 by default, and 0 is the same as ``"rollout"``.
         env_kwargs: arguments of ``gymnasium.make``.
         fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
             is in the environment as it is.
@@ -73,6 +79,10 @@ def make_agent(
         HarnessError: an unknown environment or hyperparameter.
         ModelError: there is no such model, or it was fitted for another card.
     """
+    if tolerance is not None and when != "amortised":
+        raise HarnessError(
+            "a tolerance goes with when='amortised'", got=f"when={when!r}", fix="leave it out, or amortise"
+        )
     agent_card = find_agent_card(algo)
     setup = set_up(agent_card, env_id, hyperparameters)
     cls = algorithm_class(agent_card.algorithm, str(algo))
@@ -90,6 +100,7 @@ def make_agent(
         "seed": seed,
         "total_steps": setup.total_steps if total_steps is None else total_steps,
         "when": when,
+        "tolerance": tolerance,
         "card": str(Path(card).resolve()) if card is not None else None,
         "language": language,
         "composition": Composition.of(composition).to_dict(),
@@ -113,7 +124,7 @@ def make_agent(
             fix="choose an algorithm for this action space, or correct the hyperparameters",
         ) from error
     setattr(agent, RECORD, record)
-    if record["when"] == "rollout":
+    if record["when"] != "step":
         attach(agent)
     return agent
 
@@ -154,7 +165,7 @@ def score_rollouts(
     """
     known: dict[str, Any] = getattr(agent, RECORD, {})
     loaded = load_reward_model(model)
-    check_digest(known, loaded.digest, "this agent")
+    check_digest(known, original(loaded).digest, "this agent")
     env = defer(agent, model, card=card, language=language, composition=composition)
     env_id, kwargs = env_arguments(env)
     record = {
@@ -165,7 +176,8 @@ def score_rollouts(
         "env_kwargs": {key: _plain(value) for key, value in kwargs.items()},
         "n_envs": agent.n_envs,
         "normalize": agent.get_vec_normalize_env() is not None,
-        "when": "rollout",
+        "when": "amortised" if isinstance(loaded, AmortisedReward) else "rollout",
+        "tolerance": loaded.options.tolerance if isinstance(loaded, AmortisedReward) else None,
         "policy_wrappers": [],
         "card": None if card is None else str(Path(card).resolve()),
         "language": language,
@@ -196,8 +208,9 @@ def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
             got=f"{type(agent).__name__} without deferred scoring",
             fix="call rmgym.sb3.score_rollouts(agent, model) first, or make_agent(..., when='rollout')",
         )
-    env.exchange(model)
-    setattr(agent, RECORD, {**getattr(agent, RECORD, {}), **identify(model)})
+    record: dict[str, Any] = getattr(agent, RECORD, {})
+    env.exchange(amortise(load_reward_model(model), record) if record.get("when") == "amortised" else model)
+    setattr(agent, RECORD, {**record, **identify(model)})
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ from rmgym.harness.files import replacing
 from rmgym.harness.leakage import survival_bonus
 from rmgym.harness.saving import RECORD, save_agent
 from rmgym.models.registry import load_reward_model
+from rmgym.scoring.amortised import AmortisedReward, original
 from rmgym.wrappers.source import Model
 
 COMPARISON, STEPS = "comparison.csv", "steps.csv"
@@ -48,9 +49,11 @@ class RewardComparisonCallback(BaseCallback):
     """Evaluate on held-out episodes of the true environment, with both rewards, every so many steps and at the end.
 
     Writes to the SB3 logger (``rmgym/true_return``, ``rmgym/learned_return``, ``rmgym/spearman``, ``rmgym/pearson``,
-    ``rmgym/pair_accuracy``, ``rmgym/gap_alarm``; of training episodes ``rollout/true_return_mean`` and
-    ``rollout/learned_return_mean``) and to ``comparison.csv`` and ``steps.csv``. Training is the same with and without
-    it: evaluation has its own environments and leaves every random state as it was.
+    ``rmgym/pair_accuracy``, ``rmgym/gap_alarm``; where a student stands in for a slow model,
+    ``rmgym/lm_call_share``, ``rmgym/audit_error``, ``rmgym/student_fits``; of training episodes
+    ``rollout/true_return_mean`` and ``rollout/learned_return_mean``) and to ``comparison.csv`` and ``steps.csv``.
+    Training is the same with and without it: evaluation has its own environments and leaves every random state as it
+    was.
 
     Args:
         reward_model: what is compared with the true reward; by default the model that the agent trains on.
@@ -136,7 +139,7 @@ class RewardComparisonCallback(BaseCallback):
         if self.reward_model is None:
             if learned is None:
                 raise HarnessError("a comparison has a reward model", got="none", fix="pass reward_model=")
-            self.reward_model = learned.model
+            self.reward_model = original(learned.model)  # a student is not judged by itself
         if self.env_id is None:
             self.env_id, kwargs = record.get("env"), record.get("env_kwargs", {})
             if self.env_id is None:
@@ -173,6 +176,15 @@ class RewardComparisonCallback(BaseCallback):
             self.logger.record("rollout/true_return_mean", float(np.mean(self._true_returns)))
         if finished := self._learned_returns or learned_returns(self.model):
             self.logger.record("rollout/learned_return_mean", float(np.mean(finished)))
+        for name, value in (self.amortised or {}).items():
+            self.logger.record(f"rmgym/{name}", value)
+
+    @property
+    def amortised(self) -> dict[str, float] | None:
+        """How a student has stood in for the model so far (:attr:`rmgym.AmortisedReward.statistics`), if one does."""
+        learned = learned_env(self.model)
+        model = None if learned is None else learned.model
+        return model.statistics if isinstance(model, AmortisedReward) else None
 
     def _on_training_end(self) -> None:
         """The last word is about the agent as it is now, after its last update."""

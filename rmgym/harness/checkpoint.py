@@ -18,13 +18,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from rmgym.errors import HarnessError
-from rmgym.harness.deferred import attach, is_deferred
+from rmgym.harness.deferred import attach, is_deferred, learned_env
 from rmgym.harness.files import write_json
 from rmgym.harness.randomness import restart
 from rmgym.harness.saving import load_agent, restore_statistics, save_agent
+from rmgym.scoring.amortised import AmortisedReward
 from rmgym.wrappers.source import Model
 
-_AGENT, _REPLAY, _STATE = "agent.zip", "replay_buffer.pkl", "state.json"
+_AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
 
 
 class Checkpoints(BaseCallback):
@@ -80,6 +81,8 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, seconds: float) -> Path:
         save_agent(agent, partial / _AGENT)
         if isinstance(agent, OffPolicyAlgorithm):
             agent.save_replay_buffer(partial / _REPLAY)
+        if (student := _amortised(agent)) is not None:
+            student.save_state(partial / _STUDENT)
         write_json(partial / _STATE, {"steps": agent.num_timesteps, "wall_seconds": seconds})
         partial.rename(target)
     except OSError as error:
@@ -115,6 +118,8 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
         HarnessError: a file is damaged, or the agent trained on another reward model.
     """
     agent = load_agent(path / _AGENT, reward_model, **options)
+    if (student := _amortised(agent)) is not None:
+        student.load_state(path / _STUDENT)
     if isinstance(agent, OffPolicyAlgorithm):
         agent.load_replay_buffer(path / _REPLAY)
         if is_deferred(agent):
@@ -127,6 +132,12 @@ def remove_checkpoints(folder: Path) -> None:
     """Remove what a finished run no longer needs."""
     for path in _checkpoints(folder):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _amortised(agent: BaseAlgorithm) -> AmortisedReward | None:
+    """The student that an agent trains on, with what stands behind it."""
+    learned = learned_env(agent)
+    return learned.model if learned is not None and isinstance(learned.model, AmortisedReward) else None
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from rmgym.errors import HarnessError
 from rmgym.harness.buffers import DEFERRED, DeferredBuffer, LearnedReturns
 from rmgym.models.registry import load_reward_model
+from rmgym.scoring.amortised import original
 from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
 from rmgym.wrappers.source import Model
 
@@ -102,7 +103,7 @@ def defer(agent: BaseAlgorithm, model: Model, **options: Any) -> LearnedRewardVe
     _, learned = _find(agent)
     if learned is None:
         learned = _record_below(agent, model, **options)
-    elif learned.model.digest != load_reward_model(model).digest:
+    elif original(learned.model).digest != original(load_reward_model(model)).digest:
         raise HarnessError(
             "an agent's environment keeps its reward model",
             got=f"{learned.model.name!r} with digest {learned.model.digest} in {_show(agent)}",

@@ -17,7 +17,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from rmgym.cards import EnvCard, find_env_card
 from rmgym.errors import HarnessError
 from rmgym.harness.collect import make_env
+from rmgym.models.base import RewardModel
 from rmgym.models.registry import load_reward_model
+from rmgym.scoring.amortised import AmortisedOptions, AmortisedReward, original
 from rmgym.wrappers.raw_observation import for_policy
 from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
 from rmgym.wrappers.source import Model
@@ -75,6 +77,9 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     record |= identify(reward_model)
     if model.name == "true":
         record["when"] = "step"  # there is nothing to score
+    if isinstance(model, AmortisedReward):
+        record |= {"when": "amortised", "tolerance": model.options.tolerance}
+    amortised = record["when"] == "amortised"
     wrappers = record.setdefault("policy_wrappers", policy_wrappers_of(record["env"], record["card"]))
     venv = make_monitored(
         record["env"],
@@ -86,8 +91,8 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     )
     env: VecEnv = LearnedRewardVecEnv(
         venv,
-        model,
-        when=record["when"],
+        amortise(model, record) if amortised else model,
+        when="rollout" if amortised else record["when"],
         card=record["card"],
         language=record["language"],
         composition=record["composition"],
@@ -105,6 +110,14 @@ def make_training_env(record: dict[str, Any], reward_model: Model) -> VecEnv:
     space = _as_returned(normalized.observation_space, normalized.clip_obs)
     normalized.observation_space = space  # pyright: ignore[reportAttributeAccessIssue]  # SB3 infers too narrow a type
     return normalized
+
+
+def amortise(model: RewardModel, record: Mapping[str, Any]) -> AmortisedReward:
+    """A model behind a student, as a record with ``when="amortised"`` asks for; one that is so already as it is."""
+    if isinstance(model, AmortisedReward):
+        return model
+    options = {} if record.get("tolerance") is None else {"tolerance": record["tolerance"]}
+    return AmortisedReward(model, AmortisedOptions(seed=record.get("seed", 0), **options))
 
 
 def _as_returned(space: gym.Space[Any], most: float) -> gym.Space[Any]:
@@ -133,7 +146,7 @@ def env_arguments(env: VecEnv) -> tuple[str | None, dict[str, Any]]:
 
 def identify(reward_model: Model) -> dict[str, Any]:
     """What a record says about the reward model."""
-    model = load_reward_model(reward_model)
+    model = original(load_reward_model(reward_model))
     where = None
     if isinstance(reward_model, str | os.PathLike):
         path = Path(reward_model).expanduser()

@@ -18,6 +18,7 @@ from rmgym.harness.environments import make_training_env
 from rmgym.harness.files import replacing
 from rmgym.harness.hyperparameters import algorithm_class
 from rmgym.models.registry import load_reward_model
+from rmgym.scoring.amortised import original
 from rmgym.wrappers.source import Model
 
 RECORD = "rmgym"
@@ -82,13 +83,13 @@ def load_agent(
             got=f"{file}, trained on {record['reward']!r} with digest {record['digest']}",
             fix="pass reward_model= (its folder, or the model)",
         )
-    check_digest(record, load_reward_model(where).digest, str(file))
+    check_digest(record, original(load_reward_model(where)).digest, str(file))
     env = make_training_env(dict(record), where)
     cls = algorithm_class(record["class"], str(file))
     log = None if tensorboard_log is None else str(tensorboard_log)
     agent = cls.load(file, env=env, device=device, tensorboard_log=log, verbose=verbose)
     restore_statistics(agent)
-    if record["when"] == "rollout":
+    if record["when"] != "step":
         attach(agent)
     return agent
 

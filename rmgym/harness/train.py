@@ -67,7 +67,8 @@ def train(
     resume: bool = False,
     progress: bool = True,
     reward_name: str | None = None,
-    when: Literal["rollout", "step"] = "rollout",
+    when: Literal["rollout", "step", "amortised"] = "rollout",
+    tolerance: float | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
@@ -98,7 +99,8 @@ def train(
         resume: go on with the run in ``out``, or begin one.
         progress: show a progress bar on stderr.
         reward_name: how reports call this reward; by default the model's name.
-        when: this and the next five: see :func:`make_agent`.
+        when: this and ``tolerance``, ``env_kwargs``, ``language``, ``n_envs``, ``composition``: see :func:`make_agent`.
+        tolerance: of ``when="amortised"``.
         env_kwargs: arguments of ``gymnasium.make``.
         fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
             is in the environment as it is.
@@ -124,6 +126,7 @@ def train(
             reward_model=reward_model,
             seed=seed,
             when=when,
+            tolerance=tolerance,
             env_kwargs=env_kwargs,
             fixed_horizon=fixed_horizon,
             card=card,
@@ -216,6 +219,7 @@ def _describe(
         "episodes": episodes,
         "checkpoint_every": checkpoint_every or max(total // 5, 1),
         **{key: record[key] for key in ("class", "n_envs", "normalize", "hyperparameters", "when", "card", "language")},
+        "tolerance": record["tolerance"],
         "composition": record["composition"],
     }
     return {
@@ -235,6 +239,7 @@ def _describe(
         "final": None,
         "alarms": [],
         "survival_bonus": None,
+        "amortised": None,
         "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
     }
 
@@ -271,7 +276,7 @@ def _begun(folder: Path, run: Mapping[str, Any], resume: bool) -> dict[str, Any]
 
 def _finish(run: Mapping[str, Any], comparison: RewardComparisonCallback, steps: int, seconds: float) -> dict[str, Any]:
     """``run.json`` of a run that is done; what is not a number is null there."""
-    final = {name: None if math.isnan(value) else value for name, value in comparison.rows[-1].items()}
+    final = _without_nan(comparison.rows[-1])
     return {
         **run,
         "status": "done",
@@ -280,4 +285,9 @@ def _finish(run: Mapping[str, Any], comparison: RewardComparisonCallback, steps:
         "final": final,
         "alarms": comparison.alarms,
         "survival_bonus": comparison.survival_bonus,
+        "amortised": _without_nan(comparison.amortised) if comparison.amortised is not None else None,
     }
+
+
+def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

@@ -1,0 +1,77 @@
+"""``rmgym distil``: a slow reward model teaches a fast one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmgym.cli.output import AsJson, out, print_json
+from rmgym.errors import FitError
+
+
+def distil(
+    model: Annotated[str, typer.Argument(help="The slow reward model: a folder, hub id or URL.")],
+    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the fast model.")],
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Steps to learn from, as 'rmgym collect' writes; repeatable.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Random steps to collect where no --data is given.")] = 5_000,
+    reset_every: Annotated[
+        int | None, typer.Option(help="Begin an episode anew after so many of them: more kinds of states.")
+    ] = 20,
+    student: Annotated[str, typer.Option(help="The fast model's kind, see 'rmgym models'.")] = "minilm",
+    card: Annotated[Path | None, typer.Option(help="Environment card to use instead of the installed one.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the texts.")] = "en",
+    fit_steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3_000,
+    seed: Annotated[int, typer.Option(help="Of the random steps, the weights and the held-out episodes.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a fast model what a slow one says about visited steps.
+
+    The student is an ordinary reward model. Random steps resemble those of a good agent little: collect some with
+    trained agents too, or let 'rmgym train --when amortised' check the student on every rollout.
+    """
+    from rmgym.harness.collect import collect, make_env
+    from rmgym.models.registry import create_reward_model, load_reward_model
+    from rmgym.scoring.distil import distil as run
+    from rmgym.text import textualizer
+    from rmgym.training import FitOptions
+    from rmgym.transitions import Transitions
+
+    teacher = load_reward_model(model)
+    if teacher.name == "true":
+        raise FitError("a student imitates a model of text", got="true", fix="name a fitted model's folder")
+    made = make_env(env)
+    try:
+        say = textualizer(made, card=card, language=language)
+    finally:
+        made.close()
+    visited = [Transitions.load(file) for file in data or []] or [
+        collect(env, steps, seed=seed, reset_every=reset_every, progress=not as_json)
+    ]
+    everything = Transitions.concatenate(visited)
+    result = run(
+        teacher,
+        say.batch(everything),
+        create_reward_model(student, seed=seed),  # type: ignore[arg-type]  # fit() refuses one without weights
+        FitOptions(max_steps=fit_steps, batch_size=64, seed=seed),
+        groups=everything.episode,
+        out=folder,
+        progress=not as_json,
+    )
+    held_out = result.metrics["validation"]
+    if as_json:
+        print_json({"path": str(folder), "teacher": teacher.describe(), "metrics": result.metrics})
+        return
+    if held_out is None:
+        out.print(result.metrics["note"], markup=False)
+    else:
+        out.print(
+            f"on {held_out['labels']} held-out steps the student explains {held_out['r2']:.1%} of the variance of "
+            f"{teacher.name}'s scores (RMS error {held_out['rmse']:.3g})",
+            markup=False,
+        )
+    out.print(f"saved to {folder}", markup=False)

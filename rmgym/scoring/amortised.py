@@ -136,10 +136,7 @@ class AmortisedReward:
             self._asked += len(batch)
             return self.teacher.predict(batch)
         if self._student is None:
-            said = self._ask(batch)
-            if sum(map(len, self._values)) >= self.options.warmup:
-                self._fit()
-            return said
+            return self._warm_up(batch)
         guess = self._student.predict(batch)
         limit = self.options.tolerance * float(self._student.scale)
         unsure = guess.std > limit
@@ -159,6 +156,18 @@ class AmortisedReward:
         elif sum(map(len, self._values)) >= 1.5 * self._fitted_on:
             self._fit()
         return Prediction(mean, std)
+
+    def _warm_up(self, batch: TextBatch) -> Prediction:
+        """Let the original answer until there is enough to fit a student on, who answers the rest."""
+        wanting = self.options.warmup - sum(map(len, self._values))
+        said = self._ask(batch[: max(wanting, 1)])
+        if len(said) >= wanting:
+            self._fit()
+        if len(said) == len(batch):
+            return said
+        self._answered -= len(batch) - len(said)  # they are counted where they are answered
+        others = self.predict(batch[len(said) :])
+        return Prediction(np.concatenate([said.mean, others.mean]), np.concatenate([said.std, others.std]))
 
     def _ask(self, batch: TextBatch) -> Prediction:
         """Ask the original, and remember what it said."""

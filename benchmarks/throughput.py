@@ -2,17 +2,24 @@
 
 Training: environment steps per second of ``make_agent(...).learn`` on each reward model, divided by plain
 Stable-Baselines3 with the same hyperparameters on the true reward. Both are measured in turn, A B A B ..., in one
-process on one thread, in CPU time, and the ratio is the median over the pairs. Models are not fitted, which changes no
-speed. Texts hold state, action, next state and both flags.
+process on one thread, in CPU time, and the ratio is the median over the pairs. Both learn with a rate of 0, so that
+both take the same steps: an agent that learns nothing falls sooner, and a reset costs time. Reward models are not
+fitted, which changes no speed (the distilled one is a real student). Texts hold state, action, next state and flags.
 
 Scoring: one rollout of Pendulum-v1 divided by what is written by hand today: the same steps as digits, one call of
-``transformers`` per step with the same weights.
+``transformers`` per step with the same weights. Dedupe and cache are off.
+
+Share of peak: floating point operations of the fusion head, and of early fusion's language model, as torch counts them,
+per second, divided by the rate of a square matrix product in the same process.
 
     python benchmarks/throughput.py
 """
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,30 +28,56 @@ import numpy as np
 import torch
 from common import Cell, arguments, claim, run_cells, write_results
 from stable_baselines3.common.env_util import make_vec_env
+from torch.utils.flop_counter import FlopCounterMode
 
 import rmgym
 from rmgym.cards import find_agent_card
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.models.backbones import load_backbone
 from rmgym.models.language_model import spaced_digits
+from rmgym.models.neural import encode
 
 MODELS: dict[str, dict[str, Any]] = {
     "minilm": {"model": "minilm"},
+    "minilm, width 64": {"model": "minilm", "width": 64},
+    "smollm2": {"model": "smollm2"},
     "ensemble of 5": {"model": "ensemble", "heads": 5},
     "seq2seq small": {"model": "seq2seq", "preset": "small"},
     "seq2seq reference": {"model": "seq2seq", "preset": "reference"},
+    "early minilm": {"model": "minilm", "fusion": "early"},
+    "early minilm, distilled": {"model": "minilm", "fusion": "early"},
+    "early minilm, amortised": {"model": "minilm", "fusion": "early"},
 }
 BOUNDS = {
     # (algorithm, environment, model): at least
     ("ppo", "CartPole-v1", "minilm"): 0.70,
     ("ppo", "Pendulum-v1", "minilm"): 0.80,
+    ("ppo", "CartPole-v1", "smollm2"): 0.70,
+    ("ppo", "Pendulum-v1", "smollm2"): 0.80,
+    ("ppo", "CartPole-v1", "minilm, width 64"): None,
+    ("ppo", "CartPole-v1", "ensemble of 5"): 0.5,
     ("ppo", "Pendulum-v1", "ensemble of 5"): 0.5,
+    ("ppo", "CartPole-v1", "seq2seq small"): 0.45,
     ("ppo", "Pendulum-v1", "seq2seq small"): 0.45,
-    ("ppo", "Pendulum-v1", "seq2seq reference"): 0.0,
+    ("ppo", "CartPole-v1", "seq2seq reference"): None,
+    ("ppo", "Pendulum-v1", "seq2seq reference"): None,
+    ("ppo", "CartPole-v1", "early minilm"): 0.10,
+    ("ppo", "Pendulum-v1", "early minilm"): 0.18,
+    ("ppo", "CartPole-v1", "early minilm, distilled"): 0.70,
+    ("ppo", "Pendulum-v1", "early minilm, distilled"): 0.70,
+    ("ppo", "Pendulum-v1", "early minilm, amortised"): None,
     ("dqn", "CartPole-v1", "minilm"): 0.85,
+    ("sac", "Pendulum-v1", "minilm"): 0.85,
     ("dqn", "FrozenLake8x8-v1", "minilm"): 0.90,
+    ("dqn", "Taxi-v4", "minilm"): 0.90,
 }
-STEPS = {"ppo": 8192, "dqn": 4096}
+STEPS = {"ppo": 8192, "dqn": 4096, "sac": 512}
+EARLY_STEPS = {"CartPole-v1": 512, "Pendulum-v1": 4096}  # whole rollouts; early fusion reads about 60 steps a second
+SWEEP = [
+    *({"n_envs": n, "n_steps": max(256 // n, 4), "width": 128} for n in (1, 2, 4, 8, 16, 32, 64)),
+    *({"n_envs": 8, "n_steps": n, "width": 128} for n in (8, 128, 512)),
+    *({"n_envs": 8, "n_steps": 32, "width": n} for n in (32, 64, 256, 512)),
+]
 PAIRS = 5
 NAIVE_STEPS, ROLLOUT = 50, 4096
 
@@ -52,14 +85,38 @@ NAIVE_STEPS, ROLLOUT = 50, 4096
 def measure(cell: Cell) -> Cell:
     """One row of the table."""
     torch.set_num_threads(1)
-    if cell["what"] == "scoring":
-        return scoring(cell)
+    return {"training": training, "sweep": sweep, "scoring": scoring, "peak": peak, "memory": memory}[cell["what"]](
+        cell
+    )
+
+
+def training(cell: Cell) -> Cell:
+    """Steps per second on a learned reward, and on the true one."""
     model = make_model(cell["model"], cell["env"])
-    learned: Any = rmgym.sb3.make_agent(cell["algo"], cell["env"], reward_model=model, seed=0)
-    plain = plain_agent(cell["algo"], cell["env"])
-    steps = cell["steps"]
+    learned, plain = agents(cell["algo"], cell["env"], model)
+    facts = dict[str, Any]()
+    if "amortised" in cell["model"]:
+        learned.learn(cell["steps"])  # the student is fitted in here
+    rates = alternate(learned, plain, cell["steps"], cell["pairs"])
+    if "amortised" in cell["model"]:
+        facts = {"amortised": model.statistics}
+    return {**rates, "parameters": model.describe().get("parameters"), **facts}
+
+
+def sweep(cell: Cell) -> Cell:
+    """The same for ``minilm`` on CartPole-v1, with other numbers of environments, rollout lengths and widths."""
+    model: Any = rmgym.create_reward_model("minilm", seed=0, width=cell["width"])
+    model.prepare(rmgym.textualizer("CartPole-v1").batch(rmgym.collect("CartPole-v1", 500, progress=False)))
+    shape = {"n_envs": cell["n_envs"], "n_steps": cell["n_steps"], "batch_size": cell["n_envs"] * cell["n_steps"]}
+    learned, plain = agents("ppo", "CartPole-v1", model.eval(), **shape)
+    block = shape["batch_size"]
+    return alternate(learned, plain, -(-cell["steps"] // block) * block, cell["pairs"])
+
+
+def alternate(learned: Any, plain: Any, steps: int, pairs: int) -> Cell:
+    """Train both in turn; the first pair warms up."""
     rates: dict[str, list[float]] = {"learned": [], "plain": []}
-    for _ in range(cell["pairs"] + 1):  # the first one warms up
+    for _ in range(pairs + 1):
         for name, agent in (("learned", learned), ("plain", plain)):
             seconds = cpu_seconds(lambda agent=agent: agent.learn(steps, reset_num_timesteps=False))
             rates[name].append(steps / seconds)
@@ -69,33 +126,39 @@ def measure(cell: Cell) -> Cell:
         "plain_steps_per_second": float(np.median(rates["plain"][1:])),
         "ratios": ratios.tolist(),
         "ratio": float(np.median(ratios)),
-        "parameters": model.describe().get("parameters"),
     }
 
 
 def make_model(name: str, env: str) -> Any:
-    """An unfitted model that has seen the environment's texts, as fitting would have shown it."""
+    """An unfitted model that has seen the environment's texts, as fitting would have shown it; or a student of one."""
     options = dict(MODELS[name])
     model: Any = rmgym.create_reward_model(options.pop("model"), seed=0, **options)
-    model.prepare(rmgym.textualizer(env).batch(rmgym.collect(env, 500, progress=False)))
-    return model.eval()
+    texts = rmgym.textualizer(env).batch(rmgym.collect(env, 500, progress=False))
+    model.prepare(texts)
+    model.eval()
+    if "distilled" in name:
+        return rmgym.distil(model, texts, "minilm", rmgym.FitOptions(max_steps=100), progress=False).model
+    return rmgym.AmortisedReward(model) if "amortised" in name else model
 
 
-def plain_agent(algo: str, env: str) -> Any:
-    """The same agent without rmgym: SB3's own environments, buffer and ``learn``."""
+def agents(algo: str, env: str, model: Any, **shape: Any) -> tuple[Any, Any]:
+    """An agent on the model, and the same without rmgym: SB3's own environments, buffer and ``learn``."""
+    told = {"learning_rate": 0.0, **shape}
+    learned = rmgym.sb3.make_agent(algo, env, reward_model=model, seed=0, **told)
     card = find_agent_card(algo)
-    setup = set_up(card, env, {})
+    n_envs = told.pop("n_envs", None)
+    setup = set_up(card, env, told)
     cls: Any = algorithm_class(card.algorithm, card.name)
-    venv = make_vec_env(env, n_envs=setup.n_envs, seed=0)
+    venv = make_vec_env(env, n_envs=n_envs or setup.n_envs, seed=0)
     assert not setup.normalize, "compare without VecNormalize, or add it here"
-    return cls(
-        card.policy, venv, seed=0, device="cpu", **constructor_arguments(setup.hyperparameters, venv.action_space)
-    )
+    arguments = constructor_arguments(setup.hyperparameters, venv.action_space)
+    return learned, cls(card.policy, venv, seed=0, device="cpu", **arguments)
 
 
 def scoring(cell: Cell) -> Cell:
     """Texts per second: a rollout in one batch, and one call of ``transformers`` per step of digits."""
-    steps = rmgym.collect(cell["env"], ROLLOUT, progress=False)
+    size = ROLLOUT if cell["model"] == "minilm" else 512
+    steps = rmgym.collect(cell["env"], size, progress=False)
     say, model = rmgym.textualizer(cell["env"]), make_model(cell["model"], cell["env"])
     model.predict(say.batch(steps))
     batched = [len(steps) / cpu_seconds(lambda: model.predict(say.batch(steps))) for _ in range(cell["pairs"])]
@@ -123,6 +186,41 @@ def scoring(cell: Cell) -> Cell:
     }
 
 
+def peak(cell: Cell) -> Cell:
+    """Floating point operations per second of a micro-batch, and of a matrix product."""
+    model = make_model(cell["model"], cell["env"])
+    steps = rmgym.collect(cell["env"], model.micro_batch, progress=False)
+    texts = rmgym.textualizer(cell["env"]).batch(steps)
+    inputs = encode(texts)
+    model.predict(texts)
+    square = torch.randn(1024, 1024)
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            model(inputs)
+        operations = counter.get_total_flops()
+        times = [(cpu_seconds(lambda: model(inputs)), cpu_seconds(lambda: square @ square)) for _ in range(20)]
+    rates = [(operations / ours, 2 * 1024**3 / product) for ours, product in times]
+    return {
+        "operations_per_step": operations / len(texts),
+        "operations_per_second": float(np.median([ours for ours, _ in rates])),
+        "gemm_per_second": float(np.median([product for _, product in rates])),
+        "ratio": float(np.median([ours / product for ours, product in rates])),
+    }
+
+
+def memory(cell: Cell) -> Cell:
+    """Peak memory of a process that trains PPO on ``minilm``, in GB; ``ratio`` is the same."""
+    code = (
+        "import sys; sys.path.insert(0, 'benchmarks'); import resource, rmgym, throughput\n"
+        f"model = throughput.make_model({cell['model']!r}, {cell['env']!r})\n"
+        f"rmgym.sb3.make_agent({cell['algo']!r}, {cell['env']!r}, reward_model=model, seed=0).learn({cell['steps']})\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    gigabytes = int(done.stdout.split()[-1]) * 1024 / 1e9  # Linux counts in kilobytes
+    return {"ratio": gigabytes, "before_training": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}
+
+
 def cpu_seconds(work: Callable[[], object]) -> float:
     """CPU time of this process: other work on the machine does not count."""
     start = time.process_time()
@@ -130,32 +228,62 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def grid(quick: bool) -> list[Cell]:
+    """Every cell, those of training first."""
+    share, pairs = (4, 1) if quick else (1, PAIRS)
+    cells: list[Cell] = []
+    for algo, env, model in BOUNDS:
+        early = model in ("early minilm", "early minilm, amortised")
+        steps = EARLY_STEPS[env] if early else STEPS[algo] // share
+        cells.append({"what": "training", "algo": algo, "env": env, "model": model, "steps": steps, "pairs": pairs})
+        if early:
+            cells[-1]["pairs"] = min(pairs, 2)
+    others = [("scoring", "minilm"), ("scoring", "early minilm"), ("peak", "minilm"), ("peak", "early minilm")]
+    for what, model in others:
+        cells.append({"what": what, "algo": "", "env": "Pendulum-v1", "model": model, "steps": 0, "pairs": pairs})
+    told = {"algo": "ppo", "env": "CartPole-v1", "model": "minilm"}
+    cells.append({"what": "memory", **told, "steps": 8192 // share, "pairs": 1})
+    cells += [{"what": "sweep", **told, "steps": 4096 // share, "pairs": min(pairs, 3), **shape} for shape in SWEEP]
+    return cells
+
+
+OTHER_BOUNDS = {
+    ("scoring", "minilm"): (200.0, "Scoring a rollout of Pendulum-v1 by late fusion / transformers step by step"),
+    ("scoring", "early minilm"): (5.0, "Scoring a rollout of Pendulum-v1 by early fusion / transformers step by step"),
+    ("peak", "minilm"): (0.5, "FLOP/s of a fusion head's micro-batch / of a matrix product, float32"),
+    ("peak", "early minilm"): (0.5, "FLOP/s of an early-fusion micro-batch / of a matrix product, float32"),
+    ("memory", "minilm"): (1.5, "Peak memory of training PPO with minilm, GB (at most)"),
+}
+
+
+def claims(cells: list[Cell]) -> list[dict[str, Any]]:
+    """One for each cell with a bound."""
+    made = []
+    for cell in cells:
+        what, model, value = cell["what"], cell["model"], cell["ratio"]
+        if what == "training":
+            bound = BOUNDS[cell["algo"], cell["env"], model]
+            name = f"{cell['algo']}-{cell['env']}-{model}"
+            statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {model} / plain SB3 on the true reward"
+        elif what in ("scoring", "peak", "memory"):
+            bound, statement = OTHER_BOUNDS[what, model]
+            name = f"{what}-{model}"
+        else:
+            continue
+        if bound is not None:
+            holds = value <= bound if what == "memory" else value >= bound
+            made.append(claim(name.replace(",", "").replace(" ", "-"), statement, value, bound=bound, holds=holds))
+    return made
+
+
 def main() -> None:
     """Measure every row."""
     said = arguments(__doc__, seeds=(0,))
-    share, pairs = (4, 1) if said.quick else (1, PAIRS)
-    grid = [
-        {"what": "training", "algo": a, "env": e, "model": m, "steps": STEPS[a] // share, "pairs": pairs}
-        for a, e, m in BOUNDS
-    ]
-    grid.append({"what": "scoring", "algo": "", "env": "Pendulum-v1", "model": "minilm", "steps": 0, "pairs": pairs})
-    cells = run_cells(grid, measure, said.runs, processes=1)
-    claims = []
-    for cell in cells:
-        if cell["what"] == "scoring":
-            name, bound = "scoring", 200.0
-            statement = "Scoring a rollout of Pendulum-v1 by late fusion / calling transformers on digits step by step"
-        else:
-            bound = BOUNDS[cell["algo"], cell["env"], cell["model"]]
-            name = f"{cell['algo']}-{cell['env']}-{cell['model']}".replace(" ", "-")
-            statement = (
-                f"{cell['algo'].upper()}, {cell['env']}: steps/s on {cell['model']} / plain SB3 on the true reward"
-            )
-        claims.append(claim(name, statement, cell["ratio"], bound=bound, holds=cell["ratio"] >= bound))
+    cells = run_cells(grid(said.quick), measure, said.runs, processes=1)
     write_results(
         said.out,
         cells,
-        claims,
+        claims(cells),
         said.seeds,
         clock="CPU time of one thread, medians of pairs",
         precision="float32",

@@ -61,6 +61,10 @@ class PerformanceHint(UserWarning):
     """Something works as it stands, and a faster way exists; silence it by category."""
 
 
+class OversubscriptionWarning(UserWarning):
+    """More threads want to run than there are cores, which makes small networks several times slower."""
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Return ``"did you mean 'x'?"`` for the closest valid word, or the list of valid words."""
     valid = sorted(valid)

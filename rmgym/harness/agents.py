@@ -18,6 +18,7 @@ from rmgym.harness.deferred import attach, defer, is_deferred, learned_env, refu
 from rmgym.harness.environments import amortise, env_arguments, identify, make_training_env
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.harness.saving import RECORD, check_digest
+from rmgym.harness.threads import warn_if_crowded
 from rmgym.models.registry import load_reward_model
 from rmgym.scoring.amortised import AmortisedReward, original
 from rmgym.wrappers.composition import Composition
@@ -124,6 +125,7 @@ def make_agent(
             fix="choose an algorithm for this action space, or correct the hyperparameters",
         ) from error
     setattr(agent, RECORD, record)
+    warn_if_crowded()
     if record["when"] != "step":
         attach(agent)
     return agent
@@ -185,6 +187,7 @@ def score_rollouts(
         **identify(model),
     }
     setattr(agent, RECORD, {**record, **known})
+    warn_if_crowded()
 
 
 def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
+
+from rmgym.errors import OversubscriptionWarning
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @contextmanager
@@ -17,3 +24,29 @@ def torch_threads(count: int) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def available_cores() -> int:
+    """Cores this process may use: affinity and, in a container, its quota counted, which ``os.cpu_count`` ignores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        quota, period = (int(word) for word in _QUOTA.read_text().split())
+        cores = min(cores, max(1, round(quota / period)))
+    return cores
+
+
+def warn_if_crowded() -> None:
+    """Warn where torch's threads and what else runs on this machine want more cores than there are.
+
+    Two processes with two threads each on two cores made PPO eight times slower than with one each.
+    """
+    threads, cores = torch.get_num_threads(), available_cores()
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # processes that run or wait, over a minute
+    if threads > cores or (threads > 1 and threads + busy > cores + 1):
+        warnings.warn(
+            f"torch uses {threads} threads on {cores} cores, where {busy:.1f} other threads were running over the last "
+            "minute; small networks get several times slower so. Call torch.set_num_threads(1), or set "
+            "OMP_NUM_THREADS=1 for every process ('rmgym train' and 'rmgym bench' do so by themselves)",
+            OversubscriptionWarning,
+            stacklevel=3,
+        )

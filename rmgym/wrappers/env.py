@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 
-from rmgym.errors import HarnessError, ModelError, PerformanceHint
+from rmgym.errors import HarnessError, ModelError
 from rmgym.models.base import RewardModel
 from rmgym.models.registry import CONTROLS
 from rmgym.text.textualizer import Textualizer
@@ -19,10 +17,8 @@ from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
+from rmgym.wrappers.pace import Pace
 from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
-
-HINT_AFTER = 500
-"""Steps scored one at a time before the hint about the faster way."""
 
 
 class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
@@ -57,8 +53,6 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         >>> reward == info["learned_reward"], info["true_reward"]
         (True, 0.0)
     """
-
-    _hinted: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -97,8 +91,9 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         self._source = source
         self._episodes = Episodes(1, source.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, a batch of one; None where there must be a reset first
-        self._model_said = str(model) if by_name else "model"
-        self._scored, self._seconds = 0, 0.0
+        said = repr(str(model)) if by_name else "model"
+        env_id = env.spec.id if env.spec else "ENV"
+        self._pace = Pace(source.model, f"rmgym.sb3.make_agent('ppo', {env_id!r}, reward_model={said})")
 
     @property
     def model(self) -> RewardModel:
@@ -141,9 +136,8 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
             step=self._episodes.steps,
             past=self._episodes.past(before, acted),
         )
-        started = time.perf_counter()
-        rewards = self._source(steps, [true])
-        self._count(time.perf_counter() - started)
+        with self._pace.scoring(1):
+            rewards = self._source(steps, [true])
         learned = float(rewards.learned[0])
         self._episodes.add(before, acted, learned, true)
         info = {**info, "learned_reward": learned, "true_reward": true}
@@ -152,24 +146,6 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
             info |= {"learned_return": float(self._episodes.learned[0]), "true_return": float(self._episodes.true[0])}
         self._obs = None if done else steps.next_obs
         return obs, float(rewards.reward[0]), terminated, truncated, info
-
-    def _count(self, seconds: float) -> None:
-        """Name the faster way once per process, where there is one: for models that gain from batches."""
-        self._scored, self._seconds = self._scored + 1, self._seconds + seconds
-        neural = hasattr(self.model, "parameters")  # a torch module, told without importing torch
-        if self._scored != HINT_AFTER or LearnedRewardWrapper._hinted or not neural:
-            return
-        LearnedRewardWrapper._hinted = True
-        env_id = self.env.spec.id if self.env.spec else "ENV"
-        said = repr(self._model_said) if self._model_said != "model" else "model"
-        warnings.warn(
-            f"{self.model.name!r} scores one step at a time here, {HINT_AFTER / self._seconds:.0f} steps/s. "
-            f"rmgym.sb3.make_agent('ppo', {env_id!r}, reward_model={said}) scores a whole rollout in one batch and "
-            "learns the same. (If SB3 wrapped this environment in a Monitor, its ep_rew_mean is the learned return; "
-            "info['true_return'] is the true one.)",
-            PerformanceHint,
-            stacklevel=3,
-        )
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

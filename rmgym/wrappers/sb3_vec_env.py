@@ -16,6 +16,7 @@ from rmgym.transitions import ARRAY_FIELDS, NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, concatenate, of_batch, put, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
+from rmgym.wrappers.pace import Pace
 from rmgym.wrappers.raw_observation import RAW
 from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
 
@@ -77,6 +78,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self.reward: Literal["learned", "true"] = reward
         self.when: Literal["step", "rollout"] = when
         self._source = RewardSource(venv, model, card=card, language=language, composition=composition)
+        self._pace = Pace(self._source.model, "rmgym.sb3.score_rollouts(agent, model), without this wrapper,")
         self._raw_space = self._source.textualizer.observation_space
         self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
@@ -170,7 +172,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             self._refuse_unread_placeholders()
             self._recorded.append(step)
         else:
-            rewards = self._source(Transitions(**step), true)
+            with self._pace.scoring(self.num_envs):
+                rewards = self._source(Transitions(**step), true)
             said["learned_reward"] = rewards.learned
             reward = rewards.reward.astype(np.float32)
         if self.reward == "true":

@@ -21,7 +21,7 @@ from rmgym.errors import CardError, HarnessError, ModelError, PerformanceHint, T
 from rmgym.models.controls import ConstantReward, RandomReward
 from rmgym.text import textualizer
 from rmgym.wrappers import Composition, LearnedRewardWrapper
-from rmgym.wrappers.env import HINT_AFTER
+from rmgym.wrappers.pace import HINT_AFTER, Pace
 from tests.doubles import COUNTER, CounterEnv, ToyReward
 
 CHECKER_TALKS_ABOUT_THE_ENVIRONMENT = [
@@ -248,7 +248,7 @@ class _Torch(torch.nn.Module, ToyReward):
 class TestHint:
     @pytest.fixture(autouse=True)
     def _not_yet_hinted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(LearnedRewardWrapper, "_hinted", False)
+        monkeypatch.setattr(Pace, "hinted", False)
 
     def _heard(self, model: Any, steps: int) -> list[warnings.WarningMessage]:
         env = LearnedRewardWrapper(gym.make(COUNTER, limit=10**6), model)
@@ -300,3 +300,19 @@ def test_ppo_learns_from_it_as_it_stands(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         agent.rollout_buffer.rewards[:199, 0], [i["learned_reward"] for i in seen.infos[200:399]], rtol=1e-6
     )
+
+
+def test_a_vec_env_that_scores_per_step_is_hinted_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stable_baselines3.common.env_util import make_vec_env
+
+    from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
+
+    monkeypatch.setattr(Pace, "hinted", False)
+    model: Any = ToyReward()
+    monkeypatch.setattr(ToyReward, "parameters", None, raising=False)  # as a torch module has them
+    env = LearnedRewardVecEnv(make_vec_env("CartPole-v1", n_envs=2), model)
+    env.reset()
+    for _ in range(HINT_AFTER - 1):
+        env.step(np.array([0, 1]))
+    with pytest.warns(PerformanceHint, match="score_rollouts"):
+        env.step(np.array([0, 1]))

@@ -1,0 +1,51 @@
+"""Cores are counted as a container grants them, and crowding is named."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rmgym
+from rmgym.errors import OversubscriptionWarning
+from rmgym.harness import threads
+from tests.doubles import ToyReward
+from tests.harness.small import PPO_SMALL
+
+
+def test_a_block_has_its_own_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    with threads.torch_threads(3):
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("800000 100000", 8)]
+)
+def test_cores_of_a_container(quota: str, cores: int, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(threads, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert threads.available_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "load", "warned"),
+    [(1, 2, 9.0, False), (2, 2, 0.3, False), (2, 2, 1.4, True), (4, 2, 0.0, True), (4, 16, 9.0, False)],
+)
+def test_crowding_is_named(count: int, cores: int, load: float, warned: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(threads, "available_cores", lambda: cores)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    with threads.torch_threads(count), warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        rmgym.sb3.make_agent("ppo", "CartPole-v1", reward_model=ToyReward(), **PPO_SMALL)
+    said = [w for w in heard if w.category is OversubscriptionWarning]
+    assert bool(said) == warned
+    for warning in said:
+        assert "set_num_threads(1)" in str(warning.message)
+        assert warning.filename == __file__

@@ -41,5 +41,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/3] installing torch (a download of 200 MB or more, the largest)"
 	@$(PIP_INSTALL) torch
 	@echo "[3/3] installing rmgym and everything else (about 400 MB; takes a few minutes)"
-	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,contrib,dev]'
+	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,contrib,serve,ray,dev]'
 	@touch $@

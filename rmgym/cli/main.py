@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "label": Entry("Have steps rated or compared, by a scripted teacher or by you.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
     "train": Entry("Train an agent on a reward model; watch learned and true return.", "add --resume to the command"),
+    "serve": Entry("Serve a reward model over HTTP, so that many workers share it."),
     "bench": Entry("Run a suite: environments x algorithms x rewards x seeds.", _SAME),
     "report": Entry("Compare runs in one HTML page."),
 }

@@ -7,6 +7,7 @@ import json
 import os
 import time
 import warnings
+import weakref
 from typing import Any
 
 import httpx2
@@ -75,13 +76,14 @@ class Connection:
 
     def __init__(self, url: str, *, token: str | None, wait: float, timeout: float) -> None:
         self.url, self.wait, self.pid = url.rstrip("/"), wait, os.getpid()
-        token = token if token is not None else os.environ.get(TOKEN)
+        token = token if token is not None else os.environ.get(TOKEN) or None
         self._client = httpx2.Client(
             headers={} if token is None else {"Authorization": f"Bearer {check_token(token)}"},
             timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
             # A proxy of the environment cannot reach this machine's own loopback.
             trust_env=not is_loopback(httpx2.URL(url).host),
         )
+        weakref.finalize(self, self._client.close)
 
     def ask(self, path: str, body: bytes | None = None) -> bytes:
         """GET, or POST where there is a body; the answer's body.

@@ -45,6 +45,8 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
         ServeError: the port is taken, or the host is not this machine.
     """
     try:
+        if not 0 <= port < 2**16:
+            raise OverflowError("a port is between 0 and 65535")
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError) as error:
@@ -77,6 +79,7 @@ def run(app: Any, listening: socket.socket, *, on_server: Callable[[Any], None] 
         log_level="warning",
         access_log=False,
         lifespan="on",
+        ws="none",
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_GRACE,
     )

@@ -5,16 +5,18 @@ Replicas load the same model and so have the same digest; whichever answers, the
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import FastAPI
-from ray import serve
+from typing import TYPE_CHECKING, Any
 
 from rmgym.models.registry import load_reward_model
 from rmgym.ui.batching import BatchOptions
 from rmgym.ui.server import score_app
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from ray.serve import Application
+
 NAME = "rmgym"
+"""Of the application and its deployment."""
 
 
 def deployment(
@@ -24,7 +26,7 @@ def deployment(
     token: str | None = None,
     batching: BatchOptions | None = None,
     **options: Any,
-) -> serve.Application:
+) -> Application:
     """A Ray Serve application that serves a model; for ``serve.run``, with what else Ray offers.
 
     Args:
@@ -34,6 +36,7 @@ def deployment(
         batching: of each replica.
         options: of Ray's ``@serve.deployment``, such as ``num_replicas=2`` or ``ray_actor_options={"num_gpus": 1}``.
     """
+    from ray import serve
 
     def app() -> FastAPI:  # called in the replica, so that weights never travel
         return score_app(load_reward_model(model, device=device), token=token, batching=batching)
@@ -43,12 +46,16 @@ def deployment(
     return made.bind()  # type: ignore[no-any-return]
 
 
-def start(application: serve.Application, host: str, port: int) -> None:
+def start(application: Application, host: str, port: int) -> None:
     """Run the application in this process's Ray (begun if need be), at this address; return when it answers."""
+    from ray import serve
+
     serve.start(http_options={"host": host, "port": port})
     serve.run(application, name=NAME, route_prefix="/")
 
 
 def stop() -> None:
     """Take the application and Ray Serve down."""
+    from ray import serve
+
     serve.shutdown()  # type: ignore[no-untyped-call]

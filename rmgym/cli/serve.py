@@ -79,8 +79,8 @@ def _here(
     loaded = load_reward_model(model, device=device)
     app = score_app(loaded, token=token, batching=batching)
     listening, url = listen(host, port)
-    _say({"url": url, "model": model, "name": loaded.name, "digest": loaded.digest}, as_json)
-    run(app, listening)
+    facts = {"url": url, "model": model, "name": loaded.name, "digest": loaded.digest}
+    run(app, listening, on_ready=lambda server: _say(facts, as_json))
 
 
 def _with_ray(

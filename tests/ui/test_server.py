@@ -13,11 +13,11 @@ import pytest
 
 from rmgym.errors import ModelError, ServeError
 from rmgym.models import create_reward_model
-from rmgym.models.wire import pack_texts, unpack_prediction
+from rmgym.models.wire import pack_texts
 from rmgym.ui.listening import check_exposure, listen, url_of
 from rmgym.ui.server import score_app
 from tests.doubles import ToyReward
-from tests.ui.serving import TEXTS, Gated, metric, served
+from tests.ui.serving import TEXTS, Gated, metric, served, wait_until
 
 TINY = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
 
@@ -60,12 +60,11 @@ def test_a_neural_model_alone_is_bit_for_bit_and_among_others_as_near_as_batches
 
 def test_requests_that_wait_are_scored_in_one_call() -> None:
     gate = Gated(create_reward_model("random"))
-    with served(gate) as url, ThreadPoolExecutor(7) as pool:
+    with served(gate) as url, ThreadPoolExecutor(7) as pool, gate:
         first = pool.submit(remote(url).predict, TEXTS[:1])
         assert gate.entered.wait(60)
         others = [pool.submit(remote(url).predict, TEXTS[:5]) for _ in range(6)]
-        while metric(url, "rmgym_queue_rows") < 30:
-            pass
+        wait_until(lambda: metric(url, "rmgym_queue_rows") == 30)
         gate.opened.set()
         assert [len(f.result(60)) for f in (first, *others)] == [1, 5, 5, 5, 5, 5, 5]
         assert metric(url, "rmgym_queue_rows") == 0
@@ -79,12 +78,11 @@ def test_requests_that_wait_are_scored_in_one_call() -> None:
 
 def test_a_full_queue_is_answered_with_503_and_the_client_comes_again() -> None:
     gate = Gated(create_reward_model("random"))
-    with served(gate, max_pending=10) as url, ThreadPoolExecutor(3) as pool:
+    with served(gate, max_pending=10) as url, ThreadPoolExecutor(3) as pool, gate:
         asked = [pool.submit(remote(url).predict, TEXTS[:1])]
         assert gate.entered.wait(60)
         asked.append(pool.submit(remote(url).predict, TEXTS[:8]))
-        while metric(url, "rmgym_queue_rows") < 8:
-            pass
+        wait_until(lambda: metric(url, "rmgym_queue_rows") == 8)
         answer = httpx2.post(url + "/score", content=pack_texts(TEXTS[:3]))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert error_of(answer)["rule"] == "at most 10 texts wait for the model"
@@ -92,8 +90,7 @@ def test_a_full_queue_is_answered_with_503_and_the_client_comes_again() -> None:
             remote(url, wait=0.2).predict(TEXTS[:3])
         before = metric(url, "rmgym_refused_total")
         asked.append(pool.submit(remote(url).predict, TEXTS[:3]))
-        while metric(url, "rmgym_refused_total") == before:
-            pass
+        wait_until(lambda: metric(url, "rmgym_refused_total") > before)
         gate.opened.set()
         for size, answered in zip((1, 8, 3), asked, strict=True):
             assert np.array_equal(answered.result(60).mean, gate.model.predict(TEXTS[:size]).mean)
@@ -102,13 +99,12 @@ def test_a_full_queue_is_answered_with_503_and_the_client_comes_again() -> None:
 def test_a_client_that_went_away_is_not_worked_for() -> None:
     toy = ToyReward()
     gate = Gated(toy)
-    with served(gate) as url, ThreadPoolExecutor(1) as pool:
+    with served(gate) as url, ThreadPoolExecutor(1) as pool, gate:
         first = pool.submit(remote(url).predict, TEXTS[:1])
         assert gate.entered.wait(60)
         with pytest.raises(httpx2.ReadTimeout):
             httpx2.post(url + "/score", content=pack_texts(TEXTS[:9]), timeout=0.1)
-        while 'status="499"' not in httpx2.get(url + "/metrics").text:
-            pass
+        wait_until(lambda: 'status="499"' in httpx2.get(url + "/metrics").text)
         gate.opened.set()
         first.result(60)
     assert toy.calls == [1]
@@ -183,7 +179,7 @@ def test_nothing_else_is_there(path: str) -> None:
 
 def test_stopping_answers_what_was_asked() -> None:
     gate, stopping = Gated(create_reward_model("random")), Event()
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, gate:
         with served(gate) as url:
             asked = pool.submit(remote(url).predict, TEXTS)
             assert gate.entered.wait(60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator
@@ -96,7 +97,8 @@ class _Server:
             "name": model.name,
             "digest": model.digest,
             "card_hash": model.card_hash,
-            "describe": model.describe(),
+            # NaN, which a measure of the fit may be, is no JSON.
+            "describe": json.loads(json.dumps(model.describe(), default=str), parse_constant=lambda name: None),
         }
         self._metrics = Metrics(model)
         self._batcher = Batcher(model, batching, on_batch=self._metrics.batch)

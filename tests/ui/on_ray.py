@@ -20,6 +20,7 @@ from tests.ui.serving import TEXTS, free_port, metric
 
 def seen(url: str) -> dict[str, Any]:
     """What a client sees: the model, refusals, another model in its place, and the example of docs/serving.md."""
+    import ray
     from ray import serve
 
     from rmgym.ui import ray_serve
@@ -35,6 +36,10 @@ def seen(url: str) -> dict[str, Any]:
         "malformed": httpx2.post(url + "/score", content=b"", headers={"Authorization": "Bearer s3cret"}).status_code,
         "without a token": httpx2.post(url + "/score", content=b"").status_code,
     }
+    (replica,) = (a for a in ray.util.list_named_actors(all_namespaces=True) if a["name"].startswith("SERVE_REPLICA"))
+    ray.kill(ray.get_actor(replica["name"], replica["namespace"]))
+    after = [clients[0].predict(TEXTS).mean for _ in range(20)]
+    said["after a replica died"] = all(np.array_equal(mean, local.predict(TEXTS).mean) for mean in after)
     serve.run(ray_serve.deployment("constant", token="s3cret"), name=ray_serve.NAME, route_prefix="/")
     try:
         clients[0].predict(TEXTS)

@@ -35,6 +35,7 @@ def test_on_ray_it_scores_like_the_local_model_and_refuses_like_the_server(tmp_p
         "rows": sum(range(1, 41)),
         "malformed": 400,
         "without a token": 401,
+        "after a replica died": True,
         "example": True,
     }
     assert "random at http://127.0.0.1:" in done.stdout

@@ -171,6 +171,15 @@ def test_a_model_that_breaks_is_not_asked_again() -> None:
         assert httpx2.get(url + "/health").status_code == 200
 
 
+def test_a_fact_that_is_no_number_is_null() -> None:
+    class Unmeasured(ToyReward):
+        def describe(self) -> dict[str, Any]:
+            return {**super().describe(), "fitted_on": {"spearman": float("nan"), "r2": 0.5}}
+
+    with served(Unmeasured()) as url:
+        assert remote(url).describe()["served"]["fitted_on"] == {"spearman": None, "r2": 0.5}
+
+
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/redoc"])
 def test_nothing_else_is_there(path: str) -> None:
     with served(create_reward_model("random")) as url:

@@ -40,6 +40,6 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv || { echo "fix: install Python's venv module (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@echo "[2/3] installing torch (a download of 200 MB or more, the largest)"
 	@$(PIP_INSTALL) torch
-	@echo "[3/3] installing rmgym and everything else (about 400 MB; takes a few minutes)"
-	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,contrib,dev]'
+	@echo "[3/3] installing rmgym and everything else (about 500 MB; takes a few minutes)"
+	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,contrib,serve,ray,dev]'
 	@touch $@

@@ -57,6 +57,10 @@ class PlaceholderRewardError(HarnessError, RuntimeError):
     """An agent was about to train on placeholder rewards because its reward model is missing."""
 
 
+class ServeError(RmgymError, ValueError):
+    """A reward server cannot be started as asked, or refuses a request."""
+
+
 class PerformanceHint(UserWarning):
     """Something works as it stands, and a faster way exists; silence it by category."""
 

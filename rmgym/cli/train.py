@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def train(
     env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
-    reward: Annotated[str, typer.Option(help="A reward model's folder or hub id, or a control: true, random, ...")],
+    reward: Annotated[
+        str, typer.Option(help="A reward model's folder, hub id or URL, or a control: true, random, ...")
+    ],
     algo: Annotated[str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.")] = "ppo",
     to: Annotated[
         Path | None, typer.Option("--out", help="The run's folder; by default runs/ENV-ALGO-REWARD-seedK.")

@@ -18,6 +18,7 @@ _BUILT_IN: dict[str, tuple[str, str, str]] = {
     "seq2seq": ("seq2seq", "Seq2SeqRewardModel", "encoder-decoder Transformer trained from scratch, any language"),
     "minilm": ("minilm", "MiniLMRewardModel", "pretrained MiniLM (22M) with late number fusion"),
     "ensemble": ("ensemble", "EnsembleRewardModel", "several fusion heads on one MiniLM; std is their disagreement"),
+    "remote": ("remote", "RemoteRewardModel", "scores from a server ('rmgym serve'), shared by many workers"),
     "true": ("controls", "TrueReward", "control: the environment's own reward, passed through"),
     "constant": ("controls", "ConstantReward", "control: the same reward for every step"),
     "random": ("controls", "RandomReward", "control: a seeded hash of the text"),
@@ -68,9 +69,10 @@ def load_reward_model(
 
     Args:
         path_or_id: a folder written by ``save``, a control's name (``constant``, ``random``, ``true``), the id of a
-            Hugging Face hub repository, or a model, which is returned as it is.
-        device: ``cpu``, ``cuda``, ``mps``, or any torch device.
-        dtype: ``float32`` or ``bfloat16``.
+            Hugging Face hub repository, the URL of a server (``http://127.0.0.1:8765``), or a model, which is returned
+            as it is.
+        device: ``cpu``, ``cuda``, ``mps``, or any torch device; of a server's model, the server decides.
+        dtype: ``float32`` or ``bfloat16``; likewise.
 
     Raises:
         ModelError: there is no such model, or its files are damaged or of a kind that could execute.
@@ -80,10 +82,14 @@ def load_reward_model(
     name = os.fspath(path_or_id)
     if name in CONTROLS:
         return create_reward_model(name)
+    if name.startswith(("http://", "https://")):
+        return _remote(name)
     if dtype not in DTYPES:
         raise ModelError("a model is loaded in a known dtype", got=dtype, fix=nearest(dtype, DTYPES))
     path = Path(name).expanduser()
     if not path.exists():
+        if name == "remote":
+            raise ModelError("a served model is loaded by its URL", got=name, fix="give http://127.0.0.1:8765")
         if name in _BUILT_IN:
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
@@ -116,6 +122,12 @@ def _load(path: str, stamp: int, device: str, dtype: str) -> tuple[RewardModel, 
         except (RuntimeError, AssertionError) as error:
             raise ModelError("a device is there", got=f"{device}: {error}", fix="take device='cpu'") from error
     return model, model.digest
+
+
+@lru_cache(maxsize=16)
+def _remote(url: str) -> RewardModel:
+    """One model for each URL, so that a process goes on with the model that it found there first."""
+    return create_reward_model("remote", url=url)
 
 
 def _from_hub(name: str) -> Path:

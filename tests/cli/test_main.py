@@ -15,7 +15,7 @@ from rmgym.cli.main import COMMANDS, app
 from rmgym.errors import ModelError
 
 run = CliRunner().invoke
-HEAVY = ("torch", "transformers", "stable_baselines3", "plotly", "matplotlib")
+HEAVY = ("torch", "transformers", "stable_baselines3", "plotly", "matplotlib", "fastapi", "uvicorn", "ray", "httpx2")
 
 
 def loaded_by(code: str) -> set[str]:
@@ -42,6 +42,7 @@ except SystemExit as end:
         "import rmgym.cli.main",
         calling("--help"),
         calling("bench", "--help"),
+        calling("serve", "--help"),
         calling("envs"),
         calling("envs", "Pendulum-v1"),
         calling("agents"),

@@ -1,0 +1,1 @@
+"""What other processes and people talk to: the score server."""

@@ -17,6 +17,8 @@ from rmgym.models.files import MANIFEST, read_files, read_manifest
 _BUILT_IN: dict[str, tuple[str, str, str]] = {
     "seq2seq": ("seq2seq", "Seq2SeqRewardModel", "encoder-decoder Transformer trained from scratch, any language"),
     "minilm": ("minilm", "MiniLMRewardModel", "pretrained MiniLM (22M) with late number fusion"),
+    "smollm2": ("smollm2", "SmolLM2RewardModel", "pretrained causal SmolLM2 (135M) with late number fusion"),
+    "hf": ("huggingface", "HuggingFaceRewardModel", "hf:<folder or hub id>, any encoder or causal language model"),
     "ensemble": ("ensemble", "EnsembleRewardModel", "several fusion heads on one MiniLM; std is their disagreement"),
     "true": ("controls", "TrueReward", "control: the environment's own reward, passed through"),
     "constant": ("controls", "ConstantReward", "control: the same reward for every step"),
@@ -51,13 +53,17 @@ def create_reward_model(name: str, *, seed: int = 0, **options: Any) -> RewardMo
     """Make an unfitted model by name.
 
     Args:
-        name: one of :func:`available_models`.
+        name: one of :func:`available_models`, or ``hf:`` and a local folder or hub id of an encoder or causal LM.
         seed: seed of its random weights.
         options: the model's own options; unknown ones are refused.
 
     Raises:
         ModelError: the name or an option is unknown.
     """
+    if name.startswith("hf:"):
+        from rmgym.models.huggingface import backbone_option
+
+        name, options = "hf", {"backbone": backbone_option(name.removeprefix("hf:")), **options}
     return model_class(name).create(seed=seed, **options)  # type: ignore[attr-defined, no-any-return]
 
 
@@ -70,7 +76,7 @@ def load_reward_model(
         path_or_id: a folder written by ``save``, a control's name (``constant``, ``random``, ``true``), the id of a
             Hugging Face hub repository, or a model, which is returned as it is.
         device: ``cpu``, ``cuda``, ``mps``, or any torch device.
-        dtype: ``float32`` or ``bfloat16``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``; of the heads and of the language model below them.
 
     Raises:
         ModelError: there is no such model, or its files are damaged or of a kind that could execute.
@@ -84,7 +90,7 @@ def load_reward_model(
         raise ModelError("a model is loaded in a known dtype", got=dtype, fix=nearest(dtype, DTYPES))
     path = Path(name).expanduser()
     if not path.exists():
-        if name in _BUILT_IN:
+        if name in _BUILT_IN or name.startswith("hf:"):
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
                 got=f"a name, but no folder {name!r}",

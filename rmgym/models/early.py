@@ -149,7 +149,8 @@ def _repeated(cache: Any, size: int) -> Any:
     for layer in copied.layers:
         if type(layer) is DynamicLayer:  # appends by making new tensors, so that rows may share memory
             keys, values = layer.keys, layer.values
-            assert keys is not None and values is not None  # the prefix has been read
+            assert keys is not None  # the prefix has been read
+            assert values is not None
             layer.keys, layer.values = keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1)
         else:
             layer.batch_repeat_interleave(size)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from rmgym.errors import ModelError
 from rmgym.models.backbones import Backbone, load_backbone
 from rmgym.models.digits import TextMemory, digit_texts, read_texts
+from rmgym.models.digits import spaced_digits as spaced_digits
 from rmgym.models.early import PrefixReader, read_early
 from rmgym.models.fusion import FusionHead
 from rmgym.models.language_options import LanguageModelConfig
@@ -135,7 +136,7 @@ class LanguageModelReward(NeuralRewardModel):
             arguments = (slots, text, inputs.template_index, inputs.values, mask)
             return torch.stack([head(*arguments) for head in self.heads], dim=1)
         states, mask = self._early(inputs) if self.options.fusion == "early" else self._digits(inputs)
-        states = states.to(self._dtype)
+        states = self._backbone.scaled(states).to(self._dtype)
         return torch.stack([head(states, mask) for head in self.heads], dim=1)
 
     def train(self, mode: bool = True) -> Self:
@@ -168,6 +169,7 @@ class LanguageModelReward(NeuralRewardModel):
         ids, slots = self._backbone.tokens(template)
         tokens = torch.tensor([ids], device=self.device)
         states = self._reader(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state[0]
+        states = self._backbone.scaled(states)
         return states[list(slots)], states[-1] if self._backbone.causal else states.mean(dim=0)
 
     def _early(self, inputs: Encoded) -> tuple[Tensor, Tensor]:

@@ -43,12 +43,15 @@ def add_lora(tower: Any, rank: int, alpha: int) -> None:
     transposed = isinstance(tower.get_submodule(found[0]), Conv1D)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=found, fan_in_fan_out=transposed)
     inject_adapter_in_model(config, tower)
+    for parameter in tower.parameters():
+        if parameter.requires_grad:  # small steps would be lost in the low precision that an LM may have
+            parameter.data = parameter.data.float()
 
 
 def merged(tower: Any) -> Any:
     """A copy of the language model with the low-rank changes added to its matrices, without peft's layers.
 
-    Its outputs are those of ``tower`` to 1e-5 in float32.
+    Its outputs are those of ``tower`` to 1e-5 in float32; in lower precision the sum is rounded like any weight.
     """
     from peft.tuners.lora import LoraLayer
 

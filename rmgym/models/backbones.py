@@ -149,9 +149,12 @@ def _load(name: str, dtype: str) -> Backbone:
         sha256 = weights_sha256(folder)
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _without_progress_bar(logging):
+        with _quietly(logging):
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **safely)
-            tower: Any = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=dtype, **safely)
+            tower: Any
+            tower, said = AutoModel.from_pretrained(
+                folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **safely
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             "a backbone is an encoder or causal language model that transformers knows, with its tokenizer",
@@ -159,6 +162,11 @@ def _load(name: str, dtype: str) -> Backbone:
             fix="save model and tokenizer to one folder with save_pretrained",
         ) from error
     tower.eval().requires_grad_(False)
+    # A pooler is not used, and some models come without one; anything else that is missing would be random.
+    if missing := sorted(name for name in said["missing_keys"] if "pooler" not in name):
+        raise ModelError(
+            "the weights of a backbone are complete", got=f"{name}: without {missing}", fix="save the whole model again"
+        )
     if getattr(tower.config, "is_encoder_decoder", False):
         raise ModelError("a backbone is an encoder or a causal language model", got=f"{name}: both", fix="use 'minilm'")
     causal = reads_left_to_right(tower)
@@ -197,12 +205,14 @@ def _slot_token(tokenizer: Any, *, causal: bool) -> int | None:
 
 
 @contextmanager
-def _without_progress_bar(logging: Any) -> Generator[None]:
-    """Loading takes a moment; a bar for it would only break up the caller's own progress."""
-    shown = logging.is_progress_bar_enabled()
+def _quietly(logging: Any) -> Generator[None]:
+    """Load without a progress bar and without a report on unused weights, such as the head that predicts words."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()

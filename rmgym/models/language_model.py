@@ -140,12 +140,19 @@ class LanguageModelReward(NeuralRewardModel):
         return torch.stack([head(states, mask) for head in self.heads], dim=1)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch mode; texts remembered for a fit are forgotten after it, and a tuned LM's dropout stays off."""
+        """Switch mode; what a tuned LM made of texts is forgotten, and its dropout stays off.
+
+        Texts remembered for a fit of a frozen LM are forgotten after it. That a fit has changed a tuned LM shows in no
+        count of writes, since torch's fused optimisers count none; so leaving or entering training counts as a change.
+        """
+        changed = self.training or mode or self.options.tune == "whole"
         super().train(mode)
-        if not mode:
-            self._memory.clear()
         if self.options.tune != "frozen":
+            if changed:
+                self._forget()
             self.tower.eval()  # dropout shifts the scale of a regression's output
+        elif not mode:
+            self._memory.clear()
         return self
 
     def _template_states(self, templates: Sequence[str], width: int) -> tuple[Tensor, Tensor]:
@@ -207,7 +214,7 @@ class LanguageModelReward(NeuralRewardModel):
         return self._merged
 
     def _forget_what_changed(self) -> None:
-        """Drop what a tuned LM made of templates before its weights were written to; torch counts the writes."""
+        """Drop what a tuned LM made of templates before its weights were written to, where torch counts that."""
         if self.options.tune != "frozen":
             writes = sum(p._version for p in self.tower.parameters())
             if writes != self._read_with:

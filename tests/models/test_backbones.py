@@ -158,6 +158,21 @@ def test_pickled_weights_are_not_opened(causal, tmp_path):
         create_reward_model(f"hf:{folder}", **SIZES)
 
 
+def test_incomplete_weights_are_refused(causal, tmp_path):
+    folder = shutil.copytree(causal, tmp_path / "lm")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"(?s)weights of a backbone are complete.*layers.1.mlp.up_proj"):
+        create_reward_model(f"hf:{folder}", **SIZES)
+
+
+def test_loading_prints_nothing(causal, capfd):
+    backbones._load.__wrapped__(str(causal), "float32")
+    said = capfd.readouterr()
+    assert said.out == said.err == ""
+
+
 def test_code_that_comes_with_a_model_does_not_run(causal, tmp_path):
     folder = shutil.copytree(causal, tmp_path / "lm")
     said = json.loads((folder / "config.json").read_text())

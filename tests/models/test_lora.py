@@ -16,6 +16,7 @@ from rmgym.models.lora import merged
 from rmgym.models.neural import encode
 from rmgym.text.batch import TextBatch
 from rmgym.training import FitOptions, fit
+from rmgym.training.trainer import RewardTrainer
 from tests.models.tiny import SIZES, save_causal
 
 TEXTS = ["Angle in rad: 0.52, torque: 1.25, speed: 3.", "Angle in rad: -2.50, torque: 0.25, speed: 3.", "No number."]
@@ -95,6 +96,17 @@ def test_it_is_merged_once_and_again_when_it_has_learnt(folder):
     assert np.abs(after - before).max() > 1e-4
 
 
+def test_a_step_of_a_fused_optimiser_is_noticed(folder):
+    """Torch's fused optimisers change weights without counting the write."""
+    model = make(folder)
+    before = model.predict(TEXTS).mean
+    model.train()
+    optimiser = torch.optim.AdamW([p for p in model.tower.parameters() if p.requires_grad], lr=0.5, fused=True)
+    model(encode(TextBatch.from_strings(TEXTS))).sum().backward()
+    optimiser.step()
+    assert np.abs(model.eval().predict(TEXTS).mean - before).max() > 1e-4
+
+
 def test_scoring_leaves_the_weights_as_they_are(folder):
     model = make(folder)
     before = {name: tensor.clone() for name, tensor in model.tower.state_dict().items()}
@@ -143,23 +155,37 @@ def test_gradients_reach_the_changes(folder, fusion):
     assert all(p.grad is None for name, p in model.tower.named_parameters() if ".lora_" not in name)
 
 
-def test_it_is_fitted_saved_and_resumed_without_the_frozen_weights(causal, tmp_path):
-    """Words alone decide: the change of the language model is what a fit of frozen states would lack."""
+def word_labels():
+    """Sixty ratings by a word and a number."""
     rng = np.random.default_rng(0)
     words = ["push left", "push right", "wait"]
     rows = [(words[i], v) for i, v in zip(rng.integers(3, size=60), rng.normal(size=60), strict=True)]
     texts = TextBatch.from_strings([f"Angle in rad: {v:.2f}. Action: {word}." for word, v in rows])
     values = np.array([words.index(word) + v for word, v in rows], np.float32)
-    labels = Labels(ratings=Ratings(texts=texts, values=values, groups=np.arange(60)))
-    model = make(causal, learnt=False)
-    options = FitOptions(max_steps=120, eval_every=20, checkpoint_every=60)
-    fitted = fit(model, labels, options, out=tmp_path / "fit", progress=False)
-    assert fitted.metrics["train"]["r2"] > 0.9
-    assert any(p.abs().sum() > 0 for name, p in fitted.model.tower.named_parameters() if "lora_B" in name)
-    loaded = load_reward_model(tmp_path / "fit")
-    np.testing.assert_allclose(loaded.predict(texts).mean, fitted.model.predict(texts).mean, atol=1e-6)
-    again = fit(make(causal, learnt=False), labels, options, out=tmp_path / "fit", resume=True, progress=False)
-    assert again.model.digest == fitted.model.digest
+    return Labels(ratings=Ratings(texts=texts, values=values, groups=np.arange(60)))
+
+
+def test_a_fit_that_was_stopped_resumes_to_the_same_changes(causal, tmp_path, monkeypatch):
+    labels, options = word_labels(), FitOptions(max_steps=160, eval_every=40, checkpoint_every=40)
+    whole = fit(make(causal, learnt=False), labels, options, out=tmp_path / "whole", progress=False)
+    assert whole.metrics["train"]["r2"] > 0.8
+    assert any(p.abs().sum() > 0 for name, p in whole.model.tower.named_parameters() if "lora_B" in name)
+    loaded = load_reward_model(tmp_path / "whole")
+    np.testing.assert_allclose(loaded.predict(labels.texts).mean, whole.model.predict(labels.texts).mean, atol=1e-6)
+
+    evaluate = RewardTrainer.evaluate
+
+    def stopped(trainer, *args, **kwargs):
+        if trainer.state.global_step == 120:
+            raise KeyboardInterrupt
+        return evaluate(trainer, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RewardTrainer, "evaluate", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(causal, learnt=False), labels, options, out=tmp_path / "parts", progress=False)
+    resumed = fit(make(causal, learnt=False), labels, options, out=tmp_path / "parts", resume=True, progress=False)
+    assert resumed.model.digest == whole.model.digest
 
 
 def test_the_state_of_other_models_keeps_a_missing_weight_an_error(causal):

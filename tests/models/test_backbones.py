@@ -206,6 +206,23 @@ def test_what_hf_cannot_find_is_an_error_with_advice(name, message):
         create_reward_model(name)
 
 
+def test_a_model_of_the_hub_is_asked_for_safetensors_json_and_tokenizer_only(causal, tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot_download(repository, *, allow_patterns):
+        asked.append((repository, allow_patterns))
+        return str(causal)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    backbones._load.cache_clear()
+    model = create_reward_model("hf:somebody/some-model", **SIZES)
+    assert asked == [("somebody/some-model", ["*.safetensors", "*.json", "*.txt", "*.model"])]
+    assert model.options.backbone == "hf:somebody/some-model"
+    loaded = load_reward_model(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.predict(TEXTS).mean, model.predict(TEXTS).mean)
+    backbones._load.cache_clear()
+
+
 def test_an_unfitted_hf_model_is_not_loaded_by_its_name(causal):
     with pytest.raises(ModelError, match="has to be fitted"):
         load_reward_model(f"hf:{causal}")

@@ -15,7 +15,7 @@ from rmgym.errors import FeedbackError, FitError
 def fit(
     db: Annotated[Path, typer.Option("--db", help="Labels, as 'rmgym label' writes them.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="A built-in reward model, see 'rmgym models'.")] = "minilm",
+    model: Annotated[str, typer.Option(help="A reward model, see 'rmgym models'; or hf:FOLDER.")] = "minilm",
     annotator: Annotated[str | None, typer.Option(help="Use the labels of one annotator only.")] = None,
     preset: Annotated[str | None, typer.Option(help="The model's size, where it has presets.")] = None,
     model_option: Annotated[

@@ -4,93 +4,73 @@
     The LM reads each template once, whatever the numbers; a small Transformer over the slots does the rest per step
     (:mod:`rmgym.models.fusion`). Exact, and as fast as the small Transformer.
 ``early``
-    Each step goes through the LM; a number is one token whose embedding is made of the number's value.
+    Each step goes through the LM; a number is one token whose embedding is made of the number's value
+    (:mod:`rmgym.models.early`).
 ``digits``
-    Each step goes through the LM as plain text, numbers written as spaced digits with their sign.
+    Each step goes through the LM as plain text, numbers written as spaced digits with their sign
+    (:mod:`rmgym.models.digits`).
 
-The LM is ``frozen`` or tuned ``whole``. A frozen LM is shared between models and not saved again: its weights are named
-by folder and SHA-256.
+The LM is ``frozen``, tuned with ``lora`` (:mod:`rmgym.models.lora`) or tuned ``whole``. What is frozen is not saved
+again: it is named, and where it is not built in, a SHA-256 of it is saved and must be met again.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from rmgym.errors import ModelError
 from rmgym.models.backbones import Backbone, load_backbone
+from rmgym.models.digits import TextMemory, digit_texts, read_texts
+from rmgym.models.digits import spaced_digits as spaced_digits
+from rmgym.models.early import PrefixReader, read_early
 from rmgym.models.fusion import FusionHead
+from rmgym.models.language_options import LanguageModelConfig
+from rmgym.models.lora import add_lora, keep_only_lora, merged
 from rmgym.models.neural import Encoded, NeuralRewardModel
 from rmgym.models.number_features import NumberFeatures
 from rmgym.models.options import make_options
+from rmgym.models.pooling import PooledHead
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import split_template
 
 MAX_UNKNOWN = 0.1
 """Largest share of unknown tokens in a text that a model accepts."""
-MOST_REMEMBERED = 2048
-"""Texts whose states are kept while a frozen model on digits is fitted (about 100 kB each)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModelConfig:
-    """Options of :class:`LanguageModelReward`.
-
-    Attributes:
-        backbone: name of built-in weights (``minilm``) or a local folder of a Hugging Face encoder.
-        fusion: how numbers enter, see the module's text.
-        tune: ``frozen`` or ``whole``.
-        heads: independent reward heads; their disagreement is the model's std.
-        width: token width of a late-fusion head.
-        layers: blocks of a late-fusion head.
-        attention_heads: attention heads of a late-fusion head.
-        frequencies: exponents k of the Fourier frequencies pi 2^k; few labels want few, low ones.
-        pool: how early and digits read the LM's states: ``attention``, ``mean`` or ``last``.
-    """
-
-    backbone: str = "minilm"
-    fusion: Literal["late", "early", "digits"] = "late"
-    tune: Literal["frozen", "whole"] = "frozen"
-    heads: int = 1
-    width: int = 128
-    layers: int = 2
-    attention_heads: int = 4
-    frequencies: tuple[int, ...] = (-4, -3, -2, -1, 0)
-    pool: Literal["attention", "mean", "last"] = "attention"
-
-    def __post_init__(self) -> None:
-        sizes = (self.heads, self.width, self.layers, self.attention_heads)
-        if min(sizes) < 1 or self.width % self.attention_heads:
-            raise ModelError(
-                "sizes are positive and 'width' is a multiple of 'attention_heads'", got=self, fix="change them"
-            )
 
 
 class LanguageModelReward(NeuralRewardModel):
-    """Reward model on a pretrained language model."""
+    """Reward model on a pretrained language model.
+
+    Attributes:
+        tower: the LM: shared with other models where it is frozen, this model's own where it is tuned.
+    """
 
     name: ClassVar[str] = "language_model"
     defaults: ClassVar[Mapping[str, Any]] = {}
     tower: Any
 
     def __init__(self, config: LanguageModelConfig, card_hash: str | None = None) -> None:
-        super().__init__(config, card_hash)
+        super().__init__(config.saved(), card_hash)
         self.options = config
-        backbone = load_backbone(config.backbone)
-        self.tokenizer = backbone.tokenizer
-        if config.tune == "whole":
-            self.tower = copy.deepcopy(backbone.tower).requires_grad_(True)
-        else:  # outside the module tree: neither trained nor saved, and shared by every model that uses it
-            self.__dict__["tower"] = backbone.tower
-        self._backbone: Backbone = backbone
+        self._backbone: Backbone = load_backbone(config.backbone, config.dtype)
+        self.tokenizer = self._backbone.tokenizer
+        size = self._backbone.state_size
+        if config.tune == "frozen":  # outside the module tree: neither trained nor saved
+            self.__dict__["tower"] = self._backbone.tower
+        else:
+            self.tower = copy.deepcopy(self._backbone.tower).requires_grad_(config.tune == "whole")
+        if config.tune == "lora":
+            add_lora(self.tower, config.lora_rank, config.lora_alpha)
+            keep_only_lora(self)
         self._states = dict[str, tuple[Tensor, Tensor]]()
-        self._read_states = dict[str, Tensor]()
-        size = backbone.state_size
+        self._memory = TextMemory()
+        self._prefixes = PrefixReader(self._backbone) if self._backbone.causal else None
+        self._merged: Any = None
+        self._read_with = 0
         if config.fusion == "late":
             self.heads = nn.ModuleList(
                 FusionHead(size, config.width, config.layers, config.attention_heads, config.frequencies)
@@ -110,6 +90,28 @@ class LanguageModelReward(NeuralRewardModel):
             torch.manual_seed(seed)
             return cls(config)
 
+    @classmethod
+    def build(cls, config: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+        """An unfitted model with a saved configuration.
+
+        Raises:
+            ModelError: the backbone is another one than the model was saved with.
+        """
+        model = cls.create(**config)
+        said = json.loads(texts["backbone"])["sha256"] if "backbone" in texts else None
+        if said != model._backbone.sha256:
+            raise ModelError(
+                "a reward model is used with the language model that it was fitted on",
+                got=f"{model._backbone.name} has SHA-256 {model._backbone.sha256}, the fitted one had {said}",
+                fix="put the weights, configuration and tokenizer back that were there, or fit again",
+            )
+        return model
+
+    def extra_texts(self) -> dict[str, str]:
+        """Which weights a backbone that is not built in has; part of the digest."""
+        sha256 = self._backbone.sha256
+        return {} if sha256 is None else {"backbone": json.dumps({"sha256": sha256})}
+
     def prepare(self, texts: TextBatch) -> None:
         """Refuse texts that the LM's tokenizer cannot read.
 
@@ -117,8 +119,7 @@ class LanguageModelReward(NeuralRewardModel):
             ModelError: more than a tenth of the tokens are unknown, or a text is too long.
         """
         for template in texts.templates:
-            ids = self._tokens(template)[0]
-            unknown = ids.count(self.tokenizer.unk_token_id) / len(ids) if self.tokenizer.unk_token else 0.0
+            unknown = self._backbone.unknown_share(template)
             if unknown > MAX_UNKNOWN:
                 raise ModelError(
                     f"at most {MAX_UNKNOWN:.0%} of a text's tokens are unknown to the model",
@@ -128,31 +129,37 @@ class LanguageModelReward(NeuralRewardModel):
 
     def forward(self, inputs: Encoded) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        self._forget_what_changed()
         if self.options.fusion == "late":
             slots, text = self._template_states(inputs.templates, inputs.values.shape[1])
             mask = None if bool(inputs.mask.all()) else inputs.mask
             arguments = (slots, text, inputs.template_index, inputs.values, mask)
             return torch.stack([head(*arguments) for head in self.heads], dim=1)
         states, mask = self._early(inputs) if self.options.fusion == "early" else self._digits(inputs)
+        states = self._backbone.scaled(states).to(self._dtype)
         return torch.stack([head(states, mask) for head in self.heads], dim=1)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch mode; what a tuned LM made of the templates is forgotten, and its dropout stays off."""
+        """Switch mode; what a tuned LM made of texts is forgotten, and its dropout stays off.
+
+        Texts remembered for a fit of a frozen LM are forgotten after it. That a fit has changed a tuned LM shows in no
+        count of writes, since torch's fused optimisers count none; so leaving or entering training counts as a change.
+        """
+        changed = self.training or mode or self.options.tune == "whole"
         super().train(mode)
-        if not mode:
-            self._read_states.clear()
-        if self.options.tune == "whole":
-            self._states.clear()
+        if self.options.tune != "frozen":
+            if changed:
+                self._forget()
             self.tower.eval()  # dropout shifts the scale of a regression's output
+        elif not mode:
+            self._memory.clear()
         return self
 
     def _template_states(self, templates: Sequence[str], width: int) -> tuple[Tensor, Tensor]:
-        """States at the slots, padded to ``[T, width, size]``, and mean states ``[T, size]``."""
-        learning = self.options.tune == "whole" and torch.is_grad_enabled() and self.training
-        read = [self._read(t) if learning else self._read_once(t) for t in templates]
+        """States at the slots, padded to ``[T, width, size]``, and states of the whole texts ``[T, size]``."""
+        read = [self._read(t) if self._learning else self._read_once(t) for t in templates]
         slots = [nn.functional.pad(s, (0, 0, 0, width - len(s))) for s, _ in read]
-        dtype = next(self.heads.parameters()).dtype
-        return torch.stack(slots).to(dtype), torch.stack([t for _, t in read]).to(dtype)
+        return torch.stack(slots).to(self._dtype), torch.stack([t for _, t in read]).to(self._dtype)
 
     def _read_once(self, template: str) -> tuple[Tensor, Tensor]:
         if template not in self._states:
@@ -162,113 +169,77 @@ class LanguageModelReward(NeuralRewardModel):
         return self._states[template]
 
     def _read(self, template: str) -> tuple[Tensor, Tensor]:
-        """Run the LM over one template; alone, so that no other text or padding touches it."""
-        ids, slots = self._tokens(template)
-        if self.options.tune == "frozen":
-            self.tower.to(self.device)
-        tokens = torch.tensor([ids], device=self.device)
-        states = self.tower(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state[0]
-        return states[list(slots)], states.mean(dim=0)
+        """Run the LM over one template; alone, so that no other text or padding touches it.
 
-    def _tokens(self, template: str) -> tuple[list[int], tuple[int, ...]]:
-        """Token ids of a template and the positions of its slots."""
-        ids, positions = list[int](self._backbone.prefix), list[int]()
-        for i, piece in enumerate(split_template(template)[0]):
-            if i:
-                positions.append(len(ids))
-                ids.append(self._backbone.slot_token)
-            ids += self._backbone.encode_piece(piece)
-        ids += self._backbone.suffix
-        if len(ids) > self._backbone.max_tokens:
-            raise ModelError(
-                f"a text has at most {self._backbone.max_tokens} tokens for {self._backbone.name}",
-                got=f"{len(ids)} tokens: {template[:80]!r}...",
-                fix="shorten the task or hide fields in the card",
-            )
-        return ids, tuple(positions)
+        The state of the whole text is the mean over an encoder's tokens, or a causal LM's last one.
+        """
+        ids, slots = self._backbone.tokens(template)
+        tokens = torch.tensor([ids], device=self.device)
+        states = self._reader(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state[0]
+        states = self._backbone.scaled(states)
+        return states[list(slots)], states[-1] if self._backbone.causal else states.mean(dim=0)
 
     def _early(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
         """States of every token with the numbers inside, ``[B, L, size]``, and the mask of real tokens."""
-        read = [self._tokens(t) for t in inputs.templates]
-        length = max(len(ids) for ids, _ in read)
-        ids = torch.zeros(len(read), length, dtype=torch.int64)
-        real = torch.zeros(len(read), length, dtype=torch.bool)
-        place = torch.zeros(len(read), inputs.values.shape[1], dtype=torch.int64)
-        for t, (tokens, slots) in enumerate(read):
-            ids[t, : len(tokens)] = torch.tensor(tokens)
-            real[t, : len(tokens)] = True
-            place[t, : len(slots)] = torch.tensor(slots, dtype=torch.int64)
-        index = inputs.template_index
-        self.tower.to(self.device)
-        embedded = self.tower.get_input_embeddings()(ids.to(self.device))[index]
-        numbers = self.numbers(inputs.values) * inputs.mask[..., None]
-        where = place.to(self.device)[index][..., None].expand(-1, -1, numbers.shape[-1])
-        embedded = embedded.scatter_add(1, where, numbers.to(embedded.dtype))
-        mask = real.to(self.device)[index]
-        states = self.tower(inputs_embeds=embedded, attention_mask=mask.long()).last_hidden_state
-        return states, mask
+        numbers = self.numbers(inputs.values)
+        if self._prefixes is not None and not torch.is_grad_enabled():
+            return self._prefixes(self._reader, inputs, numbers)
+        return read_early(self._reader, self._backbone, inputs, numbers)
 
     def _digits(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
         """States of every token of the plain text, ``[B, L, size]``, and the mask of real tokens."""
-        texts = [
-            spaced_digits(inputs.templates[t], row)
-            for t, row in zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
-        ]
-        if self.training and self.options.tune == "frozen":
-            return self._remembered(texts)
-        return self._read_texts(texts)
+        texts, tune = digit_texts(inputs), self.options.tune
+        with torch.set_grad_enabled(torch.is_grad_enabled() and tune != "frozen"):
+            if self.training and tune == "frozen":
+                return self._memory.read(self._reader, self._backbone, texts, self.device)
+            return read_texts(self._reader, self._backbone, texts, self.device)
 
-    def _read_texts(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Run the LM over whole texts, padded on the right."""
-        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt").to(self.device)
-        if tokens["input_ids"].shape[1] > self._backbone.max_tokens:
-            raise ModelError(
-                f"a text has at most {self._backbone.max_tokens} tokens for {self._backbone.name}",
-                got=f"{tokens['input_ids'].shape[1]} tokens",
-                fix="use fusion='late', shorten the task or hide fields in the card",
-            )
-        self.tower.to(self.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.tune == "whole"):
-            states = self.tower(**tokens).last_hidden_state
-        return states, tokens["attention_mask"].bool()
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of the heads."""
+        return next(self.heads.parameters()).dtype
 
-    def _remembered(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """States of texts that come back at every epoch: a frozen LM reads each of them once per fit."""
-        if unread := [text for text in dict.fromkeys(texts) if text not in self._read_states]:
-            if len(self._read_states) + len(unread) > MOST_REMEMBERED:
-                return self._read_texts(texts)
-            states, mask = self._read_texts(unread)
-            self._read_states |= {t: s[m] for t, s, m in zip(unread, states, mask, strict=True)}
-        known = [self._read_states[text] for text in texts]
-        states = nn.utils.rnn.pad_sequence(known, batch_first=True)
-        lengths = torch.tensor([len(k) for k in known], device=self.device)
-        return states, torch.arange(states.shape[1], device=self.device) < lengths[:, None]
+    @property
+    def _learning(self) -> bool:
+        """Whether gradients have to reach the LM."""
+        return self.options.tune != "frozen" and torch.is_grad_enabled() and self.training
 
+    @property
+    def _reader(self) -> Any:
+        """The LM to run: with LoRA merged, unless LoRA is being trained."""
+        if self.options.tune != "lora" or (torch.is_grad_enabled() and self.training):
+            return self.tower
+        if self._merged is None:
+            self.__dict__["_merged"] = merged(self.tower)
+        return self._merged
 
-class PooledHead(nn.Module):
-    """Reward from the states of all tokens: pooling, then one hidden layer."""
+    def _forget_what_changed(self) -> None:
+        """Drop what a tuned LM made of templates before its weights were written to, where torch counts that."""
+        if self.options.tune != "frozen":
+            writes = sum(p._version for p in self.tower.parameters())
+            if writes != self._read_with:
+                self._read_with = writes
+                self._forget()
 
-    def __init__(self, state_size: int, width: int, pool: str) -> None:
-        super().__init__()
-        self.pool = pool
-        self.attention = nn.Linear(state_size, 1)
-        self.hidden = nn.Linear(state_size, width)
-        self.reward = nn.Linear(width, 1)
+    def _forget(self) -> None:
+        self._states.clear()
+        self._memory.clear()
+        self.__dict__["_merged"] = None  # past nn.Module: a copy is no part of the model
+        if self._prefixes is not None:
+            self._prefixes.clear()
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Standardised rewards ``[B]`` from states ``[B, L, size]`` and the mask of real tokens ``[B, L]``."""
-        if self.pool == "last":
-            pooled = states[torch.arange(len(states)), mask.sum(dim=1) - 1]
-        else:
-            score = self.attention(states)[..., 0] if self.pool == "attention" else torch.zeros_like(states[..., 0])
-            weight = score.masked_fill(~mask, float("-inf")).softmax(dim=1)
-            pooled = (weight[..., None] * states).sum(dim=1)
-        rewards: Tensor = self.reward(nn.functional.gelu(self.hidden(pooled)))[:, 0]
-        return rewards
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast the model. The LM follows to the device; other models on it stay as they are.
 
-
-def spaced_digits(template: str, numbers: Sequence[float]) -> str:
-    """Render a text with signed, spaced digits: ``-0.52`` becomes ``- 0 . 5 2``, read by WordPiece digit by digit."""
-    pieces, decimals = split_template(template)
-    shown = [" ".join(f"{value:+.{d}f}") for value, d in zip(numbers, decimals, strict=False)]
-    return "".join(piece + number for piece, number in zip(pieces, [*shown, ""], strict=True))
+        The LM has the dtype of the heads where that is not float32, else the one of its options.
+        """
+        super()._apply(fn, recurse)
+        self._forget()
+        dtype = getattr(torch, self.options.dtype) if self._dtype == torch.float32 else self._dtype
+        if self.options.tune == "frozen":
+            self.__dict__["tower"] = self._backbone.on(self.device, dtype)
+        elif self.options.tune == "lora":
+            for name, parameter in self.tower.named_parameters():
+                if ".lora_" not in name:
+                    parameter.data = parameter.data.to(dtype)
+        return self

@@ -140,15 +140,22 @@ class NeuralRewardModel(nn.Module):
     def digest(self) -> str:
         """See :class:`rmgym.models.base.RewardModel`; computed again only where a weight was written since.
 
-        Torch counts the writes to a tensor. The count sees every optimiser step, ``load_state_dict`` and ``fill_``; it
-        does not see a write through ``.data`` or ``.numpy()``, nor a change of further files: who makes one forgets the
-        digest (``_digest = None``).
+        Torch counts the writes to a tensor. The count sees ``load_state_dict``, ``fill_`` and most optimisers; fused
+        ones (AdamW) it does not see, so a model that was in training mode forgets its digest. Nor does it see a write
+        through ``.data`` or ``.numpy()``, nor a change of further files: who makes one does so (``_digest = None``).
         """
         writes = sum(t._version for t in chain(self.parameters(), self.buffers()))
         if self._digest is None or self._digest[0] != writes:
             said = {"model": self.name, **asdict(self.config)}
             self._digest = (writes, digest_of(said, self.state_dict(), self.extra_texts()))
         return self._digest[1]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation."""
+        if mode or self.training:
+            self._digest = None
+        super().train(mode)
+        return self
 
     @torch.inference_mode()
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:

@@ -17,6 +17,8 @@ from rmgym.models.files import MANIFEST, read_files, read_manifest
 _BUILT_IN: dict[str, tuple[str, str, str]] = {
     "seq2seq": ("seq2seq", "Seq2SeqRewardModel", "encoder-decoder Transformer trained from scratch, any language"),
     "minilm": ("minilm", "MiniLMRewardModel", "pretrained MiniLM (22M) with late number fusion"),
+    "smollm2": ("smollm2", "SmolLM2RewardModel", "pretrained causal SmolLM2 (135M) with late number fusion"),
+    "hf": ("huggingface", "HuggingFaceRewardModel", "hf:<folder or hub id>, any encoder or causal language model"),
     "ensemble": ("ensemble", "EnsembleRewardModel", "several fusion heads on one MiniLM; std is their disagreement"),
     "remote": ("remote", "RemoteRewardModel", "scores from a server ('rmgym serve'), shared by many workers"),
     "true": ("controls", "TrueReward", "control: the environment's own reward, passed through"),
@@ -52,13 +54,17 @@ def create_reward_model(name: str, *, seed: int = 0, **options: Any) -> RewardMo
     """Make an unfitted model by name.
 
     Args:
-        name: one of :func:`available_models`.
+        name: one of :func:`available_models`, or ``hf:`` and a local folder or hub id of an encoder or causal LM.
         seed: seed of its random weights.
         options: the model's own options; unknown ones are refused.
 
     Raises:
         ModelError: the name or an option is unknown.
     """
+    if name.startswith("hf:"):
+        from rmgym.models.huggingface import backbone_option
+
+        name, options = "hf", {"backbone": backbone_option(name.removeprefix("hf:")), **options}
     return model_class(name).create(seed=seed, **options)  # type: ignore[attr-defined, no-any-return]
 
 
@@ -72,7 +78,7 @@ def load_reward_model(
             Hugging Face hub repository, the URL of a server (``http://127.0.0.1:8765``), or a model, which is returned
             as it is.
         device: ``cpu``, ``cuda``, ``mps``, or any torch device; of a server's model, the server decides.
-        dtype: ``float32`` or ``bfloat16``; likewise.
+        dtype: ``float32``, ``bfloat16`` or ``float16``; of the heads and of the language model below them; likewise.
 
     Raises:
         ModelError: there is no such model, or its files are damaged or of a kind that could execute.
@@ -90,7 +96,7 @@ def load_reward_model(
     if not path.exists():
         if name == "remote":
             raise ModelError("a served model is loaded by its URL", got=name, fix="give http://127.0.0.1:8765")
-        if name in _BUILT_IN:
+        if name in _BUILT_IN or name.startswith("hf:"):
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
                 got=f"a name, but no folder {name!r}",

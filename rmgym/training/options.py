@@ -20,7 +20,8 @@ class FitOptions:
         max_steps: optimiser steps, unless early stopping ends the run before.
         batch_size: labels per step; every label is drawn once before any is drawn again.
         learning_rate: of everything but a tuned language model. AdamW (Loshchilov & Hutter 2019).
-        lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model.
+        lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
+            learns at ten times this rate.
         weight_decay: of matrices; biases, norms and single scales have none.
         warmup_ratio: share of ``max_steps`` over which the learning rate rises from zero.
         schedule: what follows: ``cosine`` or ``linear`` decay to zero, or ``constant``.

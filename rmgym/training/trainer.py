@@ -28,6 +28,11 @@ from rmgym.training.options import FitOptions
 
 LM_PREFIX = "model.tower."
 """Parameters of the objective whose name begins so are those of a pretrained language model."""
+LORA = ".lora_"
+"""Parameters whose name holds this are LoRA's."""
+LORA_LEARNING_RATE = 10.0
+"""How many times faster LoRA learns than a language model that is tuned whole (Schulman et al. 2025, "LoRA Without
+Regret")."""
 BETA_LEARNING_RATE = 1e-2
 """Of the one number that says how sharply preferences follow from rewards; it has a logarithm's range to cross."""
 
@@ -88,6 +93,7 @@ class RewardTrainer(Trainer):
             for name, parameter in self.objective.named_parameters():
                 if parameter.requires_grad:
                     rate = options.lm_learning_rate if name.startswith(LM_PREFIX) else options.learning_rate
+                    rate = LORA_LEARNING_RATE * rate if name.startswith(LM_PREFIX) and LORA in name else rate
                     rate = BETA_LEARNING_RATE if name == "log_beta" else rate
                     decay = options.weight_decay if parameter.ndim > 1 else 0.0
                     groups.setdefault((rate, decay), []).append(parameter)

@@ -13,6 +13,7 @@ from rmgym.feedback.teachers import ScriptedTeacher
 from rmgym.harness.collect import collect
 from rmgym.models import load_reward_model
 from rmgym.text import textualizer
+from tests.models.tiny import save_causal
 
 TINY = ["--model", "seq2seq"]
 for option in ("vocab_size=512", "embedding_dim=16", "hidden_dim=16", "num_layers=1"):
@@ -50,6 +51,19 @@ def test_the_model_is_saved_with_its_scores(db, tmp_path):
     loaded = load_reward_model(out)
     assert loaded.digest == said["model"]["digest"]
     assert loaded.card_hash == textualizer("Pendulum-v1").card_hash
+
+
+def test_any_language_model_of_a_folder_can_be_fitted(db, tmp_path):
+    language_model = save_causal(tmp_path / "lm")
+    small = ["--model-option", "width=16", "--model-option", "attention_heads=2"]
+    out = tmp_path / "model"
+    result = run(
+        "--db", db, "--annotator", "script", "--model", f"hf:{language_model}", *small, "--out", out, "--steps", 20
+    )
+    assert result.exit_code == 0, result.output
+    loaded = load_reward_model(out)
+    assert loaded.name == "hf"
+    assert loaded.describe()["config"]["backbone"] == str(language_model)
 
 
 def test_scores_are_shown_as_a_table(db, tmp_path):

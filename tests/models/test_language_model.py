@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmgym.errors import ModelError
-from rmgym.models import create_reward_model
-from rmgym.models.backbones import load_backbone, weights_folder
+from rmgym.models import backbones, create_reward_model
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.language_model import spaced_digits
+from rmgym.models.digits import read_texts, spaced_digits
 from rmgym.models.neural import encode
+from rmgym.models.weights import weights_folder
 from rmgym.text.batch import TextBatch
 
 FUSIONS = ("late", "early", "digits")
@@ -82,7 +82,6 @@ def test_late_fusion_reads_a_template_once(monkeypatch):
         return tower(**inputs)
 
     monkeypatch.setitem(model.__dict__, "tower", counting)
-    counting.to = lambda device: None
     texts = step_texts([(i / 7, "push left" if i % 2 else "push right", 0.5) for i in range(200)])
     model.predict(texts)
     model.predict(texts)
@@ -96,7 +95,7 @@ def test_late_fusion_equals_the_formula_by_hand():
     text = "Speed: 0.25, height: -1.50."
     head, block = model.heads[0], model.heads[0].blocks[0]
     with torch.no_grad():
-        ids, slots = model._tokens(TextBatch.from_strings([text]).templates[0])
+        ids, slots = model._backbone.tokens(TextBatch.from_strings([text]).templates[0])
         states = model.tower(input_ids=torch.tensor([ids])).last_hidden_state[0]
         numbers = head.numbers(torch.tensor([0.25, -1.5]))
         tokens = torch.cat(
@@ -116,8 +115,12 @@ def test_a_frozen_model_on_digits_reads_each_text_once_per_fit(monkeypatch):
     texts = step_texts([(0.5, "push left", 1), (-1.25, "push right", -0.5), (2, "push left", 0)])
     expected = model.predict(texts).mean
     reads = []
-    read = model._read_texts
-    monkeypatch.setattr(model, "_read_texts", lambda unread: reads.append(len(unread)) or read(unread))
+
+    def counting(tower, backbone, unread, device):
+        reads.append(len(unread))
+        return read_texts(tower, backbone, unread, device)
+
+    monkeypatch.setattr("rmgym.models.digits.read_texts", counting)
     model.train()
     for _ in range(3):
         rewards = model(encode(TextBatch.from_strings(texts)))[:, 0]
@@ -129,7 +132,7 @@ def test_a_frozen_model_on_digits_reads_each_text_once_per_fit(monkeypatch):
 
 def test_slots_are_the_mask_token_between_the_words():
     model = create_reward_model("minilm", **SMALL)
-    ids, slots = model._tokens("angle: {:.2f} rad")
+    ids, slots = model._backbone.tokens("angle: {:.2f} rad")
     assert model.tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "angle", ":", "[MASK]", "ra", "##d", "[SEP]"]
     assert slots == (3,)
 
@@ -233,7 +236,7 @@ def test_altered_weights_are_refused(tmp_path, monkeypatch):
     (folder / "model.safetensors").write_bytes(b"not the published weights")
     monkeypatch.setattr("rmgym.models.backbones.weights_folder", lambda name: folder)
     with pytest.raises(ModelError, match="published ones"):
-        load_backbone.__wrapped__("minilm")
+        backbones._load.__wrapped__("minilm", "float32")
 
 
 def test_deepcopy_shares_the_model():

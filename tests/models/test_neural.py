@@ -10,6 +10,7 @@ import torch
 from rmgym.errors import ModelError
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.files import read_files
+from rmgym.models.minilm import MiniLMRewardModel
 from rmgym.models.neural import NeuralRewardModel, encode
 from rmgym.models.number_features import NumberFeatures
 from rmgym.text.batch import TextBatch
@@ -178,3 +179,14 @@ class TestContract(RewardModelContract):
         return SumModel.create(heads=3)
 
     test_saved_and_loaded = None
+
+
+def test_a_fused_optimiser_that_hides_its_writes_changes_the_digest():
+    model = MiniLMRewardModel.create(width=16, layers=1, attention_heads=2).eval()
+    before = model.digest
+    model.train()
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    assert model.eval().digest != before

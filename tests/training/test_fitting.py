@@ -320,6 +320,7 @@ def test_a_language_model_has_a_learning_rate_of_its_own(tmp_path: Path) -> None
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             self.tower = torch.nn.Linear(2, 2)
+            self.tower.lora_A = torch.nn.Linear(2, 2, bias=False)
 
     labels = both(make_ratings(20), make_preferences(20))
     objective = Objective(WithTower.create())
@@ -334,7 +335,9 @@ def test_a_language_model_has_a_learning_rate_of_its_own(tmp_path: Path) -> None
         checkpoints=False,
     )
     groups = {(g["lr"], g["weight_decay"]): len(g["params"]) for g in trainer.create_optimizer().param_groups}
-    assert groups == {(1e-3, 0.1): 2, (1e-3, 0.0): 2, (1e-5, 0.1): 1, (1e-5, 0.0): 1, (BETA_LEARNING_RATE, 0.0): 1}
+    heads, tower = {(1e-3, 0.1): 2, (1e-3, 0.0): 2}, {(1e-5, 0.1): 1, (1e-5, 0.0): 1}
+    lora = {(1e-4, 0.1): 1}
+    assert groups == {**heads, **tower, **lora, (BETA_LEARNING_RATE, 0.0): 1}
 
 
 def test_progress_is_shown_on_standard_error_and_only_when_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,74 @@
+"""Options of :class:`rmgym.models.language_model.LanguageModelReward`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from rmgym.errors import ModelError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOptions:
+    """The options that every saved model names; see :class:`LanguageModelConfig`."""
+
+    backbone: str = "minilm"
+    fusion: Literal["late", "early", "digits"] = "late"
+    tune: Literal["frozen", "lora", "whole"] = "frozen"
+    heads: int = 1
+    width: int = 128
+    layers: int = 2
+    attention_heads: int = 4
+    frequencies: tuple[int, ...] = (-4, -3, -2, -1, 0)
+    pool: Literal["attention", "mean", "last"] = "attention"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelConfig(FirstOptions):
+    """Options of :class:`rmgym.models.language_model.LanguageModelReward`.
+
+    Attributes:
+        backbone: name of built-in weights (``minilm``, ``smollm2``), a local folder of a Hugging Face encoder or causal
+            language model, or ``hf:`` and a hub id.
+        fusion: how numbers enter, see :mod:`rmgym.models.language_model`.
+        tune: ``frozen``, ``lora`` (Hu et al. 2021) or ``whole``.
+        heads: independent reward heads; their disagreement is the model's std.
+        width: token width of a late-fusion head.
+        layers: blocks of a late-fusion head.
+        attention_heads: attention heads of a late-fusion head.
+        frequencies: exponents k of the Fourier frequencies pi 2^k; few labels want few, low ones.
+        pool: how early and digits read the LM's states: ``attention``, ``mean`` or ``last``.
+        lora_rank: rank of the change that LoRA may make to each matrix.
+        lora_alpha: the change is scaled by ``lora_alpha / lora_rank``.
+        dtype: in which the LM is kept and runs; heads and LoRA stay in float32. For LMs too large for float32.
+
+    Raises:
+        ModelError: a size is impossible, or a whole LM would be tuned in low precision.
+    """
+
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        sizes = (self.heads, self.width, self.layers, self.attention_heads, self.lora_rank, self.lora_alpha)
+        if min(sizes) < 1 or self.width % self.attention_heads:
+            raise ModelError(
+                "sizes are positive and 'width' is a multiple of 'attention_heads'", got=self, fix="change them"
+            )
+        if self.tune == "whole" and self.dtype != "float32":
+            raise ModelError(
+                "a language model that is tuned whole keeps its weights in float32",
+                got=f"dtype={self.dtype!r}",
+                fix="use tune='lora', or FitOptions(precision='bfloat16') for cheaper products",
+            )
+
+    def saved(self) -> FirstOptions:
+        """What a saved model and its digest say: options that came later are left out where they are at their defaults.
+
+        So a model has the digest that it had before there were such options.
+        """
+        first = {option.name: getattr(self, option.name) for option in fields(FirstOptions)}
+        if self.tune != "lora" and LanguageModelConfig(**first) == self:
+            return FirstOptions(**first)
+        return self

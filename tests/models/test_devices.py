@@ -1,0 +1,108 @@
+"""Device and dtype: a language model follows its reward model, and no other model on it is disturbed."""
+
+import numpy as np
+import pytest
+import torch
+
+from rmgym.errors import ModelError
+from rmgym.metrics.ranking import spearman
+from rmgym.models import create_reward_model, load_reward_model
+from tests.models.tiny import SIZES
+
+LOW = ["bfloat16", "float16"]
+TEXTS = [f"Angle in rad: {a:.2f}, torque: {t:.2f}." for a in np.linspace(-3, 3, 9) for t in (-1.5, 0.25, 2)]
+DEVICES = [
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")),
+    pytest.param("mps", marks=pytest.mark.skipif(not torch.backends.mps.is_available(), reason="no MPS device here")),
+]
+
+
+@pytest.fixture(params=["causal", "encoder"])
+def folder(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["late", "early", "digits"])
+def saved(request, folder, tmp_path):
+    """A saved model of each kind of fusion, and what it predicts."""
+    model = create_reward_model(f"hf:{folder}", seed=1, fusion=request.param, **SIZES)
+    return model.save(tmp_path / "model"), model.predict(TEXTS).mean
+
+
+def close(low, exact):
+    """Low precision moves a score by a few hundredths of the spread, and hardly any rank."""
+    assert np.abs(low - exact).max() < 0.15 * exact.std() + 0.02
+    assert spearman(low, exact) > 0.97
+
+
+@pytest.mark.parametrize("dtype", LOW)
+def test_the_language_model_follows_into_low_precision(saved, dtype):
+    path, exact = saved
+    low = load_reward_model(path, dtype=dtype)
+    assert next(low.tower.parameters()).dtype == next(low.heads.parameters()).dtype == getattr(torch, dtype)
+    close(low.predict(TEXTS).mean, exact)
+
+
+def test_models_of_two_dtypes_share_a_backbone_without_disturbing_each_other(saved):
+    path, exact = saved
+    full, low = load_reward_model(path), load_reward_model(path, dtype="bfloat16")
+    first = low.predict(TEXTS).mean
+    np.testing.assert_array_equal(full.predict(TEXTS).mean, exact)
+    assert next(full.tower.parameters()).dtype == torch.float32
+    np.testing.assert_array_equal(low.predict(TEXTS).mean, first)
+    other = low._backbone.on(torch.device("cpu"), torch.bfloat16)
+    assert other is low.tower
+    assert full.tower is full._backbone.tower
+
+
+def test_templates_read_before_a_cast_are_read_again(folder):
+    model = create_reward_model(f"hf:{folder}", seed=1, **SIZES)
+    exact = model.predict(TEXTS).mean
+    model.to(torch.bfloat16)
+    assert not model._states
+    low = model.predict(TEXTS).mean
+    assert np.abs(low - exact).max() > 0
+    close(low, exact)
+
+
+@pytest.mark.parametrize("fusion", ["late", "early"])
+@pytest.mark.parametrize("tune", ["frozen", "lora"])
+def test_a_low_precision_language_model_has_heads_in_float32(folder, tmp_path, fusion, tune):
+    options = {"seed": 1, "fusion": fusion, "tune": tune, **SIZES}
+    exact = create_reward_model(f"hf:{folder}", **options)
+    model = create_reward_model(f"hf:{folder}", dtype="bfloat16", **options)
+    loaded = load_reward_model(model.save(tmp_path / "model"))
+    for each in (model, loaded):
+        of_lm = {p.dtype for name, p in each.tower.named_parameters() if ".lora_" not in name}
+        assert of_lm == {torch.bfloat16}
+        assert {p.dtype for p in each.parameters() if p.requires_grad} == {torch.float32}
+        close(each.predict(TEXTS).mean, exact.predict(TEXTS).mean)
+    assert model.digest == loaded.digest != exact.digest
+
+
+def test_tuning_whole_in_low_precision_is_refused(folder):
+    with pytest.raises(ModelError, match=r"(?s)tuned whole.*bfloat16.*tune='lora'"):
+        create_reward_model(f"hf:{folder}", tune="whole", dtype="bfloat16", **SIZES)
+
+
+def test_the_cpu_is_a_device(saved):
+    path, exact = saved
+    model = load_reward_model(path, device="cpu")
+    assert model.device.type == next(model.tower.parameters()).device.type == "cpu"
+    np.testing.assert_array_equal(model.predict(TEXTS).mean, exact)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_language_model_follows_to_a_device_and_others_stay(saved, device):
+    path, exact = saved
+    here, there = load_reward_model(path), load_reward_model(path, device=device)
+    np.testing.assert_allclose(there.predict(TEXTS).mean, exact, atol=1e-3)
+    assert next(there.tower.parameters()).device.type == device
+    assert next(here.tower.parameters()).device.type == "cpu"
+    np.testing.assert_array_equal(here.predict(TEXTS).mean, exact)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_takes_low_precision(saved, device):
+    path, exact = saved
+    close(load_reward_model(path, device=device, dtype="float16").predict(TEXTS).mean, exact)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rmgym.scoring import CachedReward as CachedReward
     from rmgym.scoring.amortised import AmortisedOptions as AmortisedOptions
     from rmgym.scoring.amortised import AmortisedReward as AmortisedReward
+    from rmgym.scoring.backends import choose_backend as choose_backend
     from rmgym.scoring.distil import distil as distil
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
@@ -55,6 +56,7 @@ _HOME = {
     "ScriptedTeacher": "rmgym.feedback.teachers",
     "TextBatch": "rmgym.text",
     "Transitions": "rmgym.transitions",
+    "choose_backend": "rmgym.scoring.backends",
     "collect": "rmgym.harness",
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
@@ -84,6 +86,7 @@ __all__ = [
     "TextBatch",
     "Transitions",
     "__version__",
+    "choose_backend",
     "collect",
     "create_reward_model",
     "describe_pair",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rmgym.cli.output import AsJson, err, out, parse_json_option, print_json
+from rmgym.errors import ModelError
 
 if TYPE_CHECKING:
     from rmgym.harness.train import RunResult
@@ -39,6 +40,9 @@ def train(
     tolerance: Annotated[
         float | None, typer.Option(help="Largest error of that student, in standard deviations of the reward (0.1).")
     ] = None,
+    backend: Annotated[
+        str, typer.Option(help="What computes fusion heads: eager, compile, onnx, openvino, or auto: the fastest here.")
+    ] = "eager",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,6 +58,8 @@ def train(
     folder = to or Path("runs") / "-".join(words)
     if not as_json:
         err.print(f"{algo} on {env}, reward {reward}; TensorBoard: tensorboard --logdir {folder}", markup=False)
+    if backend != "eager":
+        _use(backend, reward, env, kwargs, card)
     result = run(
         algo,
         env,
@@ -76,6 +82,25 @@ def train(
         print_json({**result.run, "out": str(folder), "comparison": result.comparison})
     else:
         _report(result)
+
+
+def _use(backend: str, reward: str, env: str, env_kwargs: dict[str, Any], card: Path | None) -> None:
+    """Try backends on random steps, on the one thread that training has, and say which one it is."""
+    from rmgym.harness.collect import collect, make_env
+    from rmgym.harness.threads import torch_threads
+    from rmgym.models.language_model import LanguageModelReward
+    from rmgym.models.registry import load_reward_model
+    from rmgym.scoring.backends import choose_backend
+    from rmgym.text import textualizer
+
+    model = load_reward_model(reward)  # the one that training will load: models are loaded once
+    if not isinstance(model, LanguageModelReward):
+        raise ModelError("a backend is for late fusion on a language model", got=model.name, fix="leave --backend out")
+    made = make_env(env, env_kwargs)
+    texts = textualizer(made, card=card).batch(collect(env, 256, env_kwargs=env_kwargs, progress=False))
+    made.close()
+    with torch_threads(1):
+        err.print(str(choose_backend(model, texts, backend)), markup=False)
 
 
 def _report(result: RunResult) -> None:

@@ -32,7 +32,7 @@ from rmgym.models.early import PrefixReader, read_early
 from rmgym.models.fusion import FusionHead
 from rmgym.models.language_options import LanguageModelConfig
 from rmgym.models.lora import add_lora, keep_only_lora, merged
-from rmgym.models.neural import Encoded, NeuralRewardModel
+from rmgym.models.neural import Encoded, NeuralRewardModel, encode
 from rmgym.models.number_features import NumberFeatures
 from rmgym.models.options import make_options
 from rmgym.models.pooling import PooledHead
@@ -40,6 +40,8 @@ from rmgym.text.batch import TextBatch
 
 MAX_UNKNOWN = 0.1
 """Largest share of unknown tokens in a text that a model accepts."""
+MOST_TEMPLATES = 8192
+"""Templates whose states are kept, the latest (in words that change with every step, each text is a template)."""
 
 
 class LanguageModelReward(NeuralRewardModel):
@@ -67,6 +69,7 @@ class LanguageModelReward(NeuralRewardModel):
             add_lora(self.tower, config.lora_rank, config.lora_alpha)
             keep_only_lora(self)
         self._states = dict[str, tuple[Tensor, Tensor]]()
+        self._engines: tuple[str, list[Callable[..., Tensor]]] | None = None
         self._memory = TextMemory()
         self._prefixes = PrefixReader(self._backbone) if self._backbone.causal else None
         self._merged: Any = None
@@ -133,11 +136,30 @@ class LanguageModelReward(NeuralRewardModel):
         if self.options.fusion == "late":
             slots, text = self._template_states(inputs.templates, inputs.values.shape[1])
             mask = None if bool(inputs.mask.all()) else inputs.mask
-            arguments = (slots, text, inputs.template_index, inputs.values, mask)
-            return torch.stack([head(*arguments) for head in self.heads], dim=1)
+            arguments = (slots, text, inputs.template_index, inputs.values)
+            if self._engines is not None and mask is None and not torch.is_grad_enabled():
+                if self._engines[0] == self.digest:
+                    return torch.stack([run(*arguments) for run in self._engines[1]], dim=1)
+                self._engines = None  # they were built for other weights
+            return torch.stack([head(*arguments, mask) for head in self.heads], dim=1)
         states, mask = self._early(inputs) if self.options.fusion == "early" else self._digits(inputs)
         states = self._backbone.scaled(states).to(self._dtype)
         return torch.stack([head(states, mask) for head in self.heads], dim=1)
+
+    def use_engines(self, engines: Sequence[Callable[..., Tensor]] | None) -> None:
+        """Let late-fusion heads be computed by something else (:mod:`rmgym.scoring.backends`), until a weight changes.
+
+        Args:
+            engines: one for each head, from ``(slots, text, template_index, values)`` to rewards; None for the heads.
+        """
+        self._engines = None if engines is None else (self.digest, list(engines))
+
+    @torch.no_grad()
+    def head_inputs(self, texts: TextBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What late-fusion heads get for texts of one template: ``(slots, text, template_index, values)``."""
+        inputs = encode(texts).to(self.device)
+        slots, text = self._template_states(inputs.templates, inputs.values.shape[1])
+        return slots, text, inputs.template_index, inputs.values
 
     def train(self, mode: bool = True) -> Self:
         """Switch mode; what a tuned LM made of texts is forgotten, and its dropout stays off.
@@ -163,6 +185,8 @@ class LanguageModelReward(NeuralRewardModel):
 
     def _read_once(self, template: str) -> tuple[Tensor, Tensor]:
         if template not in self._states:
+            while len(self._states) >= MOST_TEMPLATES:
+                del self._states[next(iter(self._states))]
             # Kept tensors must not be inference tensors: a later fit differentiates through what uses them.
             with torch.inference_mode(False), torch.no_grad():
                 self._states[template] = self._read(template)

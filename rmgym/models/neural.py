@@ -145,7 +145,7 @@ class NeuralRewardModel(nn.Module):
         through ``.data`` or ``.numpy()``, nor a change of further files: who makes one does so (``_digest = None``).
         """
         writes = sum(t._version for t in chain(self.parameters(), self.buffers()))
-        if self._digest is None or self._digest[0] != writes:
+        if self.training or self._digest is None or self._digest[0] != writes:
             said = {"model": self.name, **asdict(self.config)}
             self._digest = (writes, digest_of(said, self.state_dict(), self.extra_texts()))
         return self._digest[1]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
+import rmgym
 from rmgym.bench.store import read_run
 from rmgym.cli.main import app
 
@@ -39,3 +43,21 @@ def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path
     assert result.exit_code == 2
     assert "did you mean 'constant'?" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
+def test_the_backend_is_tried_and_said(tmp_path: Path) -> None:
+    if not os.environ.get("CI"):  # there, a missing package is a failure
+        pytest.importorskip("onnxruntime")
+    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    model.card_hash = rmgym.textualizer("CartPole-v1").card_hash
+    model.save(tmp_path / "model")
+    told = ["train", "CartPole-v1", "--reward", str(tmp_path / "model"), "--steps", "256", "--episodes", "1"]
+    result = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "run"), "--backend", "onnx"])
+    assert result.exit_code == 0, result.output
+    assert "fusion heads run on onnx" in result.stderr
+    wrong = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "other"), "--backend", "onyx"])
+    assert wrong.exit_code == 2
+    assert "did you mean 'onnx'?" in wrong.stderr
+    control = CliRunner().invoke(app, ["train", "CartPole-v1", "--reward", "constant", "--backend", "auto"])
+    assert "leave --backend out" in control.stderr

@@ -90,6 +90,69 @@ def registry_sweep(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
+_ARCHITECTURES = {
+    "minilm": "late fusion, MiniLM once per template, head 128 x 2",
+    "minilm, width 64": "the same, head 64 x 2",
+    "smollm2": "late fusion, SmolLM2-135M once per template, head 128 x 2",
+    "ensemble of 5": "five heads 128 x 2 on MiniLM",
+    "seq2seq small": "encoder-decoder d128 x 3, every step",
+    "seq2seq reference": "encoder-decoder 512 x 4, every step",
+    "early minilm": "MiniLM, 22M, every step",
+    "early minilm, distilled": "its student: late fusion, head 128 x 2",
+    "early minilm, amortised": "its student (3 heads 64 x 2), audited by it",
+}
+
+
+def throughput(result: Result) -> str:
+    """Training beside plain SB3, then scoring, share of peak and memory."""
+    bounds = {c["statement"]: c for c in result["claims"]}
+    rows = []
+    for cell in (c for c in result["cells"] if c["what"] == "training"):
+        statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {cell['model']} / plain SB3 on the true reward"
+        said = bounds.get(statement)
+        spread = f"{cell['ratio']:.2f} ({min(cell['ratios']):.2f}–{max(cell['ratios']):.2f})"
+        read = f"{cell['numbers']:.0f}" + (f" / {cell['tokens']}" if cell["tokens"] else "")
+        rates = f"{cell['learned_steps_per_second']:,.0f} / {cell['plain_steps_per_second']:,.0f}"
+        asked = "–" if said is None else f"{said['bound']:.2f}: {'holds' if said['holds'] else 'fails'}"
+        architecture = _ARCHITECTURES[cell["model"]]
+        rows.append([cell["algo"].upper(), cell["env"], cell["model"], architecture, read, rates, spread, asked])
+    header = [
+        "agent",
+        "environment",
+        "reward model",
+        "what runs",
+        "numbers / tokens per step",
+        "steps/s, learned / true",
+    ]
+    lines = [table([*header, "ratio (pairs)", "asked for"], rows)]
+    others = [c for c in result["claims"] if "plain SB3" not in c["statement"]]
+    rows = [[c["statement"], f"{c['value']:.3g}", f"{c['bound']:g}", "yes" if c["holds"] else "no"] for c in others]
+    lines.append(table(["measure", "value", "asked for", "holds"], rows))
+    return "\n".join(lines)
+
+
+def distillation(result: Result) -> str:
+    """Agents on the original, on a distilled and on an amortised reward."""
+    rows = []
+    for arm in ("original", "distilled", "amortised"):
+        cells = [c for c in result["cells"] if c["arm"] == arm]
+        seeds = ", ".join(f"{c['true_return']:.4g}" for c in cells)
+        mean = f"{np.mean([c['true_return'] for c in cells]):.4g}"
+        shares = [c["lm_call_share"] for c in cells if c.get("lm_call_share") is not None]
+        errors = [c["audit_error"] for c in cells if c.get("audit_error") is not None]
+        share = {"original": "100 %", "distilled": "0 (5,000 before)"}.get(arm) or f"{100 * np.mean(shares):.1f} %"
+        error = f"{np.mean(errors):.3f}" if errors else "–"
+        rate = f"{np.median([c['steps_per_second'] for c in cells]):,.0f}"
+        rows.append([arm, mean, seeds, share, error, rate])
+    header = ["reward", "true return", "each seed", "steps the original read", "audited error (std)", "steps/s"]
+    lines = [table(header, rows)]
+    for said in result["claims"]:
+        low, high = said["ci"]
+        verdict = "holds" if said["holds"] else "fails"
+        lines.append(f"- {said['statement']}: {said['value']:.3g} [{low:.3g}, {high:.3g}], {verdict}")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
@@ -97,8 +160,10 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "any_environment": returns,
     "label_efficiency": label_efficiency,
     "registry_sweep": registry_sweep,
+    "distillation": distillation,
     "text_batch": text_batch,
     "text_share": text_share,
+    "throughput": throughput,
 }
 
 

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,20 @@ def training(cell: Cell) -> Cell:
     rates = alternate(learned, plain, cell["steps"], cell["pairs"])
     if "amortised" in cell["model"]:
         facts = {"amortised": model.statistics}
-    return {**rates, "parameters": model.describe().get("parameters"), **facts}
+    return {**rates, **read_per_step(model, cell["env"]), **facts}
+
+
+def read_per_step(model: Any, env: str) -> Cell:
+    """What a text is to the model: numbers, and tokens of the longest template; parameters without a frozen LM."""
+    texts = rmgym.textualizer(env).batch(rmgym.collect(env, 200, progress=False))
+    asked = getattr(model, "teacher", model)
+    backbone = getattr(asked, "_backbone", None)
+    tokens = None if backbone is None else max(len(backbone.tokens(t)[0]) for t in texts.templates)
+    return {
+        "numbers": len(texts.numbers) / len(texts),
+        "tokens": tokens,
+        "parameters": model.describe().get("parameters"),
+    }
 
 
 def sweep(cell: Cell) -> Cell:
@@ -276,10 +290,48 @@ def claims(cells: list[Cell]) -> list[dict[str, Any]]:
     return made
 
 
+def draw(cells: list[Cell]) -> None:
+    """Steps per second against environments, rollout length and model size: docs/throughput.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    swept = [cell for cell in cells if cell["what"] == "sweep"]
+    blocks = (
+        ("n_envs", "environments (rollouts of about 256 steps)", lambda c: c["width"] == 128 and c["n_steps"] != 128),
+        ("n_steps", "rollout length (8 environments)", lambda c: c["width"] == 128 and c["n_envs"] == 8),
+        (
+            "width",
+            "width of the fusion head (8 environments, 32 steps)",
+            lambda c: c["n_envs"] == 8 and c["n_steps"] == 32,
+        ),
+    )
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.8), sharey=True)
+    for axis, (name, label, belongs) in zip(axes, blocks, strict=True):
+        picked = [cell for cell in swept if belongs(cell)]
+        if name == "n_envs":
+            picked = [cell for cell in picked if cell["n_envs"] != 8 or cell["n_steps"] == 32]
+        picked.sort(key=lambda cell: cell[name])
+        for key, said, style in (("plain", "true reward, plain SB3", "o--"), ("learned", "minilm, exact", "o-")):
+            axis.plot([c[name] for c in picked], [c[f"{key}_steps_per_second"] for c in picked], style, label=said)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([c[name] for c in picked], [str(c[name]) for c in picked])
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("PPO steps per second of CPU, CartPole-v1")
+    axes[0].set_ylim(bottom=0)
+    axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(Path(__file__).parent.parent / "docs" / "throughput.png", dpi=110)
+
+
 def main() -> None:
     """Measure every row."""
     said = arguments(__doc__, seeds=(0,))
     cells = run_cells(grid(said.quick), measure, said.runs, processes=1)
+    if not said.quick:
+        draw(cells)
     write_results(
         said.out,
         cells,

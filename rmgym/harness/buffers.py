@@ -14,6 +14,7 @@ There is one idea for rollouts and one for replay; for SB3's other buffers the s
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -32,9 +33,10 @@ from stable_baselines3.common.vec_env import VecNormalize
 from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.harness.recorded_steps import RecordedSteps
 from rmgym.transitions import Transitions
+from rmgym.wrappers.sb3_vec_env import RawStep
 
 CHUNK = 1024
-"""Steps per environment after which a replay buffer scores what it has, so that recorded steps do not pile up."""
+"""Steps per environment after which a replay buffer scores what it has, sampled or not: they must not pile up."""
 
 
 class StepRecorder(Protocol):
@@ -47,6 +49,14 @@ class StepRecorder(Protocol):
 
     def drain(self) -> Transitions:
         """Take the recorded steps, in step-major order: row ``t * n_envs + e``."""
+        ...
+
+    def take(self) -> list[RawStep]:
+        """Take them as they are, one by one."""
+        ...
+
+    def join(self, taken: Sequence[RawStep]) -> Transitions:
+        """Put together what :meth:`take` gave."""
         ...
 
     def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
@@ -169,7 +179,11 @@ class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
 
 
 class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
-    """A replay buffer (DQN, QRDQN, SAC, TD3, TQC) that scores new steps in batches before they can be sampled.
+    """A replay buffer (DQN, QRDQN, SAC, TD3, TQC) that scores new steps in one batch when one of them is sampled.
+
+    Which rows are sampled is drawn as ever; where rows without a reward are among them, all of those are scored first.
+    In a large buffer new rows are seldom drawn, so that batches are large even where every step is followed by an
+    update (SAC). No reward that an agent learns from is different for it.
 
     Raw steps are kept beside SB3's arrays. When the reward model has changed (it was fitted further, or exchanged by
     :func:`rmgym.sb3.exchange_reward_model`), all rows are scored again, once, before the next sample: relabelling in
@@ -188,7 +202,8 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
         self.true_rewards = np.full_like(self.rewards, np.nan)
         self._steps = RecordedSteps(self.buffer_size * self.n_envs)
         self._scored_by = ""
-        self._pending: list[Transitions] = []  # the newest rows, which have no learned reward yet
+        self._pending: list[RawStep] = []  # the newest rows, which have no learned reward yet
+        self._looked = False  # whether the model's version was looked at since the last step
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """See :class:`ReplayBuffer`.
@@ -197,12 +212,13 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
             PlaceholderRewardError: no reward model is attached.
             HarnessError: the environment did not record this step.
         """
-        steps = _require(self._recorder).drain()
-        if len(steps) < self.n_envs:
-            raise _miscounted(len(steps), self.n_envs)
+        taken = _require(self._recorder).take()
+        if not taken:
+            raise _miscounted(0, self.n_envs)
         super().add(*args, **kwargs)
-        # Usually all of it; a step that a callback broke off (it returned False) was recorded and never added.
-        self._pending.append(steps[-self.n_envs :])
+        # Usually one; a step that a callback broke off (it returned False) was recorded and never added.
+        self._pending.append(taken[-1])
+        self._looked = False
         if len(self._pending) >= min(CHUNK, self.buffer_size):
             self.score_pending()
 
@@ -218,7 +234,7 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
         version = recorder.version
         if self._scored_by not in ("", version):
             self._relabel(recorder)
-        steps = Transitions.concatenate(self._pending)
+        steps = recorder.join(self._pending)
         learned = recorder.score(steps).reshape(-1, self.n_envs)
         rows = (self.pos - len(learned) + np.arange(len(learned))) % self.buffer_size
         self.rewards[rows] += learned
@@ -248,8 +264,23 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
             PlaceholderRewardError: no reward model is attached.
         """
         _require(self._recorder)
-        self.score_pending()
         return super().sample(batch_size, env)
+
+    def _get_samples(self, batch_inds: npt.NDArray[np.int64], env: VecNormalize | None = None) -> Any:
+        """What SB3 calls with the rows it has drawn."""
+        if not self._looked:
+            self._looked = True
+            if _require(self._recorder).version != self._scored_by:
+                self.score_pending()
+        age = (self.pos - 1 - batch_inds) % self.buffer_size  # 0 for the newest row
+        if self._pending and int(age.min()) - self._ahead < len(self._pending):
+            self.score_pending()
+        return super()._get_samples(batch_inds, env)
+
+    @property
+    def _ahead(self) -> int:
+        """Rows after a drawn one whose rewards count too."""
+        return int(getattr(self, "n_steps", 1)) - 1
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the environment with the model, after scoring what is pending."""

@@ -9,7 +9,6 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -85,6 +84,7 @@ class NeuralRewardModel(nn.Module):
         self.card_hash = card_hash
         self.fitted_on: dict[str, Any] = {}
         self._digest: tuple[int, str] | None = None
+        self._tensors: list[Tensor] | None = None  # walking the module tree takes longer than a step of an environment
         self.register_buffer("offset", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("noise", torch.zeros(()))
@@ -142,9 +142,12 @@ class NeuralRewardModel(nn.Module):
 
         Torch counts the writes to a tensor. The count sees ``load_state_dict``, ``fill_`` and most optimisers; fused
         ones (AdamW) it does not see, so a model that was in training mode forgets its digest. Nor does it see a write
-        through ``.data`` or ``.numpy()``, nor a change of further files: who makes one does so (``_digest = None``).
+        through ``.data`` or ``.numpy()``, another tensor in a parameter's place, nor a change of further files: who
+        makes one does so (``_digest = None``).
         """
-        writes = sum(t._version for t in chain(self.parameters(), self.buffers()))
+        if self._tensors is None:
+            self._tensors = [*self.parameters(), *self.buffers()]
+        writes = sum(t._version for t in self._tensors)
         if self.training or self._digest is None or self._digest[0] != writes:
             said = {"model": self.name, **asdict(self.config)}
             self._digest = (writes, digest_of(said, self.state_dict(), self.extra_texts()))
@@ -153,7 +156,7 @@ class NeuralRewardModel(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation."""
         if mode or self.training:
-            self._digest = None
+            self._digest = self._tensors = None
         super().train(mode)
         return self
 
@@ -230,6 +233,7 @@ class NeuralRewardModel(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in kept.items():
             setattr(self, name, value.to(self.get_buffer(name).device))
+        self._tensors = None
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

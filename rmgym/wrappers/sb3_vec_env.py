@@ -20,6 +20,9 @@ from rmgym.wrappers.pace import Pace
 from rmgym.wrappers.raw_observation import RAW
 from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
 
+RawStep = dict[str, Any]
+"""One vector step: the arrays of :class:`Transitions` by name, a row for each environment."""
+
 
 class LearnedRewardVecEnv(VecEnvWrapper):
     """Replace the rewards of an SB3 ``VecEnv`` by a reward model's, and keep the true ones in the infos.
@@ -83,7 +86,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
-        self._recorded = list[dict[str, Any]]()  # the arrays of Transitions, by name, of one step each
+        self._recorded = list[RawStep]()
         self._has_consumer = False
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._action: Tree | None = None
@@ -155,7 +158,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             if RAW not in infos[row]:  # else it is the raw final observation already
                 put(after, int(row), infos[row]["terminal_observation"])
             truncated[row] = infos[row].get("TimeLimit.truncated", False)
-        step: dict[str, Any] = {
+        step: RawStep = {
             "obs": self._obs,  # reset set it
             "action": self._action,  # step_async set it
             "next_obs": after,
@@ -214,6 +217,12 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             return stack(self._raw_space, [info[RAW] for info in infos])
         return of_batch(self._raw_space, obs)
 
+    def take(self) -> list[RawStep]:
+        """Hand over the steps recorded since the last call, one by one; :meth:`join` makes transitions of them."""
+        recorded, self._recorded = self._recorded, []
+        self._has_consumer = True
+        return recorded
+
     def drain(self) -> Transitions:
         """Hand over the steps recorded since the last call (deferred mode), and forget them.
 
@@ -221,14 +230,16 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             ``T * n`` raw steps; row ``t * n + e`` is step ``t`` of environment ``e``. Episode numbers are unique within
             this wrapper. Empty if nothing was recorded.
         """
-        recorded, self._recorded = self._recorded, []
-        self._has_consumer = True
+        return self.join(self.take())
+
+    def join(self, taken: Sequence[RawStep]) -> Transitions:
+        """Transitions of recorded steps: ``T * n``, row ``t * n + e`` is step ``t`` of environment ``e``."""
         about = {"card_hash": self.textualizer.card_hash}
-        if not recorded:
+        if not taken:
             obs, action = stack(self._raw_space, []), stack(self.action_space, [])
             return Transitions.from_arrays(obs, action, obs, metadata=about)
         # Not Transitions.concatenate: the episode numbers are one wrapper's and stay as they are.
-        arrays: dict[str, Any] = {name: concatenate([step[name] for step in recorded]) for name in ARRAY_FIELDS}
+        arrays: dict[str, Any] = {name: concatenate([step[name] for step in taken]) for name in ARRAY_FIELDS}
         return Transitions(**arrays, metadata=about)
 
     def _refuse_unread_placeholders(self) -> None:

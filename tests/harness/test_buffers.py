@@ -177,3 +177,23 @@ def test_learned_returns_add_up_over_blocks(ends: list[list[bool]], cut: int) ->
         steps = Transitions.from_arrays(flat, flat, flat, done[block].reshape(-1), step=flat)
         returns.add(steps, rewards[block])
     assert list(returns.finished) == expected
+
+
+@pytest.mark.parametrize("algo", ["sac", "dqn"])
+def test_an_update_at_every_step_does_not_ask_the_model_at_every_step(algo: str) -> None:
+    """Rows are scored when one of them is drawn, and the agent is that of scoring per step."""
+    env_id = {"sac": "Pendulum-v1", "dqn": "CartPole-v1"}[algo]
+    small: dict[str, Any] = {
+        "learning_starts": 60, "train_freq": 1, "gradient_steps": 1, "batch_size": 4,
+        "policy_kwargs": {"net_arch": [8]},
+    }  # fmt: skip
+    models = {"step": ToyReward(), "rollout": ToyReward()}
+    agents = {
+        when: make_agent(algo, env_id, reward_model=model, when=when, seed=5, n_envs=1, **small).learn(400)  # type: ignore[arg-type]
+        for when, model in models.items()
+    }
+    assert np.array_equal(parameters(agents["step"]), parameters(agents["rollout"]))
+    assert len(models["step"].calls) == 400
+    assert len(models["rollout"].calls) < 60
+    agents["rollout"].replay_buffer.score_pending()  # type: ignore[attr-defined]
+    assert sum(models["rollout"].calls) == 400

@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def work():
-    arrays = [torch.ones(1_000_000) for _ in range(4)]
+    arrays = [torch.ones(4_000_000) for _ in range(4)]
     return sum(float(a[0]) for a in arrays)
 for _ in range(3):
     work()
@@ -35,7 +35,7 @@ def test_pages_are_fetched_once():
         run = subprocess.run([sys.executable, "-c", _FAULTS, how], capture_output=True, text=True, check=True)
         return int(run.stdout)
 
-    assert faults("keep") * 10 < faults("default")
+    assert faults("keep") < 200  # of 16,000 pages in each of 20 rounds
 
 
 def test_a_setting_of_the_user_stands(monkeypatch):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -50,6 +51,13 @@ def of_batch(space: gym.Space[Any], batched: Any) -> Tree:
     if isinstance(space, gym.spaces.Tuple):
         return tuple(of_batch(part, batched[i]) for i, part in enumerate(space))
     return _objects(batched) if is_ragged(space) else np.array(batched)
+
+
+def copier(space: gym.Space[Any]) -> Callable[[Any], Tree]:
+    """:func:`of_batch` for one space, without looking at the space again at every batch."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_ragged(space):
+        return partial(of_batch, space)
+    return np.array
 
 
 def put(tree: Tree, row: int, value: Any) -> None:

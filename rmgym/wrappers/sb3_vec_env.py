@@ -13,7 +13,7 @@ from rmgym.errors import HarnessError, PlaceholderRewardError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import ARRAY_FIELDS, NOT_ABSORBING, Transitions
-from rmgym.trees import Tree, concatenate, of_batch, put, stack
+from rmgym.trees import Tree, concatenate, copier, put, stack
 from rmgym.wrappers.composition import Composition
 from rmgym.wrappers.fixed_horizon import ABSORBING
 from rmgym.wrappers.pace import Pace
@@ -83,6 +83,9 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._source = RewardSource(venv, model, card=card, language=language, composition=composition)
         self._pace = Pace(self._source.model, "rmgym.sb3.score_rollouts(agent, model), without this wrapper,")
         self._raw_space = self._source.textualizer.observation_space
+        self._copy_obs, self._copy_action = copier(self._raw_space), copier(self.action_space)
+        # Shared by all steps without an end or an absorbing state, and never written to.
+        self._never, self._not_absorbing = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, np.int8)
         self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
@@ -135,7 +138,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """
         if self._obs is None:
             raise HarnessError("an episode begins with reset", got="step", fix="call reset() first")
-        self._action = of_batch(self.action_space, actions)
+        self._action = self._copy_action(actions)
         self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
@@ -152,24 +155,29 @@ class LearnedRewardVecEnv(VecEnvWrapper):
                 refuse_foreign_rewards(info)
             self._unchecked = False
         after, true = self._raw(obs, infos), np.array(true, np.float64)
-        truncated = np.zeros(self.num_envs, bool)
-        ended = np.flatnonzero(dones)
-        for row in ended:
-            if RAW not in infos[row]:  # else it is the raw final observation already
-                put(after, int(row), infos[row]["terminal_observation"])
-            truncated[row] = infos[row].get("TimeLimit.truncated", False)
+        terminated = truncated = self._never
+        ended = dones.nonzero()[0]
+        if len(ended):
+            truncated = np.zeros(self.num_envs, bool)
+            for row in ended:
+                if RAW not in infos[row]:  # else it is the raw final observation already
+                    put(after, int(row), infos[row]["terminal_observation"])
+                truncated[row] = infos[row].get("TimeLimit.truncated", False)
+            terminated = dones & ~truncated
         step: RawStep = {
             "obs": self._obs,  # reset set it
             "action": self._action,  # step_async set it
             "next_obs": after,
-            "terminated": np.array(dones, bool) & ~truncated,
+            "terminated": terminated,
             "truncated": truncated,
-            "absorbing": np.array([info.get(ABSORBING, NOT_ABSORBING) for info in infos], np.int8),
+            "absorbing": self._not_absorbing,
             "true_reward": true.astype(np.float32),
             "episode": self._episode.copy(),
             "step": self._running.steps.copy(),
             "past": self._running.past(self._obs, self._action),
         }
+        if any(ABSORBING in info for info in infos):
+            step["absorbing"] = np.array([info.get(ABSORBING, NOT_ABSORBING) for info in infos], np.int8)
         said, reward = {"true_reward": true}, np.zeros(self.num_envs, np.float32)  # the placeholder
         if self.when == "rollout":
             self._refuse_unread_placeholders()
@@ -185,10 +193,13 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._obs = after  # what was recorded is never written to
         if len(ended):
             self._obs = self._raw(obs, [self.venv.reset_infos[i] if dones[i] else info for i, info in enumerate(infos)])
-        columns = [values.tolist() for values in said.values()]
-        infos = [{**info, **dict(zip(said, row, strict=True))} for info, *row in zip(infos, *columns, strict=True)]
-        for info in infos:
-            info.pop(RAW, None)
+        infos = [dict(info) for info in infos]  # ours: the environments below may hand out the same ones again
+        for name, values in said.items():
+            for info, value in zip(infos, values.tolist(), strict=True):
+                info[name] = value
+        if RAW in infos[0]:
+            for info in infos:
+                info.pop(RAW, None)
         for row in ended:
             infos[row]["true_return"] = float(self._running.true[row])
             if self.when == "step":
@@ -215,7 +226,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """A batch of raw observations, ours: from the infos where wrappers for the policy hide them."""
         if RAW in infos[0]:
             return stack(self._raw_space, [info[RAW] for info in infos])
-        return of_batch(self._raw_space, obs)
+        return self._copy_obs(obs)
 
     def take(self) -> list[RawStep]:
         """Hand over the steps recorded since the last call, one by one; :meth:`join` makes transitions of them."""

@@ -133,6 +133,8 @@ class Episodes:
 
     def past(self, obs: Tree, action: Tree) -> Tree:
         """What came before the step that takes ``action`` at ``obs``, as :class:`Transitions` have it."""
+        if not self._history:
+            return ()
         nothing = {"there": np.zeros(len(self.steps), bool), "obs": obs, "action": action}
         return (*self._past, *[nothing] * (self._history - len(self._past)))
 
@@ -144,10 +146,19 @@ class Episodes:
         true: npt.NDArray[np.float64] | float,
         rows: npt.NDArray[np.bool_] | slice = slice(None),
     ) -> None:
-        """Count one step of the environments ``rows``; ``obs`` and ``action`` are of all, and stay as they are."""
-        self.learned[rows] += learned
-        self.true[rows] += true
-        self.steps[rows] += 1
+        """Count one step of the environments ``rows`` (a mask; by default all).
+
+        ``obs`` and ``action`` are of all, and stay as they are. ``learned`` is 0 where it is not known yet.
+        """
+        if isinstance(rows, slice):  # all: in place, which is quicker than by an index
+            if not isinstance(learned, float) or learned:
+                self.learned += learned
+            self.true += true
+            self.steps += 1
+        else:
+            self.learned[rows] += learned
+            self.true[rows] += true
+            self.steps[rows] += 1
         if self._history:
             there = np.zeros(len(self.steps), bool)
             there[rows] = True

@@ -73,17 +73,23 @@ class LearnedReturns:
 
     def __init__(self, n_envs: int) -> None:
         self.finished: deque[float] = deque(maxlen=100)
-        self._running = np.zeros(n_envs)
+        self._running = [0.0] * n_envs
 
     def add(self, steps: Transitions, rewards: npt.NDArray[np.float32]) -> None:
         """Count a block of rewards ``[T, n_envs]`` and the steps they belong to."""
         begins = steps.step.reshape(rewards.shape) == 0
         ends = (steps.terminated | steps.truncated).reshape(rewards.shape)
-        for t in range(len(rewards)):
-            self._running[begins[t]] = 0.0
-            self._running += rewards[t]
-            if ends[t].any():
-                self.finished.extend(self._running[ends[t]].tolist())
+        ended = list[tuple[int, int, float]]()
+        # One number at a time: blocks are small and episodes end anywhere in them, so that arrays would take longer.
+        for env in range(rewards.shape[1]):
+            total = self._running[env]
+            columns = (values[:, env].tolist() for values in (rewards, begins, ends))
+            for t, (reward, begin, end) in enumerate(zip(*columns, strict=True)):
+                total = reward if begin else total + reward
+                if end:
+                    ended.append((t, env, total))
+            self._running[env] = total
+        self.finished.extend(total for _, _, total in sorted(ended))
 
 
 def _require(recorder: StepRecorder | None) -> StepRecorder:

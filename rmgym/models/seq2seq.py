@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rmgym.errors import ModelError, nearest
 from rmgym.models.neural import Encoded, NeuralRewardModel
@@ -179,8 +180,11 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         if len(lengths) and int(lengths.min()) < embedded.shape[1]:  # a mask costs time; equal lengths need none
             padding = torch.arange(embedded.shape[1], device=self.device) >= lengths[:, None]
         memory = self.encoder(embedded, src_key_padding_mask=padding)
-        answer = self.decoder(self.query.expand(len(memory), -1, -1), memory, memory_key_padding_mask=padding)
-        rewards: Tensor = self.reward(answer[:, 0])
+        if torch.is_grad_enabled():
+            answer = self.decoder(self.query.expand(len(memory), -1, -1), memory, memory_key_padding_mask=padding)[:, 0]
+        else:
+            answer = answer_of(self.decoder, self.query[0].expand(len(memory), -1), memory, padding)
+        rewards: Tensor = self.reward(answer)
         return rewards
 
     def _embed_slots(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
@@ -237,6 +241,43 @@ class Seq2SeqRewardModel(NeuralRewardModel):
             ids[i, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
             places[i, : len(slots)] = torch.tensor(slots, dtype=torch.int64)
         return _Tokens(ids.to(self.device), torch.tensor(lengths, device=self.device), places.to(self.device))
+
+
+def answer_of(decoder: nn.TransformerDecoder, query: Tensor, memory: Tensor, padding: Tensor | None) -> Tensor:
+    """What a pre-norm decoder makes of one query per row, without projecting the memory's keys and values.
+
+    As in :meth:`rmgym.models.fusion.Block.first`: ``q . (W_k m) = (W_k^T q) . m`` and ``sum a_j W_v m_j = W_v sum a_j
+    m_j``; and a single query attends to itself alone, so that its self-attention is its value. Exact, for evaluation
+    (no dropout).
+
+    Args:
+        decoder: of :class:`torch.nn.TransformerDecoderLayer` with ``norm_first``.
+        query: ``[B, width]``.
+        memory: the encoder's states, ``[B, L, width]``.
+        padding: True where a state does not count, ``bool [B, L]``; None where all do.
+
+    Returns:
+        ``[B, width]``.
+    """
+    batch, _, width = memory.shape
+    layers: Any = decoder.layers
+    for layer in layers:
+        itself, across = layer.self_attn, layer.multihead_attn
+        value = F.linear(layer.norm1(query), itself.in_proj_weight[2 * width :], itself.in_proj_bias[2 * width :])
+        query = query + itself.out_proj(value)
+        heads, size = across.num_heads, width // across.num_heads
+        ask, key, value_weight = across.in_proj_weight.view(3, width, width)
+        asked = F.linear(layer.norm2(query), ask, across.in_proj_bias[:width]).view(batch, heads, size) / size**0.5
+        scores = torch.einsum("bhd,hdw->bhw", asked, key.view(heads, size, width)) @ memory.transpose(1, 2)
+        if padding is not None:
+            scores = scores.masked_fill(padding[:, None], -torch.inf)
+        mean = scores.softmax(dim=-1) @ memory  # [B, heads, width]
+        read = torch.einsum("bhw,hdw->bhd", mean, value_weight.view(heads, size, width)).reshape(batch, width)
+        query = query + across.out_proj(read + across.in_proj_bias[2 * width :])
+        query = query + layer.linear2(F.gelu(layer.linear1(layer.norm3(query))))
+    assert decoder.norm is not None
+    answer: Tensor = decoder.norm(query)
+    return answer
 
 
 def sinusoids(length: int, width: int) -> Tensor:

@@ -11,7 +11,7 @@ from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.files import MANIFEST, digest_of, write_model
 from rmgym.models.neural import encode
-from rmgym.models.seq2seq import Seq2SeqRewardModel, sinusoids
+from rmgym.models.seq2seq import Seq2SeqRewardModel, answer_of, sinusoids
 from rmgym.models.tokenizer import NUMBER, PAD, SIGN, shared_phrases, train_tokenizer
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import split_template
@@ -307,3 +307,17 @@ def test_what_stands_in_every_text_is_one_token():
 )
 def test_shared_phrases(texts, phrases):
     assert shared_phrases(texts) == phrases
+
+
+def test_the_quick_way_to_read_one_query_is_the_decoders():
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerDecoderLayer(16, 4, 32, 0.0, activation="gelu", batch_first=True, norm_first=True)
+    decoder = torch.nn.TransformerDecoder(layer, 3, norm=torch.nn.LayerNorm(16)).eval()
+    with torch.no_grad():
+        for parameter in decoder.parameters():  # biases too, which start at zero
+            parameter += 0.3 * torch.randn_like(parameter)
+        query, memory = torch.randn(5, 16), torch.randn(5, 7, 16)
+        padding = torch.arange(7) >= torch.tensor([7, 3, 1, 6, 7])[:, None]
+        for mask in (None, padding):
+            expected = decoder(query[:, None], memory, memory_key_padding_mask=mask)[:, 0]
+            torch.testing.assert_close(answer_of(decoder, query, memory, mask), expected, atol=1e-5, rtol=1e-4)

@@ -173,17 +173,16 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def fill(text: str) -> str:
-    """The text with every marked table made anew."""
+def fill(text: str, root: str = "") -> str:
+    """The text with every marked table made anew; ``root`` leads from its folder to the project's."""
 
     def one(found: re.Match[str]) -> str:
         file = RESULTS / f"{found[2]}.json"
         if not file.exists():
             return f"{found[1]}Not measured yet.\n{found[3]}"
         result = json.loads(file.read_text())
-        command = (
-            f"\n`{result['command']}` → [`benchmarks/results/{found[2]}.json`](benchmarks/results/{found[2]}.json)\n"
-        )
+        file_name = f"benchmarks/results/{found[2]}.json"
+        command = f"\n`{result['command']}` → [`{file_name}`]({root}{file_name})\n"
         return found[1] + TABLES[found[2]](result) + command + found[3]
 
     return MARK.sub(one, text)
@@ -196,7 +195,7 @@ def main() -> None:
     said = parser.parse_args()
     for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         before = file.read_text()
-        after = fill(before)
+        after = fill(before, "" if file.parent == ROOT else "../")
         if said.check and after != before:
             sys.exit(f"{file.name}: tables differ from benchmarks/results; run python benchmarks/tables.py")
         file.write_text(after)

@@ -55,7 +55,12 @@ class ServerProcess:
 
     def __init__(self, *arguments: str, module: str = "rmgym", env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", module, *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        # A shell's background job ignores Ctrl-C, and so would what it starts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        finally:
+            signal.signal(signal.SIGINT, before)
         line = self.line()
         found = re.search(r"http://\S+:(\d+)", line)
         assert found, line + self.process.communicate(timeout=30)[1]

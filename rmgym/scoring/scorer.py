@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,8 @@ class Scorer:
     Args:
         model: any reward model; how it splits a batch into micro-batches is its own affair.
         textualizer: puts the environment's steps into words.
-        cache: scores of texts that were read before; by default one in memory.
+        cache: scores of texts that were read before; by default one in memory, and in the file that the environment
+            variable ``RMGYM_SCORE_CACHE`` names, if it does.
 
     Raises:
         ModelError: the model was fitted on texts of another card, space or language.
@@ -28,7 +31,7 @@ class Scorer:
 
     def __init__(self, model: RewardModel, textualizer: Textualizer, cache: ScoreCache | None = None) -> None:
         self.model, self.textualizer = model, textualizer
-        self._cache = ScoreCache() if cache is None else cache
+        self._cache = ScoreCache(os.environ.get("RMGYM_SCORE_CACHE")) if cache is None else cache
         if model.card_hash is not None and model.card_hash != textualizer.card_hash:
             raise ModelError(
                 "a reward model scores only texts of the card, spaces and language it was fitted on",

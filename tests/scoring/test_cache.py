@@ -19,6 +19,7 @@ import rmgym
 from rmgym.errors import ModelError
 from rmgym.models import Prediction
 from rmgym.models.contract import RewardModelContract
+from rmgym.scoring import Scorer
 from rmgym.scoring.cache import ScoreCache, keys_of
 from rmgym.text import TextBatch
 from tests.doubles import ToyReward
@@ -161,3 +162,13 @@ def test_an_agent_trains_the_same_on_a_cached_model(tmp_path: Path) -> None:
     assert np.array_equal(parameters(plain), parameters(first))
     assert np.array_equal(parameters(plain), parameters(again))
     assert sum(model.calls) == asked
+
+
+def test_the_environment_variable_gives_every_scorer_a_file(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("RMGYM_SCORE_CACHE", str(tmp_path / "scores.sqlite"))
+    steps, say = rmgym.collect("CartPole-v1", 30, progress=False), rmgym.textualizer("CartPole-v1")
+    first, second = ToyReward(), ToyReward()
+    said = [Scorer(model, say).score(steps) for model in (first, second)]
+    assert np.array_equal(said[0].mean, said[1].mean)
+    assert first.calls == [30]
+    assert second.calls == []

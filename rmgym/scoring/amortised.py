@@ -41,7 +41,7 @@ class AmortisedOptions:
     Attributes:
         tolerance: largest root mean square error of the student on audited texts, and largest disagreement of its heads
             on any text, in units of the standard deviation of the original's scores. 0 asks the original always.
-        audit: share of every batch that is audited, at random.
+        audit: share of every batch that is audited, at random; after each fit more, until it can be judged.
         warmup: texts that the original scores before there is a student.
         student: name of the student's model; it has several heads, whose disagreement is its uncertainty.
         student_options: of that model.
@@ -140,7 +140,9 @@ class AmortisedReward:
         guess = self._student.predict(batch)
         limit = self.options.tolerance * float(self._student.scale)
         unsure = guess.std > limit
-        audited = (self._rng.random(len(batch)) < self.options.audit) & ~unsure
+        # A new student is audited more, until there is enough to judge it by.
+        share = max(self.options.audit, (_FEWEST - len(self._errors)) / len(batch))
+        audited = (self._rng.random(len(batch)) < share) & ~unsure
         rows = np.flatnonzero(unsure | audited)
         mean, std = guess.mean.copy(), guess.std.copy()
         if len(rows):
@@ -160,7 +162,7 @@ class AmortisedReward:
     def _warm_up(self, batch: TextBatch) -> Prediction:
         """Let the original answer until there is enough to fit a student on, who answers the rest."""
         wanting = self.options.warmup - sum(map(len, self._values))
-        said = self._ask(batch[: max(wanting, 1)])
+        said = self._ask(batch[:wanting] if wanting > 0 else batch)
         if len(said) >= wanting:
             self._fit()
         if len(said) == len(batch):

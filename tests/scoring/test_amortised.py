@@ -220,3 +220,23 @@ def test_a_batch_larger_than_the_warm_up_is_not_read_in_full(texts: Any) -> None
     assert np.array_equal(said.mean[:150], expected.mean[:150])
     assert sum(teacher.calls) < len(texts) / 2
     assert model.statistics["lm_call_share"] == sum(teacher.calls) / len(texts)
+
+
+def test_where_everything_is_worth_the_same_the_original_goes_on_answering(texts: Any) -> None:
+    teacher = rmgym.create_reward_model("constant")
+    model = rmgym.AmortisedReward(teacher, rmgym.AmortisedOptions(**QUICK))
+    assert (model.predict(texts).mean == 1).all()
+    assert (model.predict(texts).mean == 1).all()
+    assert model.statistics == {
+        "lm_call_share": 1.0,
+        "audit_error": pytest.approx(np.nan, nan_ok=True),
+        "student_fits": 0,
+    }
+
+
+def test_a_new_student_is_audited_at_once(texts: Any) -> None:
+    model = rmgym.AmortisedReward(Quadratic(), rmgym.AmortisedOptions(tolerance=1.0, audit=1e-6, **QUICK))
+    model.predict(texts[:150])
+    assert np.isnan(model.statistics["audit_error"])
+    model.predict(texts[150:1_150])
+    assert model.statistics["audit_error"] > 0

@@ -128,6 +128,13 @@ def throughput(result: Result) -> str:
     others = [c for c in result["claims"] if "plain SB3" not in c["statement"]]
     rows = [[c["statement"], f"{c['value']:.3g}", f"{c['bound']:g}", "yes" if c["holds"] else "no"] for c in others]
     lines.append(table(["measure", "value", "asked for", "holds"], rows))
+    for cell in (c for c in result["cells"] if c["what"] == "peak"):
+        shares = ", ".join(f"`{name}` {100 * share:.0f} %" for name, share in cell["profile"].items())
+        rate, peak = (cell[f"{name}_per_second"] / 1e9 for name in ("operations", "gemm"))
+        lines.append(
+            f"Where the time of a micro-batch goes ({cell['model']}, {cell['operations_per_step'] / 1e6:,.1f} million "
+            f"operations a step, {rate:.0f} of {peak:.0f} GFLOP/s): {shares}.\n"
+        )
     return "\n".join(lines)
 
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from common import Cell, arguments, claim, run_cells, write_results
 from stable_baselines3.common.env_util import make_vec_env
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import rmgym
@@ -215,8 +216,14 @@ def peak(cell: Cell) -> Cell:
             model(inputs)
         operations = counter.get_total_flops()
         times = [(cpu_seconds(lambda: model(inputs)), cpu_seconds(lambda: square @ square)) for _ in range(20)]
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            for _ in range(20):
+                model(inputs)
     rates = [(operations / ours, 2 * 1024**3 / product) for ours, product in times]
+    spent = {event.key.removeprefix("aten::"): event.self_cpu_time_total for event in profiler.key_averages()}
+    most = sorted(spent, key=lambda name: -spent[name])[:8]
     return {
+        "profile": {name: spent[name] / sum(spent.values()) for name in most},
         "operations_per_step": operations / len(texts),
         "operations_per_second": float(np.median([ours for ours, _ in rates])),
         "gemm_per_second": float(np.median([product for _, product in rates])),

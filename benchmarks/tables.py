@@ -99,7 +99,6 @@ _ARCHITECTURES = {
     "seq2seq reference": "encoder-decoder 512 x 4, every step",
     "early minilm": "MiniLM, 22M, every step",
     "early minilm, distilled": "its student: late fusion, head 128 x 2",
-    "early minilm, amortised": "its student (3 heads 64 x 2), audited by it",
 }
 
 

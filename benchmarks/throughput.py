@@ -4,7 +4,8 @@ Training: environment steps per second of ``make_agent(...).learn`` on each rewa
 Stable-Baselines3 with the same hyperparameters on the true reward. Both are measured in turn, A B A B ..., in one
 process on one thread, in CPU time, and the ratio is the median over the pairs. Both learn with a rate of 0, so that
 both take the same steps: an agent that learns nothing falls sooner, and a reset costs time. Reward models are not
-fitted, which changes no speed (the distilled one is a real student). Texts hold state, action, next state and flags.
+fitted, which changes no speed (the distilled one is a real student; one that is audited while it trains depends on its
+original, and is measured in distillation.py). Texts hold state, action, next state and flags.
 
 Scoring: one rollout of Pendulum-v1 divided by what is written by hand today: the same steps as digits, one call of
 ``transformers`` per step with the same weights. Dedupe and cache are off.
@@ -47,7 +48,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "seq2seq reference": {"model": "seq2seq", "preset": "reference"},
     "early minilm": {"model": "minilm", "fusion": "early"},
     "early minilm, distilled": {"model": "minilm", "fusion": "early"},
-    "early minilm, amortised": {"model": "minilm", "fusion": "early"},
 }
 BOUNDS = {
     # (algorithm, environment, model): at least
@@ -66,7 +66,6 @@ BOUNDS = {
     ("ppo", "Pendulum-v1", "early minilm"): 0.18,
     ("ppo", "CartPole-v1", "early minilm, distilled"): 0.70,
     ("ppo", "Pendulum-v1", "early minilm, distilled"): 0.70,
-    ("ppo", "Pendulum-v1", "early minilm, amortised"): None,
     ("dqn", "CartPole-v1", "minilm"): 0.85,
     ("sac", "Pendulum-v1", "minilm"): 0.85,
     ("dqn", "FrozenLake8x8-v1", "minilm"): 0.90,
@@ -96,22 +95,16 @@ def training(cell: Cell) -> Cell:
     """Steps per second on a learned reward, and on the true one."""
     model = make_model(cell["model"], cell["env"])
     learned, plain = agents(cell["algo"], cell["env"], model)
-    facts = dict[str, Any]()
-    if "amortised" in cell["model"]:
-        learned.learn(cell["steps"])  # the student is fitted in here
     if cell["env"] in TABLED:
         learned.learn(TABLED[cell["env"]])  # most of what there is to say has been read after that
     rates = alternate(learned, plain, cell["steps"], cell["pairs"])
-    if "amortised" in cell["model"]:
-        facts = {"amortised": model.statistics}
-    return {**rates, **read_per_step(model, cell["env"]), **facts}
+    return {**rates, **read_per_step(model, cell["env"])}
 
 
 def read_per_step(model: Any, env: str) -> Cell:
     """What a text is to the model: numbers, and tokens of the longest template; parameters without a frozen LM."""
     texts = rmgym.textualizer(env).batch(rmgym.collect(env, 200, progress=False))
-    asked = getattr(model, "teacher", model)
-    backbone = getattr(asked, "_backbone", None)
+    backbone = getattr(model, "_backbone", None)
     tokens = None if backbone is None else max(len(backbone.tokens(t)[0]) for t in texts.templates)
     return {
         "numbers": len(texts.numbers) / len(texts),
@@ -155,7 +148,7 @@ def make_model(name: str, env: str) -> Any:
     model.eval()
     if "distilled" in name:
         return rmgym.distil(model, texts, "minilm", rmgym.FitOptions(max_steps=100), progress=False).model
-    return rmgym.AmortisedReward(model) if "amortised" in name else model
+    return model
 
 
 def agents(algo: str, env: str, model: Any, **shape: Any) -> tuple[Any, Any]:
@@ -255,7 +248,7 @@ def grid(quick: bool) -> list[Cell]:
     share, pairs = (4, 1) if quick else (1, PAIRS)
     cells: list[Cell] = []
     for algo, env, model in BOUNDS:
-        early = model in ("early minilm", "early minilm, amortised")
+        early = model == "early minilm"
         steps = EARLY_STEPS[env] if early else STEPS[algo] // share
         cells.append({"what": "training", "algo": algo, "env": env, "model": model, "steps": steps, "pairs": pairs})
         if early:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,9 @@ class Scorer:
     def score(self, transitions: Transitions) -> Prediction:
         """Score ``B`` steps in one call of the model; equal texts are scored once.
 
+        Where scores are kept in a table, a step that a time limit cut is read together with the one that goes on: any
+        step can be the last in time, and would otherwise be asked about alone one day.
+
         Args:
             transitions: raw steps, in the spaces of the textualizer; ``true_reward`` is not read.
 
@@ -63,7 +67,12 @@ class Scorer:
             return self._score_texts(self.textualizer.batch(transitions))
         rows = table.unknown(cells)
         if len(rows):
-            table.put(cells[rows], self._score_texts(self.textualizer.batch(transitions[rows])))
+            asked = transitions[rows]
+            if hasattr(self.model, "micro_batch"):  # a few texts more cost such a model nothing beside another call
+                asked = Transitions.concatenate([asked, replace(asked, truncated=~asked.truncated)])
+            found = table.cells(asked)
+            assert found is not None  # the same states and actions
+            table.put(found, self._score_texts(self.textualizer.batch(asked)))
         return table.get(cells)
 
     def _fresh_table(self) -> ScoreTable | None:

@@ -75,3 +75,15 @@ def test_other_spaces_and_huge_ones_have_no_table():
     assert ScoreTable.of(textualizer(gym.make(COUNTER))) is None
     card = EnvCard(id="Long-v0", task={"en": "Walk."})
     assert ScoreTable.of(Textualizer(card, gym.spaces.Discrete(100_000), gym.spaces.Discrete(2))) is None
+
+
+def test_a_step_is_read_together_with_the_one_that_time_cuts():
+    model = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).eval()
+    scorer, calls = Scorer(model, LAKE), []
+    predict = model.predict
+    model.predict = lambda texts: calls.append(len(texts)) or predict(texts)
+    first = scorer.score(steps_of([(0, 1, 4, False, False)])).mean
+    cut = scorer.score(steps_of([(0, 1, 4, False, True)])).mean
+    assert calls == [2]
+    alone = predict(LAKE.batch(steps_of([(0, 1, 4, False, False), (0, 1, 4, False, True)]))).mean
+    np.testing.assert_allclose(np.concatenate([first, cut]), alone, atol=1e-6)

@@ -302,19 +302,14 @@ def draw(cells: list[Cell]) -> None:
 
     swept = [cell for cell in cells if cell["what"] == "sweep"]
     blocks = (
-        ("n_envs", "environments (rollouts of about 256 steps)", lambda c: c["width"] == 128 and c["n_steps"] != 128),
-        ("n_steps", "rollout length (8 environments)", lambda c: c["width"] == 128 and c["n_envs"] == 8),
-        (
-            "width",
-            "width of the fusion head (8 environments, 32 steps)",
-            lambda c: c["n_envs"] == 8 and c["n_steps"] == 32,
-        ),
+        ("n_envs", "environments (256 steps a rollout)", {"width": 128, "steps": 256}),
+        ("n_steps", "steps of a rollout in each of 8 environments", {"width": 128, "n_envs": 8}),
+        ("width", "width of the fusion head (8 environments, 32 steps)", {"n_envs": 8, "n_steps": 32}),
     )
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.8), sharey=True)
-    for axis, (name, label, belongs) in zip(axes, blocks, strict=True):
-        picked = [cell for cell in swept if belongs(cell)]
-        if name == "n_envs":
-            picked = [cell for cell in picked if cell["n_envs"] != 8 or cell["n_steps"] == 32]
+    for axis, (name, label, same) in zip(axes, blocks, strict=True):
+        known = [(cell, {**cell, "steps": cell["n_envs"] * cell["n_steps"]}) for cell in swept]
+        picked = [cell for cell, shape in known if all(shape[key] == value for key, value in same.items())]
         picked.sort(key=lambda cell: cell[name])
         for key, said, style in (("plain", "true reward, plain SB3", "o--"), ("learned", "minilm, exact", "o-")):
             axis.plot([c[name] for c in picked], [c[f"{key}_steps_per_second"] for c in picked], style, label=said)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import Any
 
 import httpx2
@@ -50,17 +50,26 @@ def served(
         thread.join()
 
 
+@contextmanager
+def _hearing_ctrl_c() -> Iterator[None]:
+    """A shell's background job ignores Ctrl-C, and so would what it starts; only the main thread can change that."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class ServerProcess:
     """``rmgym serve`` (or another program that prints its URL) in a process of its own."""
 
     def __init__(self, *arguments: str, module: str = "rmgym", env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", module, *arguments]
-        # A shell's background job ignores Ctrl-C, and so would what it starts.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
+        with _hearing_ctrl_c():
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-        finally:
-            signal.signal(signal.SIGINT, before)
         line = self.line()
         found = re.search(r"http://\S+:(\d+)", line)
         assert found, line + self.process.communicate(timeout=30)[1]

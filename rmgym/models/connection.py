@@ -106,7 +106,7 @@ class Connection:
             said = _error_of(answer)
             if answer.status_code == 503 and said is not None:
                 patience.pause(f"{said['rule']} ({said['received']})", busy=True)
-            elif answer.status_code >= 500 and said is None:  # of a proxy, or of Ray while it restarts a replica
+            elif said is None and (answer.status_code >= 500 or _is_starting(answer)):  # a proxy's word, or Ray's
                 patience.pause(f"HTTP {answer.status_code}: {answer.text[:100]}")
             else:
                 raise self._refusal(answer, said)
@@ -167,6 +167,11 @@ class _Patience:
             warnings.warn(said, RuntimeWarning, stacklevel=2)
         longest = min(0.05 * 2 ** (self._attempts - 1), _LONGEST_PAUSE)
         time.sleep(min(left, longest * float(self._rng.uniform(0.5, 1.0))))
+
+
+def _is_starting(answer: httpx2.Response) -> bool:
+    """Whether Ray Serve's proxy answers before it knows of the deployment behind it."""
+    return answer.status_code == 404 and "/-/routes" in answer.text
 
 
 def _error_of(answer: httpx2.Response) -> dict[str, str] | None:

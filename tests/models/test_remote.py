@@ -300,3 +300,30 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: pytes
     with served(ToyReward()) as url:
         assert np.array_equal(remote(url).predict(TEXTS).mean, ToyReward().predict(TEXTS).mean)
     assert os.environ["HTTP_PROXY"]
+
+
+def test_ray_that_does_not_know_its_deployment_yet_is_waited_for() -> None:
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    answers = [(404, b"Path '/model' not found. Ping http://.../-/routes for available routes.")] * 2
+    answers.append((404, b"nobody knows this page"))
+
+    class Ray(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Ray) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        model = remote(f"http://127.0.0.1:{server.server_port}")
+        with pytest.warns(RuntimeWarning, match="is away"), pytest.raises(ModelError, match="nobody knows this page"):
+            _ = model.digest
+        server.shutdown()
+        thread.join()
+    assert answers == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -60,6 +61,9 @@ def main() -> dict[str, Any]:
     def client() -> dict[str, Any]:
         try:
             return seen(f"http://127.0.0.1:{port}")
+        except BaseException:
+            traceback.print_exc()  # Ray may end the process before anyone else can say so
+            raise
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 

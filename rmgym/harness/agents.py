@@ -13,7 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 
 from rmgym.cards import find_agent_card
-from rmgym.errors import HarnessError
+from rmgym.errors import HarnessError, nearest
 from rmgym.harness.deferred import attach, defer, is_deferred, learned_env, refuse
 from rmgym.harness.environments import amortise, env_arguments, identify, make_training_env
 from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
@@ -80,6 +80,8 @@ def make_agent(
         HarnessError: an unknown environment or hyperparameter.
         ModelError: there is no such model, or it was fitted for another card.
     """
+    if when not in (known := ("rollout", "step", "amortised")):
+        raise HarnessError("'when' is 'rollout', 'step' or 'amortised'", got=when, fix=nearest(when, known))
     if tolerance is not None and when != "amortised":
         raise HarnessError(
             "a tolerance goes with when='amortised'", got=f"when={when!r}", fix="leave it out, or amortise"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import Tree, concatenate, mapped, take
 
-_BACKLOG = 32
+_BACKLOG = 32  # blocks of new steps that are written at once
 
 
 class RecordedSteps:

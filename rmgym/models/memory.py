@@ -17,7 +17,7 @@ def keep_freed_memory() -> bool:
     """Ask the C library to keep freed memory for the process's next arrays, once.
 
     A micro-batch makes and frees arrays of megabytes. By default, glibc gives such memory back to the system at once
-    and every page of the next array is fetched and zeroed anew, which took a third of a fusion head's time. Where the
+    and every page of the next array is fetched and zeroed anew, which can take longer than the arithmetic. Where the
     user has set ``MALLOC_TRIM_THRESHOLD_`` or ``MALLOC_MMAP_THRESHOLD_``, that stands.
 
     Returns:

@@ -179,6 +179,11 @@ def test_a_tolerance_without_a_student_is_refused() -> None:
         rmgym.sb3.make_agent("ppo", "CartPole-v1", reward_model=ToyReward(), tolerance=0.1)
 
 
+def test_a_misspelt_when_names_the_nearest() -> None:
+    with pytest.raises(HarnessError, match="did you mean 'amortised'"):
+        rmgym.sb3.make_agent("ppo", "CartPole-v1", reward_model=ToyReward(), when="amortized")  # type: ignore[arg-type]
+
+
 def test_distil_imitates_and_goes_on(tmp_path: Path, texts: Any) -> None:
     teacher = Quadratic()
     how = rmgym.FitOptions(max_steps=300, batch_size=64)

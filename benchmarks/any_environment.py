@@ -21,10 +21,10 @@ BOUND = 0.9
 
 def main() -> None:
     """Run the suites and judge them."""
-    said = arguments(__doc__)
+    options = arguments(__doc__)
     cells, claims = list[Cell](), []
     for name, reward in SUITES.items():
-        (match,), measured = run(said, name)
+        (match,), measured = run(options, name)
         cells += measured
         share = arm(match, reward).share
         statement = (
@@ -33,7 +33,7 @@ def main() -> None:
         )
         ci = (share.low, share.high)
         claims.append(claim(name, statement, share.value, ci=ci, bound=BOUND, holds=share.value >= BOUND))
-    write_results(said.out, cells, claims, said.seeds)
+    write_results(options.out, cells, claims, options.seeds)
 
 
 if __name__ == "__main__":

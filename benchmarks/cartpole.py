@@ -18,8 +18,8 @@ SOLVED = 475
 
 def main() -> None:
     """Run the suite and judge it."""
-    said = arguments(__doc__)
-    matches, cells = run(said)
+    options = arguments(__doc__)
+    matches, cells = run(options)
     claims = []
     for match in matches:
         for reward in ("minilm-300", "constant"):
@@ -34,7 +34,7 @@ def main() -> None:
                 f"{trained}: every seed has an evaluation of at least {SOLVED} within 100k steps (worst seed's best)"
             )
             claims.append(claim(f"{name}-reached", statement, worst, bound=SOLVED, holds=worst >= SOLVED))
-    write_results(said.out, cells, claims, said.seeds)
+    write_results(options.out, cells, claims, options.seeds)
 
 
 if __name__ == "__main__":

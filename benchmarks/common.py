@@ -5,21 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rmgym.jobs import Job
+from rmgym.jobs.processes import ONE_THREAD, available_cores
+from rmgym.storage.atomic import write_text
+from rmgym.storage.provenance import machine, versions
+
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("rmgym", "torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
 Cell = dict[str, Any]
 
 
@@ -38,10 +40,10 @@ def arguments(
     parser.add_argument("--runs", type=Path, help=f"working folder, for resuming (runs/{name})")
     for flag, meaning in (flags or {}).items():
         parser.add_argument(f"--{flag}", action="store_true", help=meaning)
-    said = parser.parse_args()
-    said.runs = said.runs or Path("runs", "benchmarks", name + ("-quick" if said.quick else ""))
-    said.out = said.out or (said.runs / "result.json" if said.quick else RESULTS / f"{name}.json")
-    return said
+    given = parser.parse_args()
+    given.runs = given.runs or Path("runs", "benchmarks", name + ("-quick" if given.quick else ""))
+    given.out = given.out or (given.runs / "result.json" if given.quick else RESULTS / f"{name}.json")
+    return given
 
 
 def run_cells(
@@ -52,28 +54,28 @@ def run_cells(
     Args:
         cells: JSON-able settings of each cell.
         work: from a cell's settings to its measurements; importable from the script.
-        runs: folder of finished cells, one JSON file each.
+        runs: folder of the cells, a job each, in a folder of its own.
         processes: how many at a time (as many as cores); 1 for timings.
 
     Returns:
         Settings and measurements of each cell, in the order of ``cells``.
     """
-    runs.mkdir(parents=True, exist_ok=True)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
-    files = [runs / (cell_name(cell) + ".json") for cell in cells]
-    todo = [i for i, file in enumerate(files) if not file.exists()]
+    os.environ.update(ONE_THREAD)
+    jobs = [Job(runs / cell_name(cell), cell, kind="cell") for cell in cells]
+    for job in jobs:
+        with job.claim(resume=True):  # refuses one begun with other settings, before any is run
+            pass
+    todo = [job for job in jobs if job.status != "done"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, TimeRemainingColumn()) as progress,
-        ProcessPoolExecutor(processes or os.cpu_count(), mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(processes or available_cores(), mp_context=get_context("spawn")) as pool,
     ):
         bar = progress.add_task(runs.name, total=len(cells), completed=len(cells) - len(todo))
-        futures = {pool.submit(_measure, work, cells[i]): i for i in todo}
-        for future in as_completed(futures):
-            write_json(files[futures[future]], future.result())
+        for future in as_completed([pool.submit(_measure, work, job) for job in todo]):
+            future.result()
             progress.advance(bar)
-    return [json.loads(file.read_text()) for file in files]
+    return [{**cell, **cast("Cell", job.result)} for cell, job in zip(cells, jobs, strict=True)]
 
 
 def cell_name(cell: Cell) -> str:
@@ -81,9 +83,13 @@ def cell_name(cell: Cell) -> str:
     return "-".join(str(value).replace("/", "_").replace(" ", "") for value in cell.values())
 
 
-def _measure(work: Callable[[Cell], Cell], cell: Cell) -> Cell:
-    start = time.perf_counter()
-    return {**cell, **work(cell), "seconds": round(time.perf_counter() - start, 2)}
+def _measure(work: Callable[[Cell], Cell], job: Job) -> None:
+    """Do one cell, in a process that writes its result down itself: it is kept though the others are killed."""
+    with job.claim(resume=True) as status:
+        if status != "done":
+            start = time.perf_counter()
+            measurements = work(dict(job.settings))
+            job.finish(_plain({**measurements, "seconds": round(time.perf_counter() - start, 2)}))
 
 
 def claim(
@@ -99,38 +105,31 @@ def write_results(
     """Write the result file and print the claims."""
     result = {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_places(sys.argv[1:])]),
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
+        "versions": versions(),
+        "machine": machine(),
         "seeds": list(seeds),
         **further,
         "claims": list(claims),
         "cells": list(cells),
     }
-    write_json(out, result)
-    for said in claims:
-        print(
-            f"{'holds ' if said['holds'] else 'FAILS '} {said['id']}: {said['value']:.4g} (bound {said['bound']:.4g})"
-        )
+    text = json.dumps(_plain(result), indent=1, allow_nan=False)
+    write_text(out, text + "\n", what="a benchmark's result")
+    for each in claims:
+        verdict = "holds " if each["holds"] else "FAILS "
+        print(f"{verdict} {each['id']}: {each['value']:.4g} (bound {each['bound']:.4g})")
     print(f"wrote {out}")
 
 
-def _without_places(said: Sequence[str]) -> list[str]:
+def _without_places(words: Sequence[str]) -> list[str]:
     """Arguments without ``--runs`` and ``--out``, which say where files lie and change no number."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--runs")
     parser.add_argument("--out")
-    return parser.parse_known_args(said)[1]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write atomically; NaN becomes null, which JSON can say."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    return parser.parse_known_args(words)[1]
 
 
 def _plain(content: Any) -> Any:
+    """Content as JSON can say it: NaN becomes null, NumPy's numbers Python's."""
     if isinstance(content, dict):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,8 @@ import rmgym
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.feedback.queries import select_steps
 from rmgym.models import RewardModel
+from rmgym.sb3.deferred import learned_env
+from rmgym.training.fitting import FitResult
 
 ENV, STEPS, EPISODES, LABELS = "Pendulum-v1", 100_000, 20, 300
 ARMS = ("amortised", "distilled", "original")
@@ -37,20 +38,21 @@ def measure(runs: Path, cell: Cell) -> Cell:
     torch.set_num_threads(1)
     share = 20 if cell["quick"] else 1
     teacher = original(runs / f"original-{cell['seed']}-{share}", cell["seed"], share)
-    reward, facts = teacher, dict[str, Any]()
+    reward, facts = teacher, dict[str, object]()
     if cell["arm"] == "distilled":
         start = time.process_time()
         result = distilled(teacher, runs / f"distilled-{cell['seed']}-{share}", cell["seed"], share)
         reward = result.model
         facts = {"held_out_r2": result.metrics["validation"]["r2"], "distil_seconds": time.process_time() - start}
-    if cell["arm"] == "amortised":
-        reward = rmgym.AmortisedReward(teacher, rmgym.AmortisedOptions(seed=cell["seed"]))
-    agent = rmgym.sb3.make_agent("ppo", ENV, reward_model=reward, seed=cell["seed"], total_steps=STEPS // share)
+    student = rmgym.StudentOptions(seed=cell["seed"]) if cell["arm"] == "amortised" else None
+    agent = rmgym.sb3.make_agent(
+        "ppo", ENV, reward_model=reward, student=student, seed=cell["seed"], total_steps=STEPS // share
+    )
     start = time.process_time()
     agent.learn(STEPS // share)
     seconds = time.process_time() - start
-    if isinstance(reward, rmgym.AmortisedReward):
-        facts = dict(reward.statistics)
+    if (learned := learned_env(agent)) is not None and learned.student is not None:
+        facts = dict(learned.student.statistics)
     played = rmgym.sb3.evaluate(agent, ENV, "random", episodes=EPISODES)
     return {
         "true_return": float(np.mean(played.true_return)),
@@ -68,12 +70,12 @@ def original(folder: Path, seed: int, share: int) -> RewardModel:
     rows = select_steps(steps, texts, LABELS, method="random", seed=seed)
     ratings = Ratings(texts=texts[rows], values=steps.true_reward[rows], groups=steps.episode[rows])
     how = rmgym.FitOptions(max_steps=1500 // share, validation=0, seed=seed)
-    model: Any = rmgym.create_reward_model("seq2seq", preset="small", seed=seed)
+    model = rmgym.create_reward_model("seq2seq", preset="small", seed=seed)
     rmgym.fit(model, Labels(ratings=ratings), how, out=folder, resume=True, progress=False)
     return rmgym.load_reward_model(folder)
 
 
-def distilled(teacher: RewardModel, folder: Path, seed: int, share: int) -> Any:
+def distilled(teacher: RewardModel, folder: Path, seed: int, share: int) -> FitResult:
     """The fast model of a seed."""
     steps = rmgym.collect(ENV, 5000 // share, seed=1_000 + seed, reset_every=25, progress=False)
     how = rmgym.FitOptions(max_steps=3000 // share, batch_size=64, seed=seed)
@@ -96,9 +98,9 @@ def difference(cells: list[Cell], arm: str) -> tuple[float, tuple[float, float]]
 
 def main() -> None:
     """Run every arm and compare."""
-    said = arguments(__doc__)
-    grid: list[Cell] = [{"arm": a, "seed": s, "quick": said.quick} for s in said.seeds for a in ARMS]
-    cells = run_cells(grid, partial(measure, said.runs), said.runs, processes=1)
+    options = arguments(__doc__)
+    grid: list[Cell] = [{"arm": a, "seed": s, "quick": options.quick} for s in options.seeds for a in ARMS]
+    cells = run_cells(grid, partial(measure, options.runs), options.runs, processes=1)
     claims = []
     for arm in ("distilled", "amortised"):
         mean, ci = difference(cells, arm)
@@ -106,7 +108,7 @@ def main() -> None:
             f"{ENV}, PPO {STEPS:,} steps: true return on the {arm} reward less that on the original; 0 is in the CI"
         )
         claims.append(claim(arm, statement, mean, ci=ci, bound=0.0, holds=ci[0] <= 0 <= ci[1]))
-    write_results(said.out, cells, claims, said.seeds, torch_threads=1)
+    write_results(options.out, cells, claims, options.seeds, torch_threads=1)
 
 
 if __name__ == "__main__":

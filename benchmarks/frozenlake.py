@@ -14,15 +14,15 @@ from suite_runs import arm, run
 
 def main() -> None:
     """Run the suite and judge it."""
-    said = arguments(__doc__)
-    (match,), cells = run(said)
+    options = arguments(__doc__)
+    (match,), cells = run(options)
     learned, true = arm(match, "seq2seq-300").true_return, arm(match, "true").true_return
     statement = f"{match.task}, DQN 100k steps: success rate on seq2seq is at least that on the true reward"
     ci = (learned.low, learned.high)
     claims = [
         claim("learned-vs-true", statement, learned.value, ci=ci, bound=true.value, holds=learned.value >= true.value)
     ]
-    write_results(said.out, cells, claims, said.seeds)
+    write_results(options.out, cells, claims, options.seeds)
 
 
 if __name__ == "__main__":

@@ -15,25 +15,24 @@ the texts it is fitted on, so it needs no such cut.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from common import Cell, arguments, claim, run_cells, write_results
 
+from rmgym.environments.collect import collect
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.feedback.queries import select_steps
-from rmgym.harness.collect import collect
 from rmgym.metrics import r_squared
-from rmgym.models import create_reward_model
-from rmgym.text import textualizer
+from rmgym.models import RewardModel, create_reward_model
+from rmgym.text import TextBatch, textualizer
 from rmgym.training import FitOptions, fit
 from rmgym.transitions import Transitions
 
 ENVIRONMENTS = ("Pendulum-v1", "Acrobot-v1")
 LABELS = (100, 300, 1000)
-MODELS: dict[str, dict[str, Any]] = {
+MODELS: dict[str, dict[str, str]] = {
     "late, frozen": {"model": "minilm", "fusion": "late", "tune": "frozen"},
     "late, tuned": {"model": "minilm", "fusion": "late", "tune": "whole"},
     "early, frozen": {"model": "minilm", "fusion": "early", "tune": "frozen"},
@@ -88,7 +87,7 @@ def rated(steps: Transitions) -> npt.NDArray[np.float32]:
     return kinetic + potential
 
 
-def _rate(model: Any, texts: Any) -> float:
+def _rate(model: RewardModel, texts: TextBatch) -> float:
     """Texts per second of this one thread's own time: another cell runs beside it."""
     start = time.process_time()
     model.predict(texts)
@@ -104,14 +103,14 @@ def fit_options(model: str, labels: int, seed: int, share: int) -> FitOptions:
     return FitOptions(max_steps=steps // share, validation=0, seed=seed)
 
 
-def claims(cells: list[Cell]) -> list[dict[str, Any]]:
+def claims(cells: list[Cell]) -> list[dict[str, object]]:
     """What the table says about late fusion."""
 
     def mean(model: str, labels: int, env: str, key: str = "r2") -> float:
         rows = [c for c in cells if (c["model"], c["labels"], c["env"]) == (model, labels, env)]
         return float(np.mean([c[key] for c in rows])) if rows else float("nan")
 
-    said = []
+    judged = []
     for env in dict.fromkeys(c["env"] for c in cells):
         for labels in sorted({c["labels"] for c in cells}):
             late = mean("late, frozen", labels, env)
@@ -120,7 +119,7 @@ def claims(cells: list[Cell]) -> list[dict[str, Any]]:
             if not others:
                 continue
             best = max(others, key=lambda m: others[m])
-            said.append(
+            judged.append(
                 claim(
                     f"late-beats-{env}-{labels}",
                     f"{env}, {labels} ratings: R² of late fusion on a frozen LM is at least that of every early or "
@@ -134,29 +133,31 @@ def claims(cells: list[Cell]) -> list[dict[str, Any]]:
             continue
         late, digits = (mean(f"{m}, frozen", 100, env, "scored_per_second") for m in ("late", "digits"))
         statement = f"{env}: late fusion scores 20 times as many steps per second as digits through the LM"
-        said.append(claim(f"late-faster-{env}", statement, late / digits, bound=20, holds=late >= 20 * digits))
-    return said
+        judged.append(claim(f"late-faster-{env}", statement, late / digits, bound=20, holds=late >= 20 * digits))
+    return judged
 
 
 def main() -> None:
     """Run every cell."""
-    said = arguments(__doc__, flags={"short": "all models at 100 ratings of Pendulum-v1 only: half an hour, not hours"})
+    options = arguments(
+        __doc__, flags={"short": "all models at 100 ratings of Pendulum-v1 only: half an hour, not hours"}
+    )
     places = [(env, n) for env in ENVIRONMENTS for n in LABELS]
     cells = [
-        {"env": env, "labels": n, "model": model, "seed": seed, "share": 8 if said.quick else 1}
-        for seed in said.seeds
-        for env, n in (SHORT if said.quick else places)
+        {"env": env, "labels": n, "model": model, "seed": seed, "share": 8 if options.quick else 1}
+        for seed in options.seeds
+        for env, n in (SHORT if options.quick else places)
         for model in MODELS
-        if (env, n) in SHORT or not said.short or model == "late, frozen"
+        if (env, n) in SHORT or not options.short or model == "late, frozen"
     ]
-    done = run_cells(cells, measure, said.runs)
+    done = run_cells(cells, measure, options.runs)
     reductions = (
         "fits that run the LM at every step are cut short (fit_steps of each cell); where every text goes through the "
         "LM (early; digits tuned), products are in bfloat16 while fitting; two cells ran side by side"
     )
-    if said.short:
+    if options.short:
         reductions += "; --short: models other than late fusion on a frozen LM at 100 ratings of Pendulum-v1 only"
-    write_results(said.out, done, claims(done), said.seeds, reductions=reductions)
+    write_results(options.out, done, claims(done), options.seeds, reductions=reductions)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from suite_runs import arm, run
 
 def main() -> None:
     """Run the suite and judge it."""
-    said = arguments(__doc__)
-    (match,), cells = run(said)
+    options = arguments(__doc__)
+    (match,), cells = run(options)
     claims = []
     for reward in ("minilm-100", "seq2seq-300"):
         share = arm(match, reward).share
@@ -30,7 +30,7 @@ def main() -> None:
         claims.append(
             claim(reward, statement, share.value, ci=(share.low, share.high), bound=0.2, holds=share.value <= 0.2)
         )
-    write_results(said.out, cells, claims, said.seeds, random_policy=match.random_return)
+    write_results(options.out, cells, claims, options.seeds, random_policy=match.random_return)
 
 
 if __name__ == "__main__":

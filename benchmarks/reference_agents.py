@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from common import Cell, arguments, run_cells, write_results
 from reference_returns import with_table
 
 from rmgym.cards import find_env_card
-from rmgym.harness.evaluate import evaluate
-from rmgym.harness.train import train
-from rmgym.sb3 import load_agent
+from rmgym.runs.train import train
+from rmgym.sb3 import evaluate, load_agent
 
 AGENTS = (
     ("Pendulum-v1", "ppo", 100_000),
@@ -59,27 +57,27 @@ def measure(cell: Cell) -> Cell:
 
 def main() -> None:
     """Train, and write what the agents earn."""
-    said = arguments(__doc__, flags={"write": "put the measured returns into the cards"})
-    agents = [(env, algo, 2048) for env, algo, _ in AGENTS[:2]] if said.quick else AGENTS
+    options = arguments(__doc__, flags={"write": "put the measured returns into the cards"})
+    agents = [(env, algo, 2048) for env, algo, _ in AGENTS[:2]] if options.quick else AGENTS
     grid = [
         {"env": env, "algo": algo, "steps": steps, "seed": seed, "episodes": EPISODES}
         for env, algo, steps in agents
-        for seed in said.seeds
+        for seed in options.seeds
     ]
-    cells = run_cells(grid, measure, said.runs, processes=1)
-    references: dict[str, dict[str, Any]] = {}
+    cells = run_cells(grid, measure, options.runs, processes=1)
+    references: dict[str, dict[str, float]] = {}
     for env, algo, steps in agents:
         returns = np.concatenate([cell["returns"] for cell in cells if cell["env"] == env])
         measured = {"mean": round(float(returns.mean()), 3), "std": round(float(returns.std(ddof=1)), 3)}
         references[env] = measured
-        if said.write:
+        if options.write:
             card = find_env_card(env)
             assert card is not None
             assert card.id == env
             file, source = Path(card.file), f"benchmarks/reference_agents.py: {algo.upper()}, {steps:,} steps"
-            text = with_table(file.read_text(encoding="utf-8"), measured, said.seeds, EPISODES, source, "agent")
+            text = with_table(file.read_text(encoding="utf-8"), measured, options.seeds, EPISODES, source, "agent")
             file.write_text(text, encoding="utf-8")
-    write_results(said.out, cells, [], said.seeds, references=references)
+    write_results(options.out, cells, [], options.seeds, references=references)
 
 
 if __name__ == "__main__":

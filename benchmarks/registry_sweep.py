@@ -1,7 +1,7 @@
 """Does every environment work that can be made here? Words, wrapper, random steps, ``check_env``, a short training.
 
 Each id of Gymnasium's registry (its own, box2d's, mujoco's) and of MiniGrid goes through
-``rmgym.harness.check.check_environment``: 200 random steps through the learned reward, Gymnasium's ``check_env`` on the
+``rmgym.runs.check.check_environment``: 200 random steps through the learned reward, Gymnasium's ``check_env`` on the
 wrapped environment, and 256 steps of PPO, or of SAC where actions are continuous. CarRacing is tried a second time with
 a captioner. ``docs/environments.md`` shows the result.
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from typing import Any
 
 import gymnasium as gym
 import minigrid  # noqa: F401  # registers its environments
@@ -20,7 +19,8 @@ import numpy as np
 from common import Cell, arguments, claim, run_cells, write_results
 
 import rmgym
-from rmgym.harness.check import check_environment
+from rmgym.environments.kinds import Env
+from rmgym.runs.check import check_environment
 
 CAPTIONED = "CarRacing-v3 with a captioner"
 QUICK = ("Pendulum-v1", "CartPole-v1", "Blackjack-v1", "MiniGrid-Empty-5x5-v0", "CarRacing-v3", CAPTIONED)
@@ -34,7 +34,7 @@ KNOWN = {
 """Warnings that are known, by a part of their words, and why they stay."""
 
 
-def captioned() -> gym.Env[Any, Any]:
+def captioned() -> Env:
     """CarRacing, its pictures told by how green they are."""
     return rmgym.CaptionWrapper(gym.make("CarRacing-v3"), greenness)
 
@@ -59,18 +59,19 @@ def measure(cell: Cell) -> Cell:
 
 def main() -> None:
     """Try every environment and count."""
-    said = arguments(__doc__, seeds=(0,))
-    names = QUICK if said.quick else (*sorted(gym.registry), CAPTIONED)
-    cells = run_cells([{"env": name} for name in names], measure, said.runs)
-    made = [cell for cell in cells if cell["status"] != "not made"]
-    failed = [cell["env"] for cell in made if cell["status"] == "failed"]
-    unknown = {w for cell in made for w in cell["warnings"] if not any(known in w for known in KNOWN)}
+    options = arguments(__doc__, seeds=(0,))
+    names = QUICK if options.quick else (*sorted(gym.registry), CAPTIONED)
+    cells = run_cells([{"env": name} for name in names], measure, options.runs)
+    tried = [cell for cell in cells if cell["status"] != "not made"]
+    failed = [cell["env"] for cell in tried if cell["status"] == "failed"]
+    unknown = {w for cell in tried for w in cell["warnings"] if not any(words in w for words in KNOWN)}
     for what in (*failed, *unknown):
         print(what)
     claims = [
         claim(
             "no-failure",
-            f"of {len(cells)} ids, {len(made)} can be made here; every one of these passes or is refused with a reason",
+            f"of {len(cells)} ids, {len(tried)} can be made here; every one of these passes or is refused with a "
+            "reason",
             len(failed),
             bound=0,
             holds=not failed,
@@ -80,7 +81,7 @@ def main() -> None:
     counts = {
         status: sum(c["status"] == status for c in cells) for status in ("passed", "refused", "failed", "not made")
     }
-    write_results(said.out, cells, claims, said.seeds, counts=counts, known_warnings=KNOWN)
+    write_results(options.out, cells, claims, options.seeds, counts=counts, known_warnings=KNOWN)
 
 
 if __name__ == "__main__":

@@ -17,23 +17,23 @@ from rmgym.bench.suite import load_suite
 QUICK_STEPS = 4096
 
 
-def run(said: argparse.Namespace, name: str | None = None) -> tuple[list[Match], list[Cell]]:
+def run(options: argparse.Namespace, name: str | None = None) -> tuple[list[Match], list[Cell]]:
     """Run (or go on with) a suite, one single-threaded process per core.
 
     Args:
-        said: arguments of the script.
+        options: arguments of the script.
         name: of the suite, if it is not that of the script; it then works in a folder of its own.
 
     Returns:
         Matches, and one cell per run.
     """
     suite = load_suite(Path(__file__).parent / "suites" / f"{name or Path(sys.argv[0]).stem}.toml")
-    out = said.runs / name if name else said.runs
-    suite = replace(suite, seeds=said.seeds)
-    if said.quick:
+    out = options.runs / name if name else options.runs
+    suite = replace(suite, seeds=options.seeds)
+    if options.quick:
         rewards = [replace(r, fit={**r.fit, "max_steps": 100}) if r.is_fitted else r for r in suite.reward]
         suite = replace(
-            suite, seeds=said.seeds[:1], steps=QUICK_STEPS, eval_every=QUICK_STEPS, episodes=2, reward=rewards
+            suite, seeds=options.seeds[:1], steps=QUICK_STEPS, eval_every=QUICK_STEPS, episodes=2, reward=rewards
         )
     outcome = run_suite(suite, out)
     write_report(outcome.runs, out / "report.html", title=suite.name, about=suite.about)

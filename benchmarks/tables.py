@@ -69,11 +69,11 @@ def text_share(result: Result) -> str:
 
 def registry_sweep(result: Result) -> str:
     """What came of every environment: those that can be made one by one, the others by their reason."""
-    counts, marks = result["counts"], {known: chr(ord("a") + i) for i, known in enumerate(result["known_warnings"])}
-    made = [cell for cell in result["cells"] if cell["status"] != "not made"]
+    counts, marks = result["counts"], {kind: chr(ord("a") + i) for i, kind in enumerate(result["known_warnings"])}
+    tried = [cell for cell in result["cells"] if cell["status"] != "not made"]
     rows = []
-    for cell in made:
-        warned = sorted({marks[known] for known in marks for warning in cell["warnings"] if known in warning})
+    for cell in tried:
+        warned = sorted({marks[kind] for kind in marks for warning in cell["warnings"] if kind in warning})
         came = cell["algorithm"].upper() if cell["status"] == "passed" else f"{cell['status']}: {cell['reason']}"
         words = f"`{cell['card']}`" if cell["card"] else "the spaces"
         rows.append([cell["env"], words, cell["observation"], cell["action"], came, " ".join(warned)])
@@ -81,12 +81,12 @@ def registry_sweep(result: Result) -> str:
     lines.append(table(["environment", "words from", "observation", "action", "trained, or why not", "warnings"], rows))
     lines += [
         "Warnings:\n",
-        *(f"- **{mark}** “{known}”: {result['known_warnings'][known]}." for known, mark in marks.items()),
+        *(f"- **{mark}** “{kind}”: {result['known_warnings'][kind]}." for kind, mark in marks.items()),
     ]
     lines.append("\nNot made here, without rmgym already:\n")
-    reasons = {cell["env"]: cell["reason"].rpartition("fix: ")[2] for cell in result["cells"] if cell not in made}
+    reasons = {cell["env"]: cell["reason"].rpartition("fix: ")[2] for cell in result["cells"] if cell not in tried}
     for reason in dict.fromkeys(reasons.values()):
-        lines.append(f"- {', '.join(env for env, said in reasons.items() if said == reason)}: {reason}")
+        lines.append(f"- {', '.join(env for env, other in reasons.items() if other == reason)}: {reason}")
     return "\n".join(lines) + "\n"
 
 
@@ -108,11 +108,11 @@ def throughput(result: Result) -> str:
     rows = []
     for cell in (c for c in result["cells"] if c["what"] == "training"):
         statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {cell['model']} / plain SB3 on the true reward"
-        said = bounds.get(statement)
+        judged = bounds.get(statement)
         spread = f"{cell['ratio']:.2f} ({min(cell['ratios']):.2f}–{max(cell['ratios']):.2f})"
         read = f"{cell['numbers']:.0f}" + (f" / {cell['tokens']}" if cell["tokens"] else "")
         rates = f"{cell['learned_steps_per_second']:,.0f} / {cell['plain_steps_per_second']:,.0f}"
-        asked = "–" if said is None else f"{said['bound']:.2f}: {'holds' if said['holds'] else 'fails'}"
+        asked = "–" if judged is None else f"{judged['bound']:.2f}: {'holds' if judged['holds'] else 'fails'}"
         architecture = _ARCHITECTURES[cell["model"]]
         rows.append([cell["algo"].upper(), cell["env"], cell["model"], architecture, read, rates, spread, asked])
     header = [
@@ -152,10 +152,10 @@ def distillation(result: Result) -> str:
         rows.append([arm, mean, seeds, share, error, rate])
     header = ["reward", "true return", "each seed", "steps the original read", "audited error (std)", "steps/s"]
     lines = [table(header, rows)]
-    for said in result["claims"]:
-        low, high = said["ci"]
-        verdict = "holds" if said["holds"] else "fails"
-        lines.append(f"- {said['statement']}: {said['value']:.3g} [{low:.3g}, {high:.3g}], {verdict}")
+    for judged in result["claims"]:
+        low, high = judged["ci"]
+        verdict = "holds" if judged["holds"] else "fails"
+        lines.append(f"- {judged['statement']}: {judged['value']:.3g} [{low:.3g}, {high:.3g}], {verdict}")
     return "\n".join(lines) + "\n"
 
 
@@ -182,14 +182,14 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def fill(text: str, root: str = "") -> str:
     """The text with every marked table made anew; ``root`` leads from its folder to the project's."""
 
-    def one(found: re.Match[str]) -> str:
-        file = RESULTS / f"{found[2]}.json"
+    def one(match: re.Match[str]) -> str:
+        file = RESULTS / f"{match[2]}.json"
         if not file.exists():
-            return f"{found[1]}Not measured yet.\n{found[3]}"
+            return f"{match[1]}Not measured yet.\n{match[3]}"
         result = json.loads(file.read_text())
-        file_name = f"benchmarks/results/{found[2]}.json"
+        file_name = f"benchmarks/results/{match[2]}.json"
         command = f"\n`{result['command']}` → [`{file_name}`]({root}{file_name})\n"
-        return found[1] + TABLES[found[2]](result) + command + found[3]
+        return match[1] + TABLES[match[2]](result) + command + match[3]
 
     return MARK.sub(one, text)
 
@@ -198,11 +198,11 @@ def main() -> None:
     """Rewrite or check README.md and docs/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    said = parser.parse_args()
+    options = parser.parse_args()
     for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         before = file.read_text()
         after = fill(before, "" if file.parent == ROOT else "../")
-        if said.check and after != before:
+        if options.check and after != before:
             sys.exit(f"{file.name}: tables differ from benchmarks/results; run python benchmarks/tables.py")
         file.write_text(after)
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from common import Cell, arguments, claim, run_cells, write_results
 
 import rmgym
-from rmgym.trees import Tree
+from rmgym.trees import Tree, Value
 
 ENVIRONMENTS = (
     "Pendulum-v1",
@@ -38,7 +37,7 @@ STEPS = 4096
 BOUND = 100.0
 
 
-def single(tree: Tree, row: int) -> Any:
+def single(tree: Tree, row: int) -> Value:
     """One observation out of a batch."""
     return {key: part[row] for key, part in tree.items()} if isinstance(tree, dict) else tree[row]
 
@@ -75,10 +74,10 @@ def _median_seconds(road: Callable[[], object], repetitions: int) -> float:
 
 
 def main() -> None:
-    said = arguments(__doc__)
-    size = {"steps": 512, "repetitions": 3} if said.quick else {"steps": STEPS, "repetitions": 3}
-    grid = [{"env": name, "seed": seed, **size} for name in ENVIRONMENTS for seed in said.seeds]
-    cells = run_cells(grid, measure, said.runs, processes=1)
+    options = arguments(__doc__)
+    size = {"steps": 512, "repetitions": 3} if options.quick else {"steps": STEPS, "repetitions": 3}
+    grid = [{"env": name, "seed": seed, **size} for name in ENVIRONMENTS for seed in options.seeds]
+    cells = run_cells(grid, measure, options.runs, processes=1)
     claims = []
     for name in ENVIRONMENTS:
         ratios = [cell["describe_over_batch"] for cell in cells if cell["env"] == name]
@@ -92,7 +91,7 @@ def main() -> None:
                 holds=min(ratios) >= BOUND,
             )
         )
-    write_results(said.out, cells, claims, said.seeds, clock="CPU time of one thread, median of repetitions")
+    write_results(options.out, cells, claims, options.seeds, clock="CPU time of one thread, median of repetitions")
 
 
 if __name__ == "__main__":

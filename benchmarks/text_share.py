@@ -56,16 +56,16 @@ def measure(cell: Cell) -> Cell:
 
 def main() -> None:
     """Run every environment and judge it."""
-    said = arguments(__doc__)
-    steps = 2048 if said.quick else STEPS
-    grid = [{"env": env, "seed": seed, "steps": steps} for env in ENVIRONMENTS for seed in said.seeds]
-    cells = run_cells(grid, measure, said.runs, processes=1)
+    options = arguments(__doc__)
+    steps = 2048 if options.quick else STEPS
+    grid = [{"env": env, "seed": seed, "steps": steps} for env in ENVIRONMENTS for seed in options.seeds]
+    cells = run_cells(grid, measure, options.runs, processes=1)
     claims = []
     for env in ENVIRONMENTS:
         worst = max(cell["text_share"] for cell in cells if cell["env"] == env)
         statement = f"{env}: PPO spends less than {BOUND:.0%} of its time on text (the largest share over seeds)"
         claims.append(claim(f"text-share-{env}", statement, worst, bound=BOUND, holds=worst < BOUND))
-    write_results(said.out, cells, claims, said.seeds, clock="CPU time of one thread")
+    write_results(options.out, cells, claims, options.seeds, clock="CPU time of one thread")
 
 
 if __name__ == "__main__":

@@ -23,23 +23,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from common import Cell, arguments, claim, run_cells, write_results
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import rmgym
 from rmgym.cards import find_agent_card
-from rmgym.harness.hyperparameters import algorithm_class, constructor_arguments, set_up
-from rmgym.models.backbones import load_backbone
-from rmgym.models.language_model import spaced_digits
-from rmgym.models.neural import encode
+from rmgym.models.backbones.backbone import load_backbone
+from rmgym.models.neural import NeuralRewardModel, encode
+from rmgym.models.readers.digits import spaced_digits
+from rmgym.sb3.hyperparameters import algorithm_class, constructor_arguments, set_up
 
-MODELS: dict[str, dict[str, Any]] = {
+MODELS: dict[str, dict[str, str | int]] = {
     "minilm": {"model": "minilm"},
     "minilm, width 64": {"model": "minilm", "width": 64},
     "smollm2": {"model": "smollm2"},
@@ -103,11 +103,11 @@ def training(cell: Cell) -> Cell:
     return {**rates, **read_per_step(model, cell["env"])}
 
 
-def read_per_step(model: Any, env: str) -> Cell:
+def read_per_step(model: NeuralRewardModel, env: str) -> Cell:
     """What a text is to the model: numbers, and tokens of the longest template; parameters without a frozen LM."""
     texts = rmgym.textualizer(env).batch(rmgym.collect(env, 200, progress=False))
-    backbone = getattr(model, "_backbone", None)
-    tokens = None if backbone is None else max(len(backbone.tokens(t)[0]) for t in texts.templates)
+    tower = getattr(model, "tower", None)
+    tokens = None if tower is None else max(len(tower.backbone.tokens(t)[0]) for t in texts.templates)
     return {
         "numbers": len(texts.numbers) / len(texts),
         "tokens": tokens,
@@ -117,7 +117,7 @@ def read_per_step(model: Any, env: str) -> Cell:
 
 def sweep(cell: Cell) -> Cell:
     """The same for ``minilm`` on CartPole-v1, with other numbers of environments, rollout lengths and widths."""
-    model: Any = rmgym.create_reward_model("minilm", seed=0, width=cell["width"])
+    model = rmgym.create_reward_model("minilm", seed=0, width=cell["width"])
     model.prepare(rmgym.textualizer("CartPole-v1").batch(rmgym.collect("CartPole-v1", 500, progress=False)))
     shape = {"n_envs": cell["n_envs"], "n_steps": cell["n_steps"], "batch_size": cell["n_envs"] * cell["n_steps"]}
     learned, plain = agents("ppo", "CartPole-v1", model.eval(), **shape)
@@ -125,7 +125,7 @@ def sweep(cell: Cell) -> Cell:
     return alternate(learned, plain, -(-cell["steps"] // block) * block, cell["pairs"])
 
 
-def alternate(learned: Any, plain: Any, steps: int, pairs: int) -> Cell:
+def alternate(learned: BaseAlgorithm, plain: BaseAlgorithm, steps: int, pairs: int) -> Cell:
     """Train both in turn; the first pair warms up."""
     rates: dict[str, list[float]] = {"learned": [], "plain": []}
     for _ in range(pairs + 1):
@@ -141,10 +141,10 @@ def alternate(learned: Any, plain: Any, steps: int, pairs: int) -> Cell:
     }
 
 
-def make_model(name: str, env: str) -> Any:
+def make_model(name: str, env: str) -> NeuralRewardModel:
     """An unfitted model that has seen the environment's texts, as fitting would have shown it; or a student of one."""
     options = dict(MODELS[name])
-    model: Any = rmgym.create_reward_model(options.pop("model"), seed=0, **options)
+    model = rmgym.create_reward_model(options.pop("model"), seed=0, **options)
     texts = rmgym.textualizer(env).batch(rmgym.collect(env, 500, progress=False))
     model.prepare(texts)
     model.eval()
@@ -153,14 +153,14 @@ def make_model(name: str, env: str) -> Any:
     return model
 
 
-def agents(algo: str, env: str, model: Any, **shape: Any) -> tuple[Any, Any]:
+def agents(algo: str, env: str, model: NeuralRewardModel, **shape: float) -> tuple[BaseAlgorithm, BaseAlgorithm]:
     """An agent on the model, and the same without rmgym: SB3's own environments, buffer and ``learn``."""
-    told = {"learning_rate": 0.0, **shape}
-    learned = rmgym.sb3.make_agent(algo, env, reward_model=model, seed=0, **told)
+    settings = {"learning_rate": 0.0, **shape}
+    learned = rmgym.sb3.make_agent(algo, env, reward_model=model, seed=0, **settings)
     card = find_agent_card(algo)
-    n_envs = told.pop("n_envs", None)
-    setup = set_up(card, env, told)
-    cls: Any = algorithm_class(card.algorithm, card.name)
+    n_envs = settings.pop("n_envs", None)
+    setup = set_up(card, env, settings)
+    cls = algorithm_class(card.algorithm, card.name)
     venv = make_vec_env(env, n_envs=n_envs or setup.n_envs, seed=0)
     assert not setup.normalize, "compare without VecNormalize, or add it here"
     arguments = constructor_arguments(setup.hyperparameters, venv.action_space)
@@ -184,7 +184,7 @@ def scoring(cell: Cell) -> Cell:
     def naive() -> None:
         with torch.inference_mode():
             for string in strings:
-                backbone.tower(**backbone.tokenizer(string, return_tensors="pt")).last_hidden_state.mean(dim=1)
+                backbone.lm(**backbone.tokenizer(string, return_tensors="pt")).last_hidden_state.mean(dim=1)
 
     naive()
     by_step = [len(strings) / cpu_seconds(naive) for _ in range(cell["pairs"])]
@@ -258,9 +258,9 @@ def grid(quick: bool) -> list[Cell]:
     others = [("scoring", "minilm"), ("scoring", "early minilm"), ("peak", "minilm"), ("peak", "early minilm")]
     for what, model in others:
         cells.append({"what": what, "algo": "", "env": "Pendulum-v1", "model": model, "steps": 0, "pairs": pairs})
-    told = {"algo": "ppo", "env": "CartPole-v1", "model": "minilm"}
-    cells.append({"what": "memory", **told, "steps": 8192 // share, "pairs": 1})
-    cells += [{"what": "sweep", **told, "steps": 4096 // share, "pairs": min(pairs, 3), **shape} for shape in SWEEP]
+    subject = {"algo": "ppo", "env": "CartPole-v1", "model": "minilm"}
+    cells.append({"what": "memory", **subject, "steps": 8192 // share, "pairs": 1})
+    cells += [{"what": "sweep", **subject, "steps": 4096 // share, "pairs": min(pairs, 3), **shape} for shape in SWEEP]
     return cells
 
 
@@ -273,9 +273,9 @@ OTHER_BOUNDS = {
 }
 
 
-def claims(cells: list[Cell]) -> list[dict[str, Any]]:
+def claims(cells: list[Cell]) -> list[dict[str, object]]:
     """One for each cell with a bound."""
-    made = []
+    judged = []
     for cell in cells:
         what, model, value = cell["what"], cell["model"], cell["ratio"]
         if what == "training":
@@ -289,8 +289,8 @@ def claims(cells: list[Cell]) -> list[dict[str, Any]]:
             continue
         if bound is not None:
             holds = value <= bound if what == "memory" else value >= bound
-            made.append(claim(name.replace(",", "").replace(" ", "-"), statement, value, bound=bound, holds=holds))
-    return made
+            judged.append(claim(name.replace(",", "").replace(" ", "-"), statement, value, bound=bound, holds=holds))
+    return judged
 
 
 def draw(cells: list[Cell]) -> None:
@@ -308,11 +308,11 @@ def draw(cells: list[Cell]) -> None:
     )
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.8), sharey=True)
     for axis, (name, label, same) in zip(axes, blocks, strict=True):
-        known = [(cell, {**cell, "steps": cell["n_envs"] * cell["n_steps"]}) for cell in swept]
-        picked = [cell for cell, shape in known if all(shape[key] == value for key, value in same.items())]
+        shaped = [(cell, {**cell, "steps": cell["n_envs"] * cell["n_steps"]}) for cell in swept]
+        picked = [cell for cell, shape in shaped if all(shape[key] == value for key, value in same.items())]
         picked.sort(key=lambda cell: cell[name])
-        for key, said, style in (("plain", "true reward, plain SB3", "o--"), ("learned", "minilm, exact", "o-")):
-            axis.plot([c[name] for c in picked], [c[f"{key}_steps_per_second"] for c in picked], style, label=said)
+        for key, legend, style in (("plain", "true reward, plain SB3", "o--"), ("learned", "minilm, exact", "o-")):
+            axis.plot([c[name] for c in picked], [c[f"{key}_steps_per_second"] for c in picked], style, label=legend)
         axis.set_xscale("log", base=2)
         axis.set_xticks([c[name] for c in picked], [str(c[name]) for c in picked])
         axis.set_xlabel(label)
@@ -326,15 +326,15 @@ def draw(cells: list[Cell]) -> None:
 
 def main() -> None:
     """Measure every row."""
-    said = arguments(__doc__, seeds=(0,))
-    cells = run_cells(grid(said.quick), measure, said.runs, processes=1)
-    if not said.quick:
+    options = arguments(__doc__, seeds=(0,))
+    cells = run_cells(grid(options.quick), measure, options.runs, processes=1)
+    if not options.quick:
         draw(cells)
     write_results(
-        said.out,
+        options.out,
         cells,
         claims(cells),
-        said.seeds,
+        options.seeds,
         clock="CPU time of one thread, medians of pairs",
         precision="float32",
         torch_threads=1,

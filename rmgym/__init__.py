@@ -13,80 +13,93 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rmgym import errors as errors
     from rmgym import sb3 as sb3
+    from rmgym.composition import Composition as Composition
+    from rmgym.distillation.distil import distil as distil
+    from rmgym.distillation.student import Student as Student
+    from rmgym.distillation.student_options import StudentOptions as StudentOptions
+    from rmgym.environments import collect as collect
+    from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
+    from rmgym.feedback.labels import Labels as Labels
+    from rmgym.feedback.labels import Preferences as Preferences
+    from rmgym.feedback.labels import Ratings as Ratings
     from rmgym.feedback.preprocess import describe_pair as describe_pair
     from rmgym.feedback.preprocess import preprocess as preprocess
+    from rmgym.feedback.queries import select_steps as select_steps
     from rmgym.feedback.store import LabelStore as LabelStore
-    from rmgym.feedback.teachers import ScriptedTeacher as ScriptedTeacher
-    from rmgym.harness import collect as collect
+    from rmgym.feedback.teachers.base import Teacher as Teacher
+    from rmgym.feedback.teachers.scripted import ScriptedTeacher as ScriptedTeacher
     from rmgym.models import Prediction as Prediction
     from rmgym.models import RewardModel as RewardModel
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
     from rmgym.scoring import CachedReward as CachedReward
-    from rmgym.scoring.amortised import AmortisedOptions as AmortisedOptions
-    from rmgym.scoring.amortised import AmortisedReward as AmortisedReward
-    from rmgym.scoring.backends import choose_backend as choose_backend
-    from rmgym.scoring.distil import distil as distil
+    from rmgym.scoring.engines import with_engine as with_engine
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
     from rmgym.training import FitOptions as FitOptions
     from rmgym.training import fit as fit
     from rmgym.transitions import Transitions as Transitions
     from rmgym.wrappers import CaptionWrapper as CaptionWrapper
-    from rmgym.wrappers import Composition as Composition
-    from rmgym.wrappers import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.wrappers import LearnedRewardVectorWrapper as LearnedRewardVectorWrapper
     from rmgym.wrappers import LearnedRewardWrapper as LearnedRewardWrapper
 
 __version__ = _version("rmgym")
 
 _HOME = {
-    "AmortisedOptions": "rmgym.scoring.amortised",
-    "AmortisedReward": "rmgym.scoring.amortised",
     "CachedReward": "rmgym.scoring",
     "CaptionWrapper": "rmgym.wrappers",
-    "Composition": "rmgym.wrappers",
+    "Composition": "rmgym.composition",
     "FitOptions": "rmgym.training",
-    "FixedHorizonWrapper": "rmgym.wrappers",
+    "FixedHorizonWrapper": "rmgym.environments.fixed_horizon",
     "LabelStore": "rmgym.feedback.store",
+    "Labels": "rmgym.feedback.labels",
     "LearnedRewardVectorWrapper": "rmgym.wrappers",
     "LearnedRewardWrapper": "rmgym.wrappers",
     "Prediction": "rmgym.models",
+    "Preferences": "rmgym.feedback.labels",
+    "Ratings": "rmgym.feedback.labels",
     "RewardModel": "rmgym.models",
-    "ScriptedTeacher": "rmgym.feedback.teachers",
+    "ScriptedTeacher": "rmgym.feedback.teachers.scripted",
+    "Student": "rmgym.distillation.student",
+    "StudentOptions": "rmgym.distillation.student_options",
+    "Teacher": "rmgym.feedback.teachers.base",
     "TextBatch": "rmgym.text",
     "Transitions": "rmgym.transitions",
-    "choose_backend": "rmgym.scoring.backends",
-    "collect": "rmgym.harness",
+    "collect": "rmgym.environments",
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
-    "distil": "rmgym.scoring.distil",
+    "distil": "rmgym.distillation.distil",
     "fit": "rmgym.training",
     "load_reward_model": "rmgym.models",
     "preprocess": "rmgym.feedback.preprocess",
+    "select_steps": "rmgym.feedback.queries",
     "textualizer": "rmgym.text",
+    "with_engine": "rmgym.scoring.engines",
 }
 """Where each public name lives."""
 _SUBMODULES = ("errors", "sb3")
 
 __all__ = [
-    "AmortisedOptions",
-    "AmortisedReward",
     "CachedReward",
     "CaptionWrapper",
     "Composition",
     "FitOptions",
     "FixedHorizonWrapper",
     "LabelStore",
+    "Labels",
     "LearnedRewardVectorWrapper",
     "LearnedRewardWrapper",
     "Prediction",
+    "Preferences",
+    "Ratings",
     "RewardModel",
     "ScriptedTeacher",
+    "Student",
+    "StudentOptions",
+    "Teacher",
     "TextBatch",
     "Transitions",
     "__version__",
-    "choose_backend",
     "collect",
     "create_reward_model",
     "describe_pair",
@@ -96,7 +109,9 @@ __all__ = [
     "load_reward_model",
     "preprocess",
     "sb3",
+    "select_steps",
     "textualizer",
+    "with_engine",
 ]
 
 

@@ -49,11 +49,23 @@ class FitError(RmgymError, ValueError):
     """A reward model cannot be fitted as asked."""
 
 
-class HarnessError(RmgymError, ValueError):
+class RunError(RmgymError, ValueError):
     """An environment, agent or run cannot be built, resumed or evaluated as asked."""
 
 
-class PlaceholderRewardError(HarnessError, RuntimeError):
+class StorageError(RmgymError, OSError, ValueError):
+    """A file or folder cannot be written; what was there before is intact."""
+
+
+class BusyError(StorageError):
+    """Another process works on the same folder."""
+
+
+class JobError(RmgymError, ValueError):
+    """A folder holds other work than what is asked for, or no record that can be read."""
+
+
+class PlaceholderRewardError(RunError, RuntimeError):
     """An agent was about to train on placeholder rewards because its reward model is missing."""
 
 

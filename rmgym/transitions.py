@@ -6,17 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import RmgymError
-from rmgym.parquet import read, write
-from rmgym.trees import Tree, as_tree, batch_size, concatenate, take
+from rmgym.storage.parquet import read, write
+from rmgym.trees import Selection, Tree, as_tree, batch_size, concatenate, take
 
 NOT_ABSORBING, ENTERS_ABSORBING, IN_ABSORBING = 0, 1, 2
 """Values of ``Transitions.absorbing``."""
+Metadata: TypeAlias = Mapping[str, Any]
+"""JSON-able facts by name, each read by who knows what it is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +57,7 @@ class Transitions:
     episode: npt.NDArray[np.int64]
     step: npt.NDArray[np.int64]
     past: Tree = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Metadata = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         sizes = {name: batch_size(getattr(self, name)) for name in ARRAY_FIELDS if name != "past" or self.past}
@@ -65,16 +67,16 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.terminated)
 
-    def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[Any]) -> Transitions:
+    def __getitem__(self, rows: Selection) -> Transitions:
         """Select rows by slice, indices or boolean mask; the result keeps the metadata."""
         return replace(self, **{name: take(getattr(self, name), rows) for name in ARRAY_FIELDS})
 
     @classmethod
     def from_arrays(
         cls,
-        obs: Any,
-        action: Any,
-        next_obs: Any,
+        obs: Tree,
+        action: Tree,
+        next_obs: Tree,
         terminated: npt.ArrayLike | None = None,
         truncated: npt.ArrayLike | None = None,
         *,
@@ -83,7 +85,7 @@ class Transitions:
         episode: npt.ArrayLike | None = None,
         step: npt.ArrayLike | None = None,
         past: Tree = (),
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Metadata | None = None,
     ) -> Transitions:
         """Build a batch from arrays (or trees) of leading length ``B``; what is not given is False, NaN, one episode.
 
@@ -123,7 +125,7 @@ class Transitions:
         for part in parts:
             episodes.append(part.episode + shift)
             shift += int(part.episode.max(initial=-1)) + 1
-        joined: dict[str, Any] = {n: concatenate([getattr(p, n) for p in parts]) for n in ARRAY_FIELDS}
+        joined: dict[str, Tree] = {n: concatenate([getattr(p, n) for p in parts]) for n in ARRAY_FIELDS}
         joined["episode"] = np.concatenate(episodes)
         return cls(**joined, metadata=parts[0].metadata)
 
@@ -142,15 +144,14 @@ class Transitions:
         Raises:
             RmgymError: the file is missing, damaged, or was not written by rmgym.
         """
-        found, metadata = read(path)
-        if set(found) != set(ARRAY_FIELDS):
+        trees, metadata = read(path)
+        if set(trees) != set(ARRAY_FIELDS):
             raise RmgymError(
                 "transitions are read from a Parquet file written by rmgym",
-                got=f"{path} with {sorted(found)}",
+                got=f"{path} with {sorted(trees)}",
                 fix="write one with 'rmgym collect ENV --out FILE'",
             )
-        arrays: dict[str, Any] = dict(found)
-        return cls(**arrays, metadata=metadata)
+        return cls(**trees, metadata=metadata)
 
 
 ARRAY_FIELDS = tuple(f.name for f in fields(Transitions) if f.name != "metadata")

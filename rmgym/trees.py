@@ -17,23 +17,30 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = npt.NDArray[Any]
+"""Of any dtype."""
+Space: TypeAlias = gym.Space[Any]
+"""Of any values."""
+Value: TypeAlias = Any
+"""One value of a space: a number, an array, a string, a dictionary or tuple of values, and so on."""
 Tree: TypeAlias = Any
 """``Array | dict[str, Tree] | tuple[Tree, ...]``; spelt out, every use of a plain array would be a case distinction."""
+Selection: TypeAlias = slice | Sequence[int] | Array
+"""A choice of rows: by slice, indices or boolean mask."""
 
 
-def is_ragged(space: gym.Space[Any]) -> bool:
+def is_ragged(space: Space) -> bool:
     """Whether a space's values have no common shape; a space of someone's own may be one of strings (MiniGrid's is)."""
     kinds = (gym.spaces.Text, gym.spaces.Sequence, gym.spaces.Graph, gym.spaces.OneOf)
     return isinstance(space, kinds) or is_text(space)
 
 
-def is_text(space: gym.Space[Any]) -> bool:
+def is_text(space: Space) -> bool:
     """Whether a space's values are strings."""
     return isinstance(space, gym.spaces.Text) or (space.dtype is not None and np.dtype(space.dtype).kind == "U")
 
 
-def stack(space: gym.Space[Any], values: Sequence[Any]) -> Tree:
+def stack(space: Space, values: Sequence[Value]) -> Tree:
     """Batch single values of a space; nothing in the batch is shared with them."""
     if isinstance(space, gym.spaces.Dict):
         return {key: stack(part, [value[key] for value in values]) for key, part in space.items()}
@@ -44,7 +51,7 @@ def stack(space: gym.Space[Any], values: Sequence[Any]) -> Tree:
     return np.array(values) if len(values) else np.zeros((0, *(space.shape or ())), space.dtype)
 
 
-def of_batch(space: gym.Space[Any], batched: Any) -> Tree:
+def of_batch(space: Space, batched: Tree) -> Tree:
     """Copy the batch that a vector environment returns for ``space``, the space of a single value."""
     if isinstance(space, gym.spaces.Dict):
         return {key: of_batch(part, batched[key]) for key, part in space.items()}
@@ -53,26 +60,26 @@ def of_batch(space: gym.Space[Any], batched: Any) -> Tree:
     return _objects(batched) if is_ragged(space) else np.array(batched)
 
 
-def copier(space: gym.Space[Any]) -> Callable[[Any], Tree]:
+def copier(space: Space) -> Callable[[Tree], Tree]:
     """:func:`of_batch` for one space, without looking at the space again at every batch."""
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple) or is_ragged(space):
         return partial(of_batch, space)
     return np.array
 
 
-def put(tree: Tree, row: int, value: Any) -> None:
+def put(tree: Tree, row: int, value: Value) -> None:
     """Write a single value over row ``row``."""
     if isinstance(tree, dict):
         for key, part in tree.items():
             put(part, row, value[key])
     elif isinstance(tree, tuple):
-        for part, said in zip(tree, value, strict=True):
-            put(part, row, said)
+        for part, inner in zip(tree, value, strict=True):
+            put(part, row, inner)
     else:
         tree[row] = copy.deepcopy(value) if tree.dtype == object else value
 
 
-def take(tree: Tree, rows: Any) -> Tree:
+def take(tree: Tree, rows: Selection) -> Tree:
     """Select rows by slice, indices or boolean mask."""
     return mapped(lambda leaf: leaf[rows], tree)
 
@@ -82,7 +89,7 @@ def concatenate(trees: Sequence[Tree]) -> Tree:
     return mapped(lambda *leaves: np.concatenate(leaves), *trees)
 
 
-def mapped(work: Callable[..., Array], first: Tree, *others: Any) -> Tree:
+def mapped(work: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
     """Apply ``work`` to the leaves of trees of one structure."""
     if isinstance(first, dict):
         return {key: mapped(work, part, *(other[key] for other in others)) for key, part in first.items()}
@@ -96,10 +103,10 @@ def leaves(tree: Tree, path: str = "") -> dict[str, Array]:
     if isinstance(tree, np.ndarray):
         return {path: tree}
     parts = tree.items() if isinstance(tree, dict) else ((str(i), part) for i, part in enumerate(tree))
-    found = dict[str, Array]()
+    arrays = dict[str, Array]()
     for key, part in parts:
-        found |= leaves(part, f"{path}.{key}" if path else key)
-    return found
+        arrays |= leaves(part, f"{path}.{key}" if path else key)
+    return arrays
 
 
 def batch_size(tree: Tree) -> int:
@@ -108,7 +115,7 @@ def batch_size(tree: Tree) -> int:
     return lengths.pop() if len(lengths) == 1 else -1
 
 
-def as_tree(given: Any) -> Tree:
+def as_tree(given: Tree) -> Tree:
     """Arrays from array-likes; a dictionary, or a tuple of batches, is a tree already."""
     if isinstance(given, dict):
         return {key: as_tree(part) for key, part in given.items()}
@@ -117,7 +124,7 @@ def as_tree(given: Any) -> Tree:
     return np.asarray(given)
 
 
-def _objects(values: Sequence[Any]) -> Array:
+def _objects(values: Sequence[Value]) -> Array:
     column = np.empty(len(values), object)
     for i, value in enumerate(values):  # assigning them at once would make arrays of equal sequences
         column[i] = copy.deepcopy(value)

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from rmgym.cards import AgentCard, EnvironmentOverride, env_cards, find_agent_card, load_agent_card
+from rmgym.environments.make import register
 from rmgym.sb3 import make_agent
-from rmgym.text.environment import register
 
 FILES = sorted((Path(__file__).parent.parent / "agents").glob("*.toml"))
 CARDS = [load_agent_card(file) for file in FILES]

@@ -58,8 +58,8 @@ def test_the_check_passes_and_the_texts_are_those_of_the_page(desk: Path) -> Non
 def test_the_learned_reward_beats_the_random_one_and_the_report_says_so(desk: Path) -> None:
     returns = {}
     for arm in ("learned", "true", "random"):
-        run = json.loads((desk / "runs/room" / arm / "run.json").read_text(encoding="utf-8"))
-        returns[arm] = run["final"]["true_return_mean"]
+        record = json.loads((desk / "runs/room" / arm / "run.json").read_text(encoding="utf-8"))
+        returns[arm] = record["result"]["final"]["true_return_mean"]
     assert returns["learned"] > returns["random"] + 0.8 * (returns["true"] - returns["random"])
     assert (desk / "report.html").exists()
 

@@ -13,6 +13,8 @@ import pytest
 from stable_baselines3 import A2C
 
 from rmgym.cards import find_env_card, load_agent_card, load_env_card
+from rmgym.feedback.store import LabelStore
+from rmgym.feedback.teachers.contract import TeacherContract
 from rmgym.models.contract import RewardModelContract
 from rmgym.sb3 import make_agent
 from rmgym.text import textualizer
@@ -98,6 +100,25 @@ def test_the_reward_model_keeps_the_contract(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rules = sum(name.startswith("test_") for name in vars(RewardModelContract))
     assert f"{rules} passed" in done.stdout
+
+
+def test_the_teacher_keeps_the_contract_and_is_asked(tmp_path: Path) -> None:
+    teacher, tests, asking = blocks("Adding a teacher", "python")
+    (tmp_path / "upright_teacher.py").write_text(teacher, encoding="utf-8")
+    (tmp_path / "test_upright_teacher.py").write_text(tests, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for command in (["-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], ["-c", asking]):
+        run = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+        if "pytest" in command:
+            rules = sum(name.startswith("test_") for name in vars(TeacherContract))
+            assert f"{rules} passed" in run.stdout
+    counts = LabelStore(tmp_path / "labels.sqlite").info()["counts"]
+    assert counts["preferences"] == 10
+    assert counts["skipped"] > 0
+    assert counts["ratings"] + counts["skipped"] == 50
 
 
 def test_the_sections_are_listed() -> None:

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from rmgym import errors
-from rmgym.errors import HarnessError, PlaceholderRewardError, RmgymError, nearest
+from rmgym.errors import PlaceholderRewardError, RmgymError, RunError, nearest
 
 ALL = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, RmgymError)]
 
@@ -45,8 +45,8 @@ def test_errors_are_also_the_builtin_that_callers_expect(kind: type[RmgymError])
         raise kind("a rule")
 
 
-def test_a_placeholder_reward_is_a_runtime_error_of_the_harness() -> None:
-    assert issubclass(PlaceholderRewardError, HarnessError)
+def test_a_placeholder_reward_is_a_runtime_error_of_a_run() -> None:
+    assert issubclass(PlaceholderRewardError, RunError)
     assert issubclass(PlaceholderRewardError, RuntimeError)
 
 

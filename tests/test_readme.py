@@ -45,7 +45,7 @@ def test_the_faster_example_runs_word_for_word(workplace, monkeypatch):
     said = {"rmgym": rmgym}
     exec(BLOCKS[1], said)
     assert said["agent"].num_timesteps >= 10_000
-    assert said["agent"].rmgym["digest"] == rmgym.load_reward_model("runs/demo/reward_model").digest
+    assert said["agent"].rmgym["reward"]["digest"] == rmgym.load_reward_model("runs/demo/reward_model").digest
 
 
 def test_the_chinese_example_tells_good_from_bad(capsys):

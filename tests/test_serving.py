@@ -1,4 +1,4 @@
-"""docs/serving.md, block by block, as a reader would do it (what is about Ray: tests/ui/test_ray_serve.py)."""
+"""docs/serving.md, block by block, as a reader would do it (what is about Ray: tests/serving/test_ray_serve.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.ui.serving import ServerProcess, free_port
+from tests.serving.serving import ServerProcess, free_port
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 import rmgym
 from rmgym.cli.main import app
+from rmgym.runs.record import read_run
 
 PAGE = (Path(__file__).parent.parent / "docs" / "speed.md").read_text(encoding="utf-8")
 SMALL = {
@@ -19,7 +19,7 @@ SMALL = {
 }
 
 
-def test_a_slow_model_is_distilled_and_amortised(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_slow_model_is_distilled_and_has_a_student(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
     model.card_hash = rmgym.textualizer("Pendulum-v1").card_hash
@@ -31,8 +31,10 @@ def test_a_slow_model_is_distilled_and_amortised(tmp_path: Path, monkeypatch: An
         done = CliRunner().invoke(app, [command, *arguments, *SMALL[command]])
         assert done.exit_code == 0, done.output
     assert rmgym.load_reward_model("runs/fast").digest != model.digest
-    run = json.loads(Path("runs/run/run.json").read_text())
-    assert run["config"]["when"] == "amortised"
-    assert run["config"]["tolerance"] == 0.1
-    assert run["amortised"]["lm_call_share"] < 1
-    assert run["reward_digest"] == model.digest
+    run = read_run("runs/run")
+    assert run.spec.agent.when == "rollout"
+    assert run.spec.agent.reward.student is not None
+    assert run.spec.agent.reward.student["tolerance"] == 0.1
+    assert run.student is not None
+    assert (run.student["lm_call_share"] or 0) < 1
+    assert run.spec.agent.reward.digest == model.digest

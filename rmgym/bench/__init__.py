@@ -2,8 +2,8 @@
 
 from rmgym.bench.report import write_report as write_report
 from rmgym.bench.runner import run_suite as run_suite
-from rmgym.bench.store import Run as Run
-from rmgym.bench.store import read_run as read_run
-from rmgym.bench.store import read_runs as read_runs
 from rmgym.bench.suite import Suite as Suite
 from rmgym.bench.suite import load_suite as load_suite
+from rmgym.runs.record import Run as Run
+from rmgym.runs.record import read_run as read_run
+from rmgym.runs.record import read_runs as read_runs

@@ -11,11 +11,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from rmgym.bench.grid import Task
 from rmgym.bench.stages import STAGE
-from rmgym.bench.store import read_run
 from rmgym.bench.table import duration
-from rmgym.bench.tasks import Task
-from rmgym.errors import HarnessError
+from rmgym.errors import RunError
+from rmgym.runs.record import read_run
 
 _READ_EVERY = 1.0
 _STAGE_SHARE = {"collect": 0.0, "label": 0.1, "fit": 0.15}
@@ -33,14 +33,14 @@ class Board:
     def __init__(self, tasks: Sequence[Task], *, shown: bool) -> None:
         self._tasks, self._shown = tasks, shown
         self._console = Console(stderr=True, highlight=False, quiet=not shown)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[said]}"))
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[state]}"))
         live = shown and sys.stderr.isatty()
         self._bars = Progress(*columns, console=self._console, disable=not live, transient=True)
         self._rows: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
         self._start, self._last_look = time.monotonic(), 0.0
         self._done_before = self._cost(lambda task: task.is_done)
-        self._all = self._bars.add_task("the whole suite", total=1.0, said="")
+        self._all = self._bars.add_task("the whole suite", total=1.0, state="")
 
     def __enter__(self) -> Self:
         done = sum(task.is_done for task in self._tasks)
@@ -57,7 +57,7 @@ class Board:
     def started(self, task: Task) -> None:
         """A cell is at work from now on."""
         self._begun[task.title] = time.monotonic()
-        self._rows[task.title] = self._bars.add_task(f"  {task.title}", total=1.0, said="")
+        self._rows[task.title] = self._bars.add_task(f"  {task.title}", total=1.0, state="")
         if self._bars.disable:
             self._console.print(f"start  {task.title}")
 
@@ -79,18 +79,18 @@ class Board:
         working = 0.0
         for task in self._tasks:
             if (row := self._rows.get(task.title)) is not None and not task.is_done:
-                share, said = _progress(task)
+                share, state = _progress(task)
                 working += share * task.cost
                 elapsed = time.monotonic() - self._begun[task.title]
-                self._bars.update(row, completed=share, said=f"{said}, {duration(elapsed)}")
+                self._bars.update(row, completed=share, state=f"{state}, {duration(elapsed)}")
         whole = sum(task.cost for task in self._tasks) or 1.0
         share = (self._cost(lambda task: task.is_done) + working) / whole
         fresh = share - self._done_before / whole
         elapsed = time.monotonic() - self._start
         left = f", about {duration(elapsed * (1 - share) / fresh)} left" if fresh > 0.02 else ""
         done = sum(task.is_done for task in self._tasks)
-        said = f"{done} of {len(self._tasks)} cells, {duration(elapsed)}{left}"
-        self._bars.update(self._all, completed=min(share, 1.0), said=said)
+        state = f"{done} of {len(self._tasks)} cells, {duration(elapsed)}{left}"
+        self._bars.update(self._all, completed=min(share, 1.0), state=state)
 
     def _close(self, task: Task) -> None:
         self._bars.remove_task(self._rows.pop(task.title))
@@ -114,10 +114,10 @@ def _progress(task: Task) -> tuple[float, str]:
         return _STAGE_SHARE.get(stage, 0.0), stage
     try:
         run = read_run(task.folder)
-    except HarnessError:
+    except RunError:
         return 0.0, "starting"
     if not len(run.curve["steps"]):
-        return 0.0, f"0 of {run.total_steps:,} steps"
+        return 0.0, f"0 of {run.spec.total_steps:,} steps"
     steps, seconds = run.last("steps"), run.last("wall_seconds")
     rate = f", {steps / seconds:,.0f}/s" if seconds > 0 else ""
-    return min(steps / run.total_steps, 1.0), f"{steps:,.0f} of {run.total_steps:,} steps{rate}"
+    return min(steps / run.spec.total_steps, 1.0), f"{steps:,.0f} of {run.spec.total_steps:,} steps{rate}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from rmgym.bench.store import Run
 from rmgym.cards import find_env_card
 from rmgym.errors import CardError
 from rmgym.metrics import Interval, bootstrap_ci
+from rmgym.runs.record import Run
+from rmgym.specs import EnvSpec
+from rmgym.trees import Array
 
 Kind = Literal["true", "learned", "control"]
 _NAN = Interval(math.nan, math.nan, math.nan)
@@ -47,20 +49,20 @@ class Arm:
     @property
     def labels(self) -> int | None:
         """Labels behind one run's reward; None where unknown."""
-        return self.runs[0].labels
+        return self.runs[0].about.labels
 
     def mean(self, attribute: str) -> float:
         """Mean over runs of a number of :class:`Run`, NaN where it is unknown."""
-        known = [v for v in (getattr(run, attribute) for run in self.runs) if math.isfinite(v)]
-        return float(np.mean(known)) if known else math.nan
+        values = [v for v in (getattr(run, attribute) for run in self.runs) if math.isfinite(v)]
+        return float(np.mean(values)) if values else math.nan
 
     @property
     def reward_seconds(self) -> float:
         """Mean seconds to collect, label and fit the reward; NaN where unknown."""
-        known = [float(run.about_reward["seconds"]) for run in self.runs if "seconds" in run.about_reward]
-        return float(np.mean(known)) if known else math.nan
+        seconds = [run.about.seconds for run in self.runs if run.about.seconds is not None]
+        return float(np.mean(seconds)) if seconds else math.nan
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Numbers of the arm and of each run."""
         numbers = ("true_return", "learned_return", "spearman", "pearson", "pair_accuracy", "share")
         return {
@@ -118,7 +120,7 @@ class Match:
         """Runs that are not done."""
         return sum(run.status != "done" for arm in self.arms for run in arm.runs)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Everything as JSON-able values."""
         return {
             "task": self.task,
@@ -140,7 +142,7 @@ def compare(runs: Sequence[Run]) -> list[Match]:
 
 def kind_of(run: Run) -> Kind:
     """What a run's reward is, by its model where ``bench`` noted it, else by its name."""
-    model = str(run.about_reward.get("model", run.reward))
+    model = run.about.model or run.reward
     if model == "true":
         return "true"
     return "control" if model in ("constant", "random") or model.startswith("shuffled") else "learned"
@@ -159,7 +161,7 @@ def gamed_from(arm: Arm, scale: float) -> float | None:
     return float(steps[peak]) if fell and learned[1][-1] >= learned[1][peak] else None
 
 
-def mean_curve(runs: Sequence[Run], column: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def mean_curve(runs: Sequence[Run], column: str) -> tuple[Array, Array]:
     """Steps and mean over runs of a curve column, as far as every evaluated run has come."""
     curves = [(run.curve["steps"], run.curve[column]) for run in runs if len(run.curve["steps"])]
     if not curves:
@@ -172,7 +174,7 @@ def _match(task: str, algo: str, by_reward: Mapping[str, list[Run]]) -> Match:
     arms = [_arm(reward, sorted(runs, key=lambda r: r.seed)) for reward, runs in by_reward.items()]
     arms.sort(key=lambda arm: (("learned", "true", "control").index(arm.kind), arm.reward))
     first = arms[0].runs[0]
-    random, agent, threshold = _references(first.env) if not first.env_kwargs else (math.nan, math.nan, None)
+    random, agent, threshold = _references(first.spec.agent.env)
     own = next((arm.true_return.value for arm in arms if arm.kind == "true"), math.nan)
     true = own if math.isfinite(own) else agent
     scaled = tuple(_with_share(arm, random, true) for arm in arms)
@@ -197,17 +199,15 @@ def _arm(reward: str, runs: list[Run]) -> Arm:
 
 
 def _with_share(arm: Arm, random: float, true: float) -> Arm:
-    from dataclasses import replace
-
     if not (math.isfinite(random) and math.isfinite(true)) or true <= random:
         return arm
     return replace(arm, share=Interval(*((x - random) / (true - random) for x in arm.true_return)))
 
 
-def _references(env_id: str) -> tuple[float, float, float | None]:
-    """A random policy's and a true-reward agent's return, and the threshold, as the card says."""
+def _references(env: EnvSpec | None) -> tuple[float, float, float | None]:
+    """A random policy's and a true-reward agent's return, and the threshold, as its card says."""
     try:
-        card = find_env_card(env_id)
+        card = None if env is None or env.kwargs else find_env_card(env.id)
     except CardError:
         card = None
     if card is None:

@@ -36,15 +36,15 @@ class Style:
 def styles(matches: Iterable[Match]) -> dict[str, Style]:
     """One style per reward name, the same in every match."""
     kinds = {arm.reward: arm.kind for match in matches for arm in match.arms}
-    made = dict[str, Style]()
+    style_of = dict[str, Style]()
     for i, name in enumerate(sorted(n for n, kind in kinds.items() if kind == "learned")):
         colour, marker = _LEARNED[i % len(_LEARNED)], _MARKERS[i % len(_MARKERS)]
-        made[name] = Style(colour=colour, dash="solid", marker=marker)
+        style_of[name] = Style(colour=colour, dash="solid", marker=marker)
     for name in (n for n, kind in kinds.items() if kind == "true"):
-        made[name] = Style(colour=_TRUE, dash="dash", marker="cross")
+        style_of[name] = Style(colour=_TRUE, dash="dash", marker="cross")
     for i, name in enumerate(sorted(n for n, kind in kinds.items() if kind == "control")):
-        made[name] = Style(colour=_CONTROLS[i % len(_CONTROLS)], dash="dot", marker="x")
-    return made
+        style_of[name] = Style(colour=_CONTROLS[i % len(_CONTROLS)], dash="dot", marker="x")
+    return style_of
 
 
 def curves(match: Match, style: dict[str, Style], column: Literal["true_return_mean", "learned_return_mean"]) -> Figure:
@@ -120,7 +120,7 @@ def _curve(arm: Arm, column: str, style: Style) -> list[Figure]:
     return [*traces, base | bold]
 
 
-def _points(x: Sequence[float], y: Sequence[Any], name: str, marker: Figure) -> Figure:
+def _points(x: Sequence[float], y: Sequence[float | str], name: str, marker: Figure) -> Figure:
     return {"type": "scatter", "mode": "markers", "name": name, "x": _list(x), "y": list(y), "marker": marker}
 
 
@@ -138,7 +138,7 @@ def _steps(arm: Arm) -> tuple[list[float], list[float]]:
 
 def _references(match: Match, across: str, along: str) -> list[Figure]:
     """A line at a random policy's return, and one at the threshold, where they are known."""
-    known = [("random policy", match.random_return), ("threshold", match.threshold)]
+    lines = [("random policy", match.random_return), ("threshold", match.threshold)]
     anchors = {"xanchor": "right", "yanchor": "top"} if across == "y" else {"xanchor": "left", "yanchor": "bottom"}
     return [
         {
@@ -148,7 +148,7 @@ def _references(match: Match, across: str, along: str) -> list[Figure]:
             "label": {"text": name, "font": {"size": 11, "color": "#8a8f98"}, "textposition": "end", "textangle": 0}
             | anchors,
         }
-        for name, value in known
+        for name, value in lines
         if value is not None and math.isfinite(value)
     ]  # fmt: skip
 

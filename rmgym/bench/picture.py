@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rmgym.bench.compare import Arm, Match, compare, mean_curve
 from rmgym.bench.figures import Style, styles
-from rmgym.bench.store import Run
+from rmgym.runs.record import Run
+from rmgym.storage.atomic import replacing
 
 
 def write_picture(runs: Sequence[Run], path: str | os.PathLike[str]) -> Path:
@@ -39,8 +40,8 @@ def write_picture(runs: Sequence[Run], path: str | os.PathLike[str]) -> Path:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
             axes.spines[["top", "right"]].set_visible(False)
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, format="png")
+    with replacing(target, what="a picture") as file:
+        figure.savefig(file, format="png")
     return target
 
 

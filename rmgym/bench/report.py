@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from rmgym.bench import figures
 from rmgym.bench.compare import Match, compare
-from rmgym.bench.store import Run
 from rmgym.bench.table import HEADERS, cells
 from rmgym.bench.verdict import Verdict, number, percent, verdict
-from rmgym.bench.writing import write_atomically
-
-_PACKAGES = ("rmgym", "gymnasium", "stable-baselines3", "torch", "transformers")
+from rmgym.runs.record import Run
+from rmgym.storage.atomic import write_text
+from rmgym.storage.provenance import versions
 
 
 def write_report(
@@ -33,8 +30,11 @@ def write_report(
         path: the HTML file.
         title: its heading.
         about: one sentence under the heading.
+
+    Raises:
+        StorageError: it cannot be written.
     """
-    return write_atomically(path, render(runs, title=title, about=about))
+    return write_text(path, render(runs, title=title, about=about), what="a report")
 
 
 def render(runs: Sequence[Run], *, title: str, about: str = "") -> str:
@@ -43,35 +43,35 @@ def render(runs: Sequence[Run], *, title: str, about: str = "") -> str:
 
     matches = compare(runs)
     look = figures.styles(matches)
-    drawn: dict[str, figures.Figure] = {}
+    drawn = {f"{kind}-{i}": figure for i, match in enumerate(matches) for kind, figure in _figures(match, look).items()}
     body = [_overview(matches)] if len(matches) > 1 else []
-    body += [_section(i, match, look, drawn) for i, match in enumerate(matches)]
+    body += [_section(i, match, drawn) for i, match in enumerate(matches)]
     page = Template(files("rmgym.bench").joinpath("page.html").read_text(encoding="utf-8"))
     return page.substitute(
         title=escape(title),
         about=f'<p class="about">{escape(about)}</p>' if about else "",
         legend=_legend(look),
         body="\n".join(body),
-        versions=escape("Made with " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES) + "."),
+        versions=escape("Made with " + ", ".join(f"{name} {version}" for name, version in versions().items()) + "."),
         figures=_script_json(drawn),
         plotly=get_plotlyjs(),
     )
 
 
-def results(runs: Sequence[Run], *, name: str = "") -> dict[str, Any]:
+def results(runs: Sequence[Run], *, name: str = "") -> dict[str, object]:
     """The report's numbers as JSON-able values; unknown numbers are None."""
     matches = compare(runs)
-    said = {
+    content = {
         "schema": 1,
         "name": name,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": versions(),
         "matches": [
             {**match.to_json(), "verdict": {"mark": v.mark, "headline": v.headline, "sentences": list(v.sentences)}}
             for match in matches
             for v in [verdict(match)]
         ],
     }
-    return _without_nan(said)  # type: ignore[no-any-return]
+    return {key: _without_nan(value) for key, value in content.items()}
 
 
 def _overview(matches: Sequence[Match]) -> str:
@@ -89,40 +89,49 @@ def _heading(match: Match) -> str:
     return f"{match.task} · {match.algo.upper()}"
 
 
-def _section(i: int, match: Match, look: dict[str, figures.Style], drawn: dict[str, figures.Figure]) -> str:
-    """Verdict, plots and table of one match; its figures are added to ``drawn``."""
+def _figures(match: Match, look: dict[str, figures.Style]) -> dict[str, figures.Figure]:
+    """The plots of one match; those of single steps by the place of their arm."""
+    drawn = {
+        "true": figures.curves(match, look, "true_return_mean"),
+        "learned": figures.curves(match, look, "learned_return_mean"),
+        "arms": figures.arms(match, look),
+    }
+    points = {j: figures.scatter(arm, look[arm.reward]) for j, arm in enumerate(match.arms) if arm.kind != "true"}
+    return drawn | {f"scatter-{j}": figure for j, figure in points.items() if figure is not None}
+
+
+def _section(i: int, match: Match, drawn: Mapping[str, figures.Figure]) -> str:
+    """Verdict, places of the plots that were drawn, and table of one match."""
     running = f'<span class="status">{match.unfinished} running</span>' if match.unfinished else ""
     parts = [
         f'<section id="match-{i}"><div class="head"><h2>{escape(_heading(match))}</h2>{running}</div>',
         _verdict(match, verdict(match)),
     ]
 
-    def card(kind: str, heading: str, figure: figures.Figure) -> str:
-        drawn[f"{kind}-{i}"] = figure
+    def card(kind: str, heading: str) -> str:
         return f'<div class="card"><h3>{escape(heading)}</h3><div class="plot" id="{kind}-{i}"></div></div>'
 
-    earned = card("true", "True return: what the agents earn", figures.curves(match, look, "true_return_mean"))
-    said = card("learned", "Learned return: what the model says", figures.curves(match, look, "learned_return_mean"))
-    compared = card("arms", "True return at the end, every arm", figures.arms(match, look))
-    points = {f"scatter-{j}": (arm, figures.scatter(arm, look[arm.reward])) for j, arm in enumerate(match.arms)}
+    earned = card("true", "True return: what the agents earn")
+    predicted = card("learned", "Learned return: what the model says")
+    compared = card("arms", "True return at the end, every arm")
     scatters = [
-        card(kind, f"{arm.reward}, per step: Pearson {number(arm.pearson.value)}", figure)
-        for kind, (arm, figure) in points.items()
-        if figure is not None and arm.kind != "true"
+        card(f"scatter-{j}", f"{arm.reward}, per step: Pearson {number(arm.pearson.value)}")
+        for j, arm in enumerate(match.arms)
+        if f"scatter-{j}-{i}" in drawn
     ]
     by_two = " even" if len(scatters) in (1, 3) else ""
-    parts.append(f'<div class="row even">{earned}{said}</div>')
+    parts.append(f'<div class="row even">{earned}{predicted}</div>')
     parts.append(f'<div class="row{by_two}">{compared}{"".join(scatters)}</div>')
     return "\n".join([*parts, _table(match), "</section>"])
 
 
-def _verdict(match: Match, said: Verdict) -> str:
+def _verdict(match: Match, judged: Verdict) -> str:
     share = match.learned[0].share.value if match.learned else math.nan
     unit = '<span class="unit">of the random-to-true range</span>'
     big = f'<div class="big">{percent(share)}{unit}</div>' if math.isfinite(share) else ""
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in said.sentences)
-    text = f'<div><div class="headline">{escape(said.headline)}</div><ul>{sentences}</ul></div>'
-    return f'<div class="card verdict {said.mark}">{big}{text}</div>'
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in judged.sentences)
+    text = f'<div><div class="headline">{escape(judged.headline)}</div><ul>{sentences}</ul></div>'
+    return f'<div class="card verdict {judged.mark}">{big}{text}</div>'
 
 
 def _table(match: Match) -> str:
@@ -147,13 +156,13 @@ def _legend(look: dict[str, figures.Style]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def _script_json(content: Any) -> str:
+def _script_json(content: object) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(content, allow_nan=False, ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _without_nan(content: Any) -> Any:
+def _without_nan(content: object) -> object:
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):

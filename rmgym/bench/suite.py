@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict
 from pydantic import Field as Rule
 from pydantic.dataclasses import dataclass
 
-from rmgym.errors import HarnessError, nearest
+from rmgym.errors import RunError, nearest
+from rmgym.options import read_options, refuse_unknown
+from rmgym.specs import EnvSpec
+
+if TYPE_CHECKING:
+    from rmgym.feedback.plan import QuestionPlan
 
 _strict = ConfigDict(extra="forbid")
 Name = Annotated[str, Rule(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -36,10 +40,16 @@ class Environment:
             rewards, where the environment's transition table is known, such as FrozenLake).
         steps: training steps, where they differ from the suite's.
         name: a short name, needed where one id occurs with several ``kwargs``.
+        horizon: steps of every training and collecting episode (:class:`rmgym.FixedHorizonWrapper`).
+        card: path of an environment card, from where the suite is run.
+        language: language of the texts.
     """
 
     id: str
     kwargs: dict[str, Any] = Rule(default_factory=dict)
+    horizon: Count | None = None
+    card: str | None = None
+    language: str = "en"
     target: Target = "reward"
     steps: Count | None = None
     name: Name | None = None
@@ -48,6 +58,12 @@ class Environment:
     def folder(self) -> str:
         """Its folder's name."""
         return self.name or self.id.replace("/", "-").replace(":", "-")
+
+    @property
+    def spec(self) -> EnvSpec:
+        """The environment itself."""
+        card = None if self.card is None else str(Path(self.card).resolve())
+        return EnvSpec(id=self.id, kwargs=self.kwargs, horizon=self.horizon, card=card, language=self.language)
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -65,9 +81,9 @@ class Reward:
         levels: distinct ratings; None for the exact value.
         edges: how levels are cut: equally wide, or equally often used.
         select: how rated steps are chosen.
-        collect_steps: random steps collected to choose from.
+        collect_steps: random steps collected to choose from; by default enough, as of ``rmgym label``.
         reset_every: steps after which a collecting episode is reset; 0 lets it end by itself, which outcomes need.
-            By default 25 for rewards, 0 for outcomes.
+            By default 25 (or ``segment``, where longer ones are compared), 0 for outcomes.
         fit: fields of :class:`rmgym.FitOptions`.
         options: options of the model.
     """
@@ -81,7 +97,7 @@ class Reward:
     levels: Annotated[int, Rule(ge=2)] | None = None
     edges: Literal["width", "quantile"] = "width"
     select: Literal["coverage", "random"] = "coverage"
-    collect_steps: Count = 4000
+    collect_steps: Count | None = None
     reset_every: Annotated[int, Rule(ge=0)] | None = None
     fit: dict[str, Any] = Rule(default_factory=dict)
     options: dict[str, Any] = Rule(default_factory=dict)
@@ -90,6 +106,21 @@ class Reward:
     def is_fitted(self) -> bool:
         """Whether the suite collects, labels and fits for it (controls and given folders are used as they are)."""
         return self.model not in CONTROLS and "/" not in self.model and not Path(self.model).exists()
+
+    def question_plan(self, target: Target, seed: int = 0) -> QuestionPlan:
+        """What the scripted teacher is asked for it, with the defaults of ``rmgym label``."""
+        from rmgym.feedback.plan import QuestionPlan
+
+        return QuestionPlan(
+            ratings=self.ratings,
+            preferences=self.preferences,
+            length=self.segment,
+            method=self.select,
+            whole_episodes=target == "outcome",
+            steps=self.collect_steps,
+            reset_every=self.reset_every,
+            seed=seed,
+        )
 
 
 def _expand(listed: Any) -> Any:
@@ -127,37 +158,18 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     """Read a suite.
 
     Raises:
-        HarnessError: the file is missing, is not TOML, or holds a key or value that a suite may not.
+        RunError: the file is missing, is not TOML, or holds a key or value that a suite may not.
     """
     file = Path(path)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HarnessError("a suite is a readable file", got=str(file), fix="check the path") from error
+        raise RunError("a suite is a readable file", got=str(file), fix="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HarnessError("a suite is valid TOML", got=f"{file}: {error}", fix="correct that line") from error
-    try:
-        suite = TypeAdapter(Suite).validate_python(content)
-    except ValidationError as error:
-        raise _explain(file, error) from error
+        raise RunError("a suite is valid TOML", got=f"{file}: {error}", fix="correct that line") from error
+    suite = read_options(Suite, content, str(file), RunError, "see benchmarks/suites for examples")
     _check(file, suite)
     return suite
-
-
-def _explain(file: Path, error: ValidationError) -> HarnessError:
-    """Turn pydantic's first complaint into one sentence with the nearest valid key."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        owner = {"environments": Environment, "reward": Reward}.get(str(first["loc"][0]), Suite)
-        unknown = str(first["loc"][-1])
-        valid = [f.name for f in fields(owner)]
-        return HarnessError(f"{file}: unknown key {where!r}", got=unknown, fix=nearest(unknown, valid))
-    return HarnessError(
-        f"{file}: {first['msg'].removeprefix('Value error, ')} (at {where!r})",
-        got=first.get("input"),
-        fix="see benchmarks/suites for examples",
-    )
 
 
 def _check(file: Path, suite: Suite) -> None:
@@ -172,7 +184,7 @@ def _check(file: Path, suite: Suite) -> None:
         ("seed", [str(s) for s in suite.seeds]),
     ):
         if doubled := sorted({n for n in names if names.count(n) > 1}):
-            raise HarnessError(f"{file}: each {kind} occurs once", got=doubled, fix="give each its own 'name'")
+            raise RunError(f"{file}: each {kind} occurs once", got=doubled, fix="give each its own 'name'")
     for algorithm in suite.algorithms:
         find_agent_card(algorithm)
     fitted = {r.name: r for r in suite.reward if r.is_fitted and r.model != "shuffled"}
@@ -180,16 +192,16 @@ def _check(file: Path, suite: Suite) -> None:
         if reward.model == "shuffled":
             if reward.of not in fitted:
                 rule = f"{file}: 'of' of the shuffled reward {reward.name!r} names a fitted reward of the suite"
-                raise HarnessError(rule, got=reward.of, fix=nearest(str(reward.of), fitted))
+                raise RunError(rule, got=reward.of, fix=nearest(str(reward.of), fitted))
         elif reward.of is not None:
-            raise HarnessError(f"{file}: 'of' is for model = 'shuffled'", got=reward.name, fix="remove 'of'")
+            raise RunError(f"{file}: 'of' is for model = 'shuffled'", got=reward.name, fix="remove 'of'")
         elif reward.is_fitted:
             if reward.model not in available_models():
                 rule = f"{file}: the model of reward {reward.name!r} is built in, or a folder with a '/' in its path"
-                raise HarnessError(rule, got=reward.model, fix=nearest(reward.model, available_models()))
+                raise RunError(rule, got=reward.model, fix=nearest(reward.model, available_models()))
             _check_fit(file, reward)
             if reward.ratings + reward.preferences == 0:
-                raise HarnessError(f"{file}: fitting needs labels", got=reward.name, fix="set 'ratings'")
+                raise RunError(f"{file}: fitting needs labels", got=reward.name, fix="set 'ratings'")
 
 
 def _check_fit(file: Path, reward: Reward) -> None:
@@ -198,7 +210,4 @@ def _check_fit(file: Path, reward: Reward) -> None:
         return
     from rmgym.training import FitOptions  # loads torch: only where there is something to check
 
-    known = [option.name for option in fields(FitOptions)]
-    for key in set(reward.fit) - set(known):
-        rule = f"{file}: unknown key 'reward.fit.{key}' of reward {reward.name!r}"
-        raise HarnessError(rule, got=key, fix=nearest(key, known))
+    refuse_unknown(FitOptions, reward.fit, f"{file}: 'reward.fit' of {reward.name!r}", RunError)

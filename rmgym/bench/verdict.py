@@ -44,11 +44,11 @@ def verdict(match: Match) -> Verdict:
     best = learned[0]
     share = best.share.value
     if match.true_return <= match.random_return:
-        said = "Nothing to judge yet: the agent on the true reward does no better than a random policy."
-        return Verdict(mark="open", headline=said, sentences=tuple(sentences))
+        headline = "Nothing to judge yet: the agent on the true reward does no better than a random policy."
+        return Verdict(mark="open", headline=headline, sentences=tuple(sentences))
     if not math.isfinite(share):
-        said = f"{best.reward}: true return {number(best.true_return.value)}."
-        return Verdict(mark="open", headline=said, sentences=tuple(sentences))
+        headline = f"{best.reward}: true return {number(best.true_return.value)}."
+        return Verdict(mark="open", headline=headline, sentences=tuple(sentences))
     if _unproven(match):
         headline = f"{best.reward} reaches {percent(share)}, but so does a reward that knows nothing."
         return Verdict(mark="partly", headline=headline, sentences=tuple(sentences))
@@ -94,26 +94,26 @@ def _about(arm: Arm, match: Match) -> list[str]:
             f": {percent(arm.share.value)} of the way from a random policy ({number(match.random_return)}) "
             f"to the agent on the true reward ({number(match.true_return)})"
         )
-    said = [reached + ".", _agreement(arm)]
+    sentences = [reached + ".", _agreement(arm)]
     if bonus := next((run.survival_bonus for run in arm.runs if run.survival_bonus), None):
-        said.append(f"The length of an episode may have given {arm.reward} away: {bonus}.")
-    if students := [run.amortised for run in arm.runs if run.amortised]:
-        said.append(_students(arm.reward, students))
+        sentences.append(f"The length of an episode may have given {arm.reward} away: {bonus}.")
+    if students := [run.student for run in arm.runs if run.student]:
+        sentences.append(_students(arm.reward, students))
     step = gamed_from(arm, match.true_return - match.random_return)
     if step is not None:
-        said.append(
+        sentences.append(
             f"From step {step:,.0f} on {arm.reward} is gamed: true return falls while the learned return does not."
         )
-    return said
+    return sentences
 
 
 def _students(reward: str, runs: Sequence[Mapping[str, float | None]]) -> str:
     """What is to be known of runs where a fast student stood in for a slow model."""
     share, error = (max(run[name] or 0.0 for run in runs) for name in ("lm_call_share", "audit_error"))
-    said = f"A student stood in for {reward}: the model itself read {percent(share)} of the steps"
+    sentence = f"A student stood in for {reward}: the model itself read {percent(share)} of the steps"
     if not error:
-        return f"{said}, and none of the student's were audited yet."
-    return f"{said}, and the student erred by {error:.2g} standard deviations on the latest that were audited."
+        return f"{sentence}, and none of the student's were audited yet."
+    return f"{sentence}, and the student erred by {error:.2g} standard deviations on the latest that were audited."
 
 
 def _agreement(arm: Arm) -> str:
@@ -150,10 +150,10 @@ def _control(arm: Arm, match: Match) -> str:
             f"The control {arm.reward} knows nothing of the task and still reached {reached} ({percent(share)}): "
             f"on {match.task} a high return does not prove that a reward is right."
         )
-    said = f"The control {arm.reward} reached {reached} ({percent(share)}): "
-    said += "a reward that knows nothing does not solve this task."
+    sentence = f"The control {arm.reward} reached {reached} ({percent(share)}): "
+    sentence += "a reward that knows nothing does not solve this task."
     carried = any(a.share.value >= 0.5 for a in match.learned)
-    return said + (" What the learned reward carried, it owes to its labels." if carried else "")
+    return sentence + (" What the learned reward carried, it owes to its labels." if carried else "")
 
 
 def _unproven(match: Match) -> bool:

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, model_validator
 from pydantic import Field as Rule
@@ -107,7 +107,7 @@ class Grid:
     """A view of a grid world in an observation, one cell ``(object, colour, state)`` per place, as MiniGrid's.
 
     The text says what the agent carries, what is directly ahead of it, how far the way is free, and which objects are
-    in view at what distance (see :mod:`rmgym.text.grid`).
+    in view at what distance (see :mod:`rmgym.text.grid_view`).
 
     Attributes:
         key: its name in reports.
@@ -145,9 +145,9 @@ class Grid:
         for name in ("coloured", "stateful", "empty", "unlisted"):
             if unknown := set(getattr(self, name)) - set(self.objects):
                 raise ValueError(f"{name!r} names {unknown}, which 'objects' has no words for")
-        for name, told in (("colours", self.coloured), ("states", self.stateful)):
-            if told and not getattr(self, name):
-                raise ValueError(f"{name!r} holds the words for objects {told}")
+        for name, objects in (("colours", self.coloured), ("states", self.stateful)):
+            if objects and not getattr(self, name):
+                raise ValueError(f"{name!r} holds the words for objects {objects}")
         for value in [*self.objects, *self.colours, *self.states]:
             if not 0 <= value < 256:
                 raise ValueError(f"objects, colours and states of a grid are bytes, not {value}")
@@ -250,14 +250,14 @@ class EnvCard:
         for keys in (state, [f.key for f in self.action]):
             if twice := sorted({key for key in keys if keys.count(key) > 1}):
                 raise ValueError(f"the key {twice[0]!r} is used twice; rename one of its fields")
-        known = {*state, *(f.key for f in self.action)}
+        keys_of_card = {*state, *(f.key for f in self.action)}
         for symmetry in self.symmetries:
             named = [("flips", key) for key in symmetry.flip]
             named += [("swaps", key) for pair in symmetry.swap for key in pair]
             for does, key in named:
-                if key not in known:
+                if key not in keys_of_card:
                     raise ValueError(
-                        f"the symmetry {does} {key!r}, which is no key of this card; {nearest(key, known)}"
+                        f"the symmetry {does} {key!r}, which is no key of this card; {nearest(key, keys_of_card)}"
                     )
         return self
 
@@ -268,13 +268,13 @@ class EnvCard:
     @property
     def hash(self) -> str:
         """SHA-256 (16 hex digits) of everything that shapes the text; measured returns do not count."""
-        said = asdict(self)
+        content = asdict(self)
         for name in ("extends", "source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
-            del said[name]
+            del content[name]
         for name in ("grid", "history"):  # cards without keep the hash that they had before there were any
-            if not said[name]:
-                del said[name]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+            if not content[name]:
+                del content[name]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True, config=_strict)
@@ -286,7 +286,7 @@ class EnvironmentOverride:
     n_envs: Annotated[int, Rule(ge=1)] | None = None
     total_steps: Annotated[int, Rule(ge=1)] | None = None
     normalize: bool | None = None
-    hyperparameters: dict[str, Any] = Rule(default_factory=dict)
+    hyperparameters: dict[str, object] = Rule(default_factory=dict)
 
 
 def _in_sb3(path: str) -> str:
@@ -318,7 +318,7 @@ class AgentCard:
     total_steps: Annotated[int, Rule(ge=1)] = 100_000
     normalize: bool = False
     source: str = ""
-    hyperparameters: dict[str, Any] = Rule(default_factory=dict)
+    hyperparameters: dict[str, object] = Rule(default_factory=dict)
     environment: list[EnvironmentOverride] = Rule(default_factory=list)
     file: str = ""
 

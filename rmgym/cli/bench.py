@@ -42,18 +42,18 @@ def run_and_report(suite: Suite, folder: Path, *, workers: int | None, as_json: 
     from rmgym.bench.picture import write_picture
     from rmgym.bench.report import results, write_report
     from rmgym.bench.runner import run_suite
-    from rmgym.bench.writing import write_atomically
     from rmgym.cli.results import show_results
+    from rmgym.storage.atomic import write_text
 
     outcome = run_suite(suite, folder, workers=workers)
     failures = [{"cell": f.title, "reason": f.reason, "log": str(f.log), "tail": f.tail} for f in outcome.failures]
     if outcome.runs:
-        said = {**results(outcome.runs, name=suite.name), "failures": failures}
-        write_atomically(folder / "results.json", json.dumps(said, indent=2, ensure_ascii=False))
+        content = {**results(outcome.runs, name=suite.name), "failures": failures}
+        write_text(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False))
         write_report(outcome.runs, folder / "report.html", title=suite.name, about=suite.about)
         write_picture(outcome.runs, folder / "learned_vs_true.png")
         if as_json:
-            print_json({**said, "report": str(folder / "report.html")})
+            print_json({**content, "report": str(folder / "report.html")})
         else:
             show_results(outcome.runs)
             out.print(f"report: {folder / 'report.html'}", markup=False)

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmgym.cli.output import AsJson, out, parse_json_option, print_json
+from rmgym.cli.options import takes_environment
+from rmgym.cli.output import AsJson, out, print_json
+
+if TYPE_CHECKING:
+    from rmgym.specs import EnvSpec
 
 
+@takes_environment
 def collect(
-    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
+    env: EnvSpec,
     out_file: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
     steps: Annotated[int, typer.Option(help="How many steps.")] = 4000,
     seed: Annotated[int, typer.Option(help="Same seed, same steps.")] = 0,
     reset_every: Annotated[
         int, typer.Option(help="Start a new episode after this many steps; 0 lets every episode end by itself.")
     ] = 25,
-    env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
-    fixed_horizon: Annotated[
-        int | None, typer.Option(help="Let every episode last so many steps; after its end nothing happens any more.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Collect real steps of an environment with random actions.
 
     Frequent resets visit more kinds of states. For labels by outcome collect with --reset-every 0.
     """
-    from rmgym.harness.collect import collect as run
+    from rmgym.environments import collect as run
 
-    kwargs = parse_json_option("--env-kwargs", env_kwargs)
-    transitions = run(
-        env, steps, seed=seed, reset_every=reset_every or None, env_kwargs=kwargs, fixed_horizon=fixed_horizon
-    )
+    transitions = run(env, steps, seed=seed, reset_every=reset_every or None)
     transitions.save(out_file)
     facts = {
         "out": str(out_file),
@@ -47,7 +45,7 @@ def collect(
         print_json(facts)
     else:
         out.print(
-            f"{facts['steps']} steps of {env} in {facts['episodes']} episodes "
+            f"{facts['steps']} steps of {env.id} in {facts['episodes']} episodes "
             f"({facts['terminated']} terminated, {facts['truncated']} truncated) -> {out_file}",
             markup=False,
             soft_wrap=True,

@@ -42,9 +42,10 @@ def demo(
     with as_file(files("rmgym.bench").joinpath("suites", f"{name}.toml")) as file:
         suite = load_suite(file)
     reward = suite.reward[0]
+    collected = reward.question_plan(suite.environments[0].target).collect_steps
     if not as_json:
         err.print(
-            f"{suite.environments[0].id}: {reward.collect_steps:,} random steps, {reward.ratings} of them rated, "
+            f"{suite.environments[0].id}: {collected:,} random steps, {reward.ratings} of them rated, "
             f"{reward.model} fitted on the ratings; then PPO for {suite.steps:,} steps on each of the rewards "
             f"{', '.join(r.name for r in suite.reward)}."
         )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, out, print_json
-from rmgym.errors import FitError
+
+if TYPE_CHECKING:
+    from rmgym.specs import EnvSpec
 
 
+@takes_environment
 def distil(
     model: Annotated[str, typer.Argument(help="The slow reward model: a folder, hub id or URL.")],
-    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
+    env: EnvSpec,
     folder: Annotated[Path, typer.Option("--out", help="Folder for the fast model.")],
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="Steps to learn from, as 'rmgym collect' writes; repeatable.")
@@ -23,8 +28,6 @@ def distil(
         int | None, typer.Option(help="Begin an episode anew after so many of them: more kinds of states.")
     ] = 20,
     student: Annotated[str, typer.Option(help="The fast model's kind, see 'rmgym models'.")] = "minilm",
-    card: Annotated[Path | None, typer.Option(help="Environment card to use instead of the installed one.")] = None,
-    language: Annotated[str, typer.Option(help="Language of the texts.")] = "en",
     fit_steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3_000,
     seed: Annotated[int, typer.Option(help="Of the random steps, the weights and the held-out episodes.")] = 0,
     as_json: AsJson = False,
@@ -32,23 +35,19 @@ def distil(
     """Teach a fast model what a slow one says about visited steps.
 
     The student is an ordinary reward model. Random steps resemble those of a good agent little: collect some with
-    trained agents too, or let 'rmgym train --when amortised' check the student on every rollout.
+    trained agents too, or let 'rmgym train --student' check the student on every rollout.
     """
-    from rmgym.harness.collect import collect, make_env
+    from rmgym.distillation.distil import distil as run
+    from rmgym.environments import collect
+    from rmgym.environments.build import build_env
     from rmgym.models.registry import create_reward_model, load_reward_model
-    from rmgym.scoring.distil import distil as run
     from rmgym.text import textualizer
     from rmgym.training import FitOptions
     from rmgym.transitions import Transitions
 
     teacher = load_reward_model(model)
-    if teacher.name == "true":
-        raise FitError("a student imitates a model of text", got="true", fix="name a fitted model's folder")
-    made = make_env(env)
-    try:
-        say = textualizer(made, card=card, language=language)
-    finally:
-        made.close()
+    with closing(build_env(env)) as live:
+        say = textualizer(live, card=env.card, language=env.language)
     visited = [Transitions.load(file) for file in data or []] or [
         collect(env, steps, seed=seed, reset_every=reset_every, progress=not as_json)
     ]

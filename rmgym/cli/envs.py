@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from rmgym.cards import EnvCard, env_cards
-from rmgym.cli.output import AsJson, out, parse_json_option, print_json, table
+from rmgym.cli.options import takes_environment
+from rmgym.cli.output import AsJson, out, print_json, table
 
-Kwargs = Annotated[str | None, typer.Option("--env-kwargs", help="Arguments of the environment, a JSON object.")]
+if TYPE_CHECKING:
+    from rmgym.specs import EnvSpec
 
 
+class _CardFacts(TypedDict):
+    """What is listed of a card."""
+
+    id: str
+    task: str
+    horizon: int | None
+    threshold: float | None
+    random_return: float | None
+    card: str | None
+    hash: str
+    languages: list[str]
+
+
+class _EnvFacts(_CardFacts):
+    """What is shown of one environment."""
+
+    env: str
+    card_hash: str
+    observation_space: str
+    action_space: str
+    text: str
+
+
+@takes_environment
 def envs(
-    env: Annotated[str | None, typer.Argument(help="An environment id; without one, all cards are listed.")] = None,
-    env_kwargs: Kwargs = None,
-    language: Annotated[str, typer.Option(help="Language of the text: en, zh.")] = "en",
-    card: Annotated[str | None, typer.Option(help="An environment card of your own (.toml).")] = None,
+    env: EnvSpec | None = None,
     check: Annotated[
         bool, typer.Option("--check", help="Try it: words, random steps, Gymnasium's check_env, a short training.")
     ] = False,
@@ -27,11 +50,10 @@ def envs(
 
     An environment without a card works too: its text is made from its spaces.
     """
-    kwargs = parse_json_option("--env-kwargs", env_kwargs)
     if env is not None and check:
-        _check(env, kwargs, card, as_json)
+        _check(env, as_json)
     elif env is not None:
-        _show(_describe(env, kwargs, language, card), as_json)
+        _show(_describe(env), as_json)
     elif as_json:
         print_json([_facts(card) for card in env_cards()])
     else:
@@ -42,13 +64,13 @@ def envs(
         out.print(table(headers, rows, right=headers[2:]))
 
 
-def _check(env_id: str, kwargs: dict[str, Any], card: str | None, as_json: bool) -> None:
+def _check(env: EnvSpec, as_json: bool) -> None:
     """Try an environment; the exit code is 1 where it does not pass."""
     from dataclasses import asdict
 
-    from rmgym.harness.check import check_environment
+    from rmgym.runs.check import check_environment
 
-    came = check_environment(env_id, env_kwargs=kwargs, card=card)
+    came = check_environment(env)
     if as_json:
         print_json(asdict(came))
     else:
@@ -61,37 +83,37 @@ def _check(env_id: str, kwargs: dict[str, Any], card: str | None, as_json: bool)
             ("trained", came.algorithm or "-"),
             ("warnings", "\n".join(came.warnings) or "-"),
         ]
-        out.print(table((env_id, ""), rows))
+        out.print(table((env.id, ""), rows))
     if came.status != "passed":
         raise typer.Exit(1)
 
 
-def _describe(env_id: str, kwargs: dict[str, Any], language: str, card: str | None) -> dict[str, Any]:
+def _describe(spec: EnvSpec) -> _EnvFacts:
     """Facts about one environment, and the text of its first step under a random action."""
     from rmgym.cards import find_env_card
-    from rmgym.harness.collect import make_env
+    from rmgym.environments.build import build_env
     from rmgym.text import textualizer
 
-    with closing(make_env(env_id, kwargs)) as made:
-        say = textualizer(made, card=card, language=language)
-        made.action_space.seed(0)
-        obs, _ = made.reset(seed=0)
-        action = made.action_space.sample()
-        next_obs, _, terminated, truncated, _ = made.step(action)
+    with closing(build_env(spec)) as env:
+        say = textualizer(env, card=spec.card, language=spec.language)
+        env.action_space.seed(0)
+        obs, _ = env.reset(seed=0)
+        action = env.action_space.sample()
+        next_obs, _, terminated, truncated, _ = env.step(action)
         text = say.describe(obs, action, next_obs, bool(terminated), bool(truncated))
-        found = find_env_card(env_id, card)
+        installed = find_env_card(spec.id, spec.card)
         return {
             **_facts(say.card),
-            "env": env_id,
-            "card": found.file if found else None,
+            "env": spec.id,
+            "card": installed.file if installed else None,
             "card_hash": say.card_hash,
-            "observation_space": str(made.observation_space),
-            "action_space": str(made.action_space),
+            "observation_space": str(env.observation_space),
+            "action_space": str(env.action_space),
             "text": text,
         }
 
 
-def _show(facts: dict[str, Any], as_json: bool) -> None:
+def _show(facts: _EnvFacts, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
@@ -108,7 +130,7 @@ def _show(facts: dict[str, Any], as_json: bool) -> None:
     out.print(table((facts["env"], ""), rows))
 
 
-def _facts(card: EnvCard) -> dict[str, Any]:
+def _facts(card: EnvCard) -> _CardFacts:
     return {
         "id": card.id,
         "task": card.task["en"],

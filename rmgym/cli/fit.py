@@ -64,10 +64,10 @@ def fit(
         **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
     labels = LabelStore(db).labels(annotator)
-    made: Any = create_reward_model(model, seed=seed, **options)
-    if hasattr(made, "to"):
-        made = made.to(device)
-    result = fit_model(made, labels, how, out=folder, resume=resume)
+    network: Any = create_reward_model(model, seed=seed, **options)
+    if hasattr(network, "to"):
+        network = network.to(device)
+    result = fit_model(network, labels, how, out=folder, resume=resume)
     if as_json:
         print_json({"path": str(folder), "model": result.model.describe(), "metrics": result.metrics})
     else:

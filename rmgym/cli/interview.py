@@ -11,9 +11,9 @@ from rich.text import Text
 from rmgym.feedback.questions import Question
 from rmgym.feedback.reading import StepReader, StepText
 from rmgym.feedback.store import LabelStore
+from rmgym.feedback.teachers.person import HUMAN
 from rmgym.text.batch import TextBatch
 
-SOURCE = "human"
 _HEADINGS = {"en": ("", "state", "next state", "action"), "zh": ("", "状态", "下一状态", "行动")}
 _CHOICES = {"l": 1.0, "r": 0.0, "t": 0.5}
 
@@ -62,13 +62,13 @@ def _answer(store: LabelStore, question: Question, annotator: str, levels: int, 
             if _undo(store, annotator, console):
                 return True
         elif key == "s":
-            store.skip(question.id, annotator=annotator, source=SOURCE)
+            store.skip(question.id, annotator=annotator, source=HUMAN)
             return True
         elif rating and key in numbers:
-            store.rate(question.id, numbers[key], annotator=annotator, source=SOURCE, levels=levels)
+            store.rate(question.id, numbers[key], annotator=annotator, source=HUMAN, levels=levels)
             return True
         elif not rating and key in _CHOICES:
-            store.prefer(question.id, _CHOICES[key], annotator=annotator, source=SOURCE)
+            store.prefer(question.id, _CHOICES[key], annotator=annotator, source=HUMAN)
             return True
         else:
             console.print(f"{key!r} is not an answer here.", markup=False)
@@ -105,9 +105,9 @@ def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
     table = _table((blank, state, next_state))
     for name, value in step.state.items():
         table.add_row(Text(name), Text(value), Text(step.next_state[name]))
-    said = [f"{action} · {name}: {value}" for name, value in step.action.items()]
+    actions = [f"{action} · {name}: {value}" for name, value in step.action.items()]
     grid = Table.grid()
-    below = Text("\n".join([*said, *([step.ending] if step.ending else [])]))
+    below = Text("\n".join([*actions, *([step.ending] if step.ending else [])]))
     if step.history:
         grid.add_row(Text(step.history))
     grid.add_row(table)

@@ -5,25 +5,29 @@ from __future__ import annotations
 import getpass
 import warnings
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
 
-from rmgym.cli.output import AsJson, err, out, parse_json_option, print_json
+from rmgym.cli.options import takes_environment
+from rmgym.cli.output import AsJson, err, out, print_json
 
 if TYPE_CHECKING:
-    from rmgym.feedback.queries import Method, Rows
+    from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.store import LabelStore
-    from rmgym.feedback.teachers import ScriptedTeacher
-    from rmgym.text import TextBatch, Textualizer
+    from rmgym.feedback.teachers.base import Teacher
+    from rmgym.feedback.teachers.person import Person
+    from rmgym.feedback.teachers.values import StateValue
+    from rmgym.specs import EnvSpec
+    from rmgym.text import Textualizer
     from rmgym.transitions import Transitions
 
 
+@takes_environment
 def label(
-    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
+    env: EnvSpec,
     teacher: Annotated[Literal["scripted", "human"], typer.Option(help="Who answers.")] = "scripted",
     db: Annotated[Path, typer.Option(help="Label database; made if missing.")] = Path("labels.sqlite"),
     data: Annotated[
@@ -45,9 +49,6 @@ def label(
         Literal["width", "quantile"], typer.Option(help="Scripted: levels of equal width, or of equal count.")
     ] = "width",
     annotator: Annotated[str | None, typer.Option(help="Name stored with the answers.")] = None,
-    language: Annotated[str, typer.Option(help="Language of the text: en, zh.")] = "en",
-    card: Annotated[Path | None, typer.Option(help="Environment card to use instead of the installed one.")] = None,
-    env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to collect; by default enough for the questions.")] = None,
     reset_every: Annotated[
         int | None, typer.Option(help="As in 'rmgym collect'; by default 25, or 0 for outcomes.")
@@ -59,149 +60,133 @@ def label(
 
     You can stop at any time: every answer is stored when it is given, and the same command goes on.
     """
-    from rmgym.errors import FeedbackError
+    from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.store import LabelStore
-    from rmgym.feedback.teachers import ScriptedTeacher
-    from rmgym.harness.collect import make_env
-    from rmgym.harness.experts import tabular_value
-    from rmgym.text import textualizer
+    from rmgym.feedback.teachers.person import Person
+    from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
-    if ratings < 0 or preferences < 0 or ratings + preferences == 0:
-        raise FeedbackError(
-            "something is asked", got=f"{ratings} ratings, {preferences} preferences", fix="--ratings 100"
-        )
-    plan = _Plan(
-        env_id=env,
-        env_kwargs=parse_json_option("--env-kwargs", env_kwargs),
-        data=data,
+    plan = QuestionPlan(
         ratings=ratings,
         preferences=preferences,
         length=length,
         method=select,
+        whole_episodes=teacher == "scripted" and target == "outcome",
         steps=steps,
         reset_every=reset_every,
-        whole_episodes=teacher == "scripted" and target == "outcome",
         seed=seed,
     )
-    kwargs = plan.environment_arguments()
-    with closing(make_env(env, kwargs)) as made:
-        say = textualizer(made, card=card, language=language)
+    source = _Steps.named(env, data)
+    text = source.textualizer()
     store = LabelStore(db)
     if teacher == "scripted":
-        value = tabular_value(env, kwargs) if target == "progress" else None
+        value = source.optimal_value() if target == "progress" else None
         scripted = ScriptedTeacher(target=target, levels=levels or None, edges=edges, value=value)
         name = annotator or scripted.source
-        _ask_script(store, scripted, name, plan, say)
+        _ask(store, scripted, name, source, text, plan)
     else:
         name = annotator or getpass.getuser()
-        _ask_person(store, name, levels, plan, say, as_json)
+        person = Person(levels=levels)
+        _refuse_other_card(store, text, env.id)
+        if not _are_asked(store, plan):
+            _ask(store, person, name, source, text, plan)
+        _interview(store, person, name, text, as_json)
     _report(store, name, as_json)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What to ask about, and where the steps come from."""
+class _Steps:
+    """The environment, and the steps to ask about: from a file, or else collected when they are needed."""
 
-    env_id: str
-    env_kwargs: dict[str, Any]
-    data: Path | None
-    ratings: int
-    preferences: int
-    length: int
-    method: Method
-    steps: int | None
-    reset_every: int | None
-    whole_episodes: bool
-    seed: int
+    env: EnvSpec
+    recorded: Transitions | None
 
-    def environment_arguments(self) -> dict[str, Any]:
-        """The arguments given, else those the data were collected with."""
-        if self.data is None or self.env_kwargs:
-            return self.env_kwargs
-        return dict(self.transitions().metadata.get("env_kwargs") or {})
-
-    def transitions(self) -> Transitions:
-        """Steps from the file, or collected now.
+    @classmethod
+    def named(cls, env: EnvSpec, data: Path | None) -> _Steps:
+        """Read the file, if one is named; where no arguments are given, the environment has those of the file.
 
         Raises:
             FeedbackError: the file is of another environment.
         """
+        from rmgym.environments.collect import collected_in
         from rmgym.errors import FeedbackError
-        from rmgym.feedback.teachers import in_ended_episode
-        from rmgym.harness.collect import collect
         from rmgym.transitions import Transitions
 
-        if self.data is not None:
-            found = Transitions.load(self.data)
-            if found.metadata.get("env_id") != self.env_id:
-                got = f"{self.data} of {found.metadata.get('env_id')}, not {self.env_id}"
-                raise FeedbackError("labels are about steps of the environment named", got=got, fix="name that one")
-        else:
-            steps = self.steps or max(4000, 3 * self.preferences * self.length)
-            cut = max(25, self.length if self.preferences else 0) if self.reset_every is None else self.reset_every
-            if self.whole_episodes and self.reset_every is None:
-                cut = 0
-            found = collect(self.env_id, steps, seed=self.seed, reset_every=cut or None, env_kwargs=self.env_kwargs)
-        ended = in_ended_episode(found)
-        # How a cut episode would have ended is not known; without any that ended, the teacher says what is wrong.
-        return found[ended] if self.whole_episodes and ended.any() else found
+        if data is None:
+            return cls(env=env, recorded=None)
+        recorded = Transitions.load(data)
+        origin = collected_in(recorded)
+        if origin is None or origin.id != env.id:
+            got = f"{data} of {None if origin is None else origin.id}, not {env.id}"
+            raise FeedbackError("labels are about steps of the environment named", got=got, fix="name that one")
+        if env.horizon not in (None, origin.horizon):
+            got = f"{data} collected with {origin.horizon}, not {env.horizon}"
+            raise FeedbackError("a horizon is fixed when steps are collected", got=got, fix="leave --fixed-horizon out")
+        kwargs = env.kwargs or origin.kwargs
+        return cls(env=replace(env, kwargs=kwargs, horizon=origin.horizon, wrappers=origin.wrappers), recorded=recorded)
 
-    def rows(self, transitions: Transitions, texts: TextBatch) -> Rows:
-        """The steps to rate, ``int64 [ratings]``."""
-        from rmgym.feedback.queries import select_steps
+    def textualizer(self) -> Textualizer:
+        """What puts the steps into words."""
+        from rmgym.environments.build import build_env
+        from rmgym.text import textualizer
 
-        if not self.ratings:
-            return np.zeros(0, np.int64)
-        return select_steps(transitions, texts, self.ratings, method=self.method, seed=self.seed)
+        with closing(build_env(self.env)) as live:
+            return textualizer(live, card=self.env.card, language=self.env.language)
 
-    def pairs(self, transitions: Transitions, texts: TextBatch) -> Rows:
-        """First rows of the segments to compare, ``int64 [preferences, 2]``."""
-        from rmgym.feedback.queries import select_segments
+    def optimal_value(self) -> StateValue:
+        """What an expert expects of a state."""
+        from rmgym.environments.tabular import tabular_value
 
-        if not self.preferences:
-            return np.zeros((0, 2), np.int64)
-        return select_segments(
-            transitions, self.preferences, self.length, method=self.method, seed=self.seed, texts=texts
-        )
+        return tabular_value(self.env)
+
+    def transitions(self, plan: QuestionPlan) -> Transitions:
+        """The steps of the file, or collected now."""
+        from rmgym.environments.collect import collect
+
+        if self.recorded is not None:
+            return self.recorded
+        return collect(self.env, plan.collect_steps, seed=plan.seed, reset_every=plan.collect_reset_every)
 
 
-def _ask_script(store: LabelStore, teacher: ScriptedTeacher, name: str, plan: _Plan, say: Textualizer) -> None:
-    """Have a script answer all questions at once."""
-    from rmgym.feedback.scripted import ask_script
+def _ask(
+    store: LabelStore, teacher: Teacher, annotator: str, source: _Steps, text: Textualizer, plan: QuestionPlan
+) -> None:
+    """Put the questions to a teacher; what it warns of is shown in a line."""
+    from rmgym.feedback.ask import ask
 
-    transitions = plan.transitions()
-    texts = say.batch(transitions)
-    rows, pairs = plan.rows(transitions, texts), plan.pairs(transitions, texts)
-    with warnings.catch_warnings(record=True) as said:
+    transitions = source.transitions(plan)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        ask_script(store, teacher, transitions, texts, rows=rows, pairs=pairs, length=plan.length, annotator=name)
-    for warning in said:
+        ask(store, teacher, transitions, text.batch(transitions), plan, annotator=annotator)
+    for warning in caught:
         err.print(f"warning: {warning.message}", markup=False)
 
 
-def _ask_person(store: LabelStore, name: str, levels: int, plan: _Plan, say: Textualizer, as_json: bool) -> None:
-    """Add the questions unless they are there, then ask them in the terminal."""
-    from rmgym.cli.interview import interview
+def _refuse_other_card(store: LabelStore, text: Textualizer, env_id: str) -> None:
+    """Refuse a person's database that is about something else before they are asked anything from it."""
     from rmgym.errors import FeedbackError
-    from rmgym.feedback.reading import StepReader
 
-    if levels < 2:
-        raise FeedbackError("a person rates on at least 2 levels", got=levels, fix="pass --levels 10")
     info = store.info()
-    if info["card_hash"] not in (None, say.card_hash):
+    if info["card_hash"] not in (None, text.card_hash):
         raise FeedbackError(
             "one database holds labels of one environment, card and language",
-            got=f"{plan.env_id} in {say.language!r}; {store.path} is about {info['env_id']} in {info['language']!r}",
+            got=f"{env_id} in {text.language!r}; {store.path} is about {info['env_id']} in {info['language']!r}",
             fix="choose another file: --db",
         )
-    counts = info["counts"]
-    if counts["rating_queries"] < plan.ratings or counts["preference_queries"] < plan.preferences:
-        transitions = plan.transitions()
-        texts = say.batch(transitions)
-        store.add_rating_queries(transitions, texts, plan.rows(transitions, texts))
-        store.add_preference_queries(transitions, texts, plan.pairs(transitions, texts), plan.length)
-    reader = StepReader(say.card, say.language)
-    interview(store, name, levels=levels, reader=reader, console=err if as_json else out)
+
+
+def _are_asked(store: LabelStore, plan: QuestionPlan) -> bool:
+    """Whether so many questions are there already, so that no steps need to be collected."""
+    counts = store.info()["counts"]
+    return bool(counts["rating_queries"] >= plan.ratings and counts["preference_queries"] >= plan.preferences)
+
+
+def _interview(store: LabelStore, person: Person, annotator: str, text: Textualizer, as_json: bool) -> None:
+    """Ask the person in the terminal whatever is pending."""
+    from rmgym.cli.interview import interview
+    from rmgym.feedback.reading import StepReader
+
+    reader = StepReader(text.card, text.language)
+    interview(store, annotator, levels=person.levels, reader=reader, console=err if as_json else out)
 
 
 def _report(store: LabelStore, annotator: str, as_json: bool) -> None:

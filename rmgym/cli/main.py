@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -48,10 +48,14 @@ COMMANDS: dict[str, Entry] = {
 """Every command, in the order of ``--help``."""
 
 
+_Click: TypeAlias = Any
+"""An object of click: of the package, or of the copy that newer versions of typer carry."""
+
+
 class _Command(TyperCommand):
     """A command whose expected errors are sentences, not tracebacks (``RMGYM_DEBUG=1`` shows those too)."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: _Click) -> object:
         as_json = any("--json" in p.opts and ctx.params.get(p.name) for p in self.params)
         try:
             return super().invoke(ctx)
@@ -69,11 +73,11 @@ class _Command(TyperCommand):
 class _Lazy(TyperGroup):
     """The group of commands: lists them from the table, imports one when it is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: _Click) -> list[str]:
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: _Click, cmd_name: str) -> _Click:
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -84,12 +88,12 @@ class _Lazy(TyperGroup):
             self.commands[cmd_name] = typer.main.get_command(alone)
         return self.commands[cmd_name]
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(self, ctx: _Click, args: list[str]) -> _Click:
         if args and args[0] not in COMMANDS:
             self._stand_in()  # typer suggests the nearest among these
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
+    def format_help(self, ctx: _Click, formatter: _Click) -> None:
         self._stand_in()
         super().format_help(ctx, formatter)
 
@@ -103,8 +107,8 @@ def _explain(error: RmgymError, *, as_json: bool) -> None:
     """Say which rule was broken, what was received and what to do: to stderr, or as JSON to stdout."""
     if as_json:
         got = error.got if isinstance(error.got, str) or error.got is None else repr(error.got)
-        said = {"type": type(error).__name__, "rule": error.rule, "received": got, "fix": error.fix}
-        typer.echo(json.dumps({"error": said}))
+        facts = {"type": type(error).__name__, "rule": error.rule, "received": got, "fix": error.fix}
+        typer.echo(json.dumps({"error": facts}))
     else:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)

@@ -24,11 +24,11 @@ def models(
     if model is not None and model not in built_in:
         if not Path(model).exists():
             raise ModelError("a reward model is a built-in name or a folder", got=model, fix=nearest(model, built_in))
-        said = read_manifest(model)
+        manifest = read_manifest(model)
         if as_json:
-            print_json(said)
+            print_json(manifest)
         else:
-            rows = [(key, str(value)) for key, value in said.items() if key not in ("files", "sha256")]
+            rows = [(key, str(value)) for key, value in manifest.items() if key not in ("files", "sha256")]
             out.print(table((model, ""), rows))
         return
     chosen = built_in if model is None else {model: built_in[model]}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,7 +21,7 @@ err = Console(highlight=False, stderr=True)
 """Progress and remarks."""
 
 
-def print_json(content: Any) -> None:
+def print_json(content: object) -> None:
     """Print JSON to stdout; NaN and infinities, which JSON lacks, become null."""
     typer.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str))
 
@@ -32,37 +33,37 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     """
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for i, header in enumerate(headers):
         numeric = header in right
-        made.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
+        grid.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    return made
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid
 
 
-def parse_json_option(name: str, value: str | None) -> dict[str, Any]:
+def parse_json_option(name: str, value: str | None) -> dict[str, object]:
     """Read an option that is a JSON object, such as ``--env-kwargs '{"map_name": "8x8"}'``.
 
     Raises:
-        HarnessError: it is not a JSON object.
+        RunError: it is not a JSON object.
     """
-    from rmgym.errors import HarnessError
+    from rmgym.errors import RunError
 
     if not value:
         return {}
     try:
         content = json.loads(value)
     except json.JSONDecodeError as error:
-        raise HarnessError(
+        raise RunError(
             f"{name} is a JSON object", got=f"{value}: {error}", fix=f"quote it: {name} '{{\"key\": 1}}'"
         ) from error
     if not isinstance(content, dict):
-        raise HarnessError(f"{name} is a JSON object", got=value, fix=f"quote it: {name} '{{\"key\": 1}}'")
+        raise RunError(f"{name} is a JSON object", got=value, fix=f"quote it: {name} '{{\"key\": 1}}'")
     return content
 
 
-def _finite(content: Any) -> Any:
+def _finite(content: object) -> object:
     if isinstance(content, float) and not math.isfinite(content):
         return None
     if isinstance(content, dict):
@@ -70,3 +71,19 @@ def _finite(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
     return content
+
+
+def narrate(name: str) -> None:
+    """Show what a module logs about its choices, on stderr."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Remarks) for handler in logger.handlers):
+        logger.addHandler(_Remarks())
+
+
+class _Remarks(logging.Handler):
+    """A line on stderr for each record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See :class:`logging.Handler`."""
+        err.print(record.getMessage(), markup=False)

@@ -23,15 +23,15 @@ def report(
     """
     from rmgym.bench.picture import write_picture
     from rmgym.bench.report import results, write_report
-    from rmgym.bench.store import read_runs
     from rmgym.cli.results import show_results
+    from rmgym.runs.record import read_runs
 
-    found = read_runs(runs)
-    write_report(found, to, title=title)
+    recorded = read_runs(runs)
+    write_report(recorded, to, title=title)
     if png is not None:
-        write_picture(found, png)
+        write_picture(recorded, png)
     if as_json:
-        print_json({**results(found, name=title), "report": str(to)})
+        print_json({**results(recorded, name=title), "report": str(to)})
         return
-    show_results(found)
+    show_results(recorded)
     out.print(f"report: {to}")

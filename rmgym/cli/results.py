@@ -8,10 +8,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from rmgym.bench.compare import compare
-from rmgym.bench.store import Run
 from rmgym.bench.table import HEADERS, cells
 from rmgym.bench.verdict import verdict
 from rmgym.cli.output import out, table
+from rmgym.runs.record import Run
 
 _NARROW = ("seeds", "Pearson", "pairs right", "label + fit")
 """Columns that a narrow terminal goes without; the report has them."""
@@ -21,12 +21,12 @@ _STYLES = {"good": "bold green", "partly": "bold yellow", "bad": "bold red", "op
 def show_results(runs: Sequence[Run]) -> None:
     """Print the table and the verdict of every task."""
     for match in compare(runs):
-        said = verdict(match)
+        judged = verdict(match)
         out.print(Text(f"\n{match.task} · {match.algo.upper()}", style="bold"))
         shown = [i for i, header in enumerate(HEADERS) if out.width >= 120 or header not in _NARROW]
         rows = [[row[i] for i in shown] for row in cells(match)]
         out.print(table([HEADERS[i] for i in shown], rows, right=HEADERS[1:]))
-        out.print(Text(f"\n{said.headline}", style=_STYLES[said.mark]))
-        for sentence in said.sentences:
+        out.print(Text(f"\n{judged.headline}", style=_STYLES[judged.mark]))
+        for sentence in judged.sentences:
             out.print(Padding(Text(f"- {sentence}"), (0, 0, 0, 2)))
     out.print()

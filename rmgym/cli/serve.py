@@ -14,7 +14,7 @@ from rmgym.cli.output import AsJson, out, print_json
 from rmgym.errors import ServeError
 
 if TYPE_CHECKING:
-    from rmgym.ui.batching import BatchOptions
+    from rmgym.serving.batching import BatchOptions
 
 
 def serve(
@@ -44,8 +44,8 @@ def serve(
     _require("serve", "fastapi", "prometheus_client", "uvicorn")
     if ray:
         _require("ray", "ray.serve")
-    from rmgym.ui.batching import BatchOptions
-    from rmgym.ui.listening import check_exposure
+    from rmgym.serving.batching import BatchOptions
+    from rmgym.serving.listening import check_exposure
 
     token = token or None
     check_exposure(host, token)
@@ -73,8 +73,8 @@ def _here(
 ) -> None:
     """Serve in this process."""
     from rmgym.models.registry import load_reward_model
-    from rmgym.ui.listening import listen, run
-    from rmgym.ui.server import score_app
+    from rmgym.serving.listening import listen, run
+    from rmgym.serving.server import score_app
 
     loaded = load_reward_model(model, device=device)
     app = score_app(loaded, token=token, batching=batching)
@@ -87,8 +87,8 @@ def _with_ray(
     model: str, host: str, port: int, token: str | None, batching: BatchOptions, device: str, as_json: bool
 ) -> None:
     """Serve with Ray until Ctrl-C or SIGTERM."""
-    from rmgym.ui import ray_serve
-    from rmgym.ui.listening import listen, url_of
+    from rmgym.serving import ray_serve
+    from rmgym.serving.listening import listen, url_of
 
     free, _ = listen(host, port)  # Ray says less clearly that a port is taken, and takes no port 0
     port = free.getsockname()[1]

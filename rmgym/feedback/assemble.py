@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.labels import Labels, Preferences, Ratings
-from rmgym.feedback.schema import Answer, Query, Segment
+from rmgym.feedback.scales import Scale, are_mixed
+from rmgym.feedback.tables import Answer, Query, Segment
 from rmgym.text.batch import TextBatch
 
 
@@ -21,7 +21,7 @@ def assemble(
     queries: Mapping[int, Query],
     segments: Mapping[int, Segment],
     *,
-    source: Mapping[str, Any],
+    source: Mapping[str, object],
 ) -> Labels:
     """Turn answers into labels.
 
@@ -89,17 +89,12 @@ def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -
     return {i: int(component[n]) for i, n in node.items()}
 
 
-def scale_of(levels: int | None, source: str) -> tuple[int | None, str]:
-    """What a rating's number means: levels of one count are one scale, exact values compare within one source."""
-    return levels, "" if levels else source
-
-
 def _check_scale(rated: Sequence[Answer]) -> None:
-    if len({scale_of(a.levels, a.source) for a in rated}) > 1:
-        who = sorted({f"{a.annotator} ({a.source}, levels {a.levels})" for a in rated})
+    scales = {(a.annotator, Scale.of(a.source, a.levels, a.cuts)) for a in rated}
+    if are_mixed({scale for _, scale in scales}):
         raise FeedbackError(
             "ratings on different scales are not mixed",
-            got=", ".join(who),
+            got="; ".join(f"{annotator}: {scale}" for annotator, scale in sorted(scales)),
             fix="choose one annotator: labels(annotator=...), --annotator NAME, or label into another database",
         )
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.schema import SCHEMA_VERSION, Table
+from rmgym.feedback.tables import SCHEMA_VERSION, Table
+from rmgym.storage.atomic import make_folder
 
 
 class Database:
@@ -23,7 +24,7 @@ class Database:
         path: the file; it is created by :meth:`create`.
 
     Raises:
-        FeedbackError: the file is there and is not a label database, or was written by a newer rmgym.
+        FeedbackError: the file is there and is not a label database, or was written by another version of rmgym.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,11 +35,11 @@ class Database:
         with self.transaction() as session:
             version = _pragma_version(session)
             tables = session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        if version > SCHEMA_VERSION:
+        if version not in (0, SCHEMA_VERSION):
             raise FeedbackError(
-                f"this rmgym reads label databases up to version {SCHEMA_VERSION}",
+                f"this rmgym reads label databases of version {SCHEMA_VERSION}",
                 got=f"{path} of version {version}",
-                fix="upgrade rmgym",
+                fix="upgrade rmgym" if version > SCHEMA_VERSION else "label into another file",
             )
         if version == 0 and tables:
             raise FeedbackError("a label database was made by rmgym", got=str(path), fix="choose another file")
@@ -69,8 +70,13 @@ class Database:
             return _pragma_version(session) > 0
 
     def create(self) -> None:
-        """Make the file and its tables, unless they are there."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Make the file and its tables, unless they are there.
+
+        Raises:
+            FeedbackError: it cannot be written.
+            StorageError: its folder cannot be made.
+        """
+        make_folder(self.path.parent, what="a label database")
         with self.transaction(write=True) as session:
             if _pragma_version(session) == 0:
                 Table.metadata.create_all(session.connection())
@@ -85,14 +91,14 @@ def _engine(path: Path) -> Engine:
     """An engine with real transactions; a connection for each of them leaves one tidy file behind."""
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30})
 
-    def on_connect(connection: Any, _: Any) -> None:
+    def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; another program's file stays as it is
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
-    def on_begin(connection: Any) -> None:
+    def on_begin(connection: Connection) -> None:
         # A reader that turns writer half-way would fail when another process wrote meanwhile.
         write = connection.get_execution_options().get("write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ PATTERNS = {"en": "State: {state} Action: {action}", "zh": "状态: {state} 行�
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
-def describe_pair(state: Any, action: Any, language: str | None = None) -> str:
+def describe_pair(state: object, action: object, language: str | None = None) -> str:
     """Return the text of a state and an action, the same for fitting and for predicting.
 
     Args:
@@ -31,14 +30,14 @@ def describe_pair(state: Any, action: Any, language: str | None = None) -> str:
         >>> describe_pair([0.5, -1.0], "push left")
         'State: 0.5000, -1.0000 Action: push left'
     """
-    said = _say(state), _say(action)
-    language = language or guess_language(said)
+    texts = _say(state), _say(action)
+    language = language or guess_language(texts)
     if language not in PATTERNS:
         raise FeedbackError("pairs are described in a known language", got=language, fix=nearest(language, PATTERNS))
-    return PATTERNS[language].format(state=said[0], action=said[1])
+    return PATTERNS[language].format(state=texts[0], action=texts[1])
 
 
-def preprocess(triples: Iterable[tuple[Any, Any, float]], *, language: str | None = None) -> Labels:
+def preprocess(triples: Iterable[tuple[object, object, float]], *, language: str | None = None) -> Labels:
     """Turn plain ``(state, action, reward)`` triples into labels.
 
     Numbers inside the texts become number slots, as in the text of an environment's steps. Every triple is a group of
@@ -80,7 +79,7 @@ def guess_language(texts: Iterable[str]) -> str:
     return "zh" if any(_CHINESE.search(text) for text in texts) else "en"
 
 
-def _triple(index: int, triple: Any) -> tuple[str, str, float]:
+def _triple(index: int, triple: tuple[object, object, float]) -> tuple[str, str, float]:
     try:
         state, action, reward = triple
         return _say(state), _say(action), float(reward)
@@ -92,7 +91,7 @@ def _triple(index: int, triple: Any) -> tuple[str, str, float]:
         ) from error
 
 
-def _say(value: Any) -> str:
+def _say(value: object) -> str:
     """A state or an action as text."""
     if isinstance(value, str):
         return value

@@ -128,9 +128,18 @@ def select_segments(
     return starts[chosen]
 
 
-def _check(method: str, n: int) -> None:
+def check_method(method: str) -> None:
+    """Refuse a method that there is not.
+
+    Raises:
+        FeedbackError: the method is none of ``METHODS``.
+    """
     if method not in METHODS:
         raise FeedbackError("steps are selected by a known method", got=method, fix=nearest(method, METHODS))
+
+
+def _check(method: str, n: int) -> None:
+    check_method(method)
     if n < 1:
         raise FeedbackError("at least one question is asked", got=n, fix="ask for a positive number")
 

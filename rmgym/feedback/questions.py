@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 from sqlmodel import Session, select
 
+from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError
-from rmgym.feedback.schema import Project, Query, Segment
+from rmgym.feedback.queries import Rows
+from rmgym.feedback.tables import Project, Query, Segment
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import leaves
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +45,7 @@ def check_segments(transitions: Transitions, texts: TextBatch, starts: Rows, len
     """Refuse segments that are empty or leave their episode.
 
     Raises:
-        FeedbackError: as said.
+        FeedbackError: they are, or a step has no text.
     """
     if length < 1:
         raise FeedbackError("a segment has at least one step", got=f"length {length}", fix="pass a positive length")
@@ -102,10 +101,10 @@ def _join_project(session: Session, transitions: Transitions, texts: TextBatch) 
     """Set what this database is about, or refuse what is about something else."""
     project = session.exec(select(Project)).first()
     if project is None:
-        about = transitions.metadata
+        env = collected_in(transitions)
         project = Project(
-            env_id=about.get("env_id"),
-            env_kwargs=about.get("env_kwargs") or {},
+            env_id=None if env is None else env.id,
+            env_kwargs={} if env is None else env.to_json()["kwargs"],
             card_hash=texts.card_hash,
             language=texts.language,
             created=now(),
@@ -125,18 +124,18 @@ def _segments(
     """Ids of the segments that start at these rows; missing ones are added."""
     collection = _digest(transitions)
     stored = session.exec(select(Segment).where(Segment.collection == collection, Segment.length == length))
-    known = {(s.episode, s.start): s for s in stored}
-    found = dict[int, Segment]()
+    by_place = {(s.episode, s.start): s for s in stored}
+    by_row = dict[int, Segment]()
     for row in starts.tolist():
         episode, start = int(transitions.episode[row]), int(transitions.step[row])
-        if (episode, start) not in known:
-            said = texts[row : row + length].to_json()
-            segment = Segment(collection=collection, episode=episode, start=start, length=length, texts=said)
+        if (episode, start) not in by_place:
+            content = texts[row : row + length].to_json()
+            segment = Segment(collection=collection, episode=episode, start=start, length=length, texts=content)
             session.add(segment)
-            known[episode, start] = segment
-        found[row] = known[episode, start]
+            by_place[episode, start] = segment
+        by_row[row] = by_place[episode, start]
     session.flush()
-    return {row: row_id(segment) for row, segment in found.items()}
+    return {row: row_id(segment) for row, segment in by_row.items()}
 
 
 def _digest(transitions: Transitions) -> str:
@@ -146,8 +145,8 @@ def _digest(transitions: Transitions) -> str:
         for leaf in leaves(getattr(transitions, name)).values():
             # Objects (strings, graphs) are digested as they show themselves, whole; tobytes() would be their addresses.
             with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
-                said = repr(leaf.tolist()).encode() if leaf.dtype == object else leaf.tobytes()
-            digest.update(said)
+                content = repr(leaf.tolist()).encode() if leaf.dtype == object else leaf.tobytes()
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -45,15 +45,15 @@ class StepReader:
 
     def read(self, text: str) -> StepText | None:
         """Return the parts of one step's text, or None where the text has another form."""
-        found = self._pattern.fullmatch(text)
-        if found is None:
+        parts = self._pattern.fullmatch(text)
+        if parts is None:
             return None
-        state, action, next_state = (self._fields(found[part]) for part in _PARTS)
-        ending = "" if found["ending"] == self._phrases.going_on else found["ending"]
+        state, action, next_state = (self._fields(parts[part]) for part in _PARTS)
+        ending = "" if parts["ending"] == self._phrases.going_on else parts["ending"]
         if not state or not action or state.keys() != next_state.keys():
             return None
-        task = found.groupdict().get("task", "")
-        history = (found.groupdict().get("history") or "").strip()
+        task = parts.groupdict().get("task", "")
+        history = (parts.groupdict().get("history") or "").strip()
         return StepText(task=task, history=history, state=state, action=action, next_state=next_state, ending=ending)
 
     def _group(self, name: str) -> str:
@@ -65,9 +65,9 @@ class StepReader:
             return f"(?P<history>{earlier}|{re.escape(self._phrases.nothing_earlier)})"
         return "(?P<task>.*)" if name == "task" else ".*"
 
-    def _fields(self, said: str) -> dict[str, str]:
+    def _fields(self, content: str) -> dict[str, str]:
         values, name = dict[str, str](), ""
-        for piece in said.split(self._phrases.separator):
+        for piece in content.split(self._phrases.separator):
             before, colon, value = piece.rpartition(": ")
             if colon:
                 name = before

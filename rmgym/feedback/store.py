@@ -6,26 +6,27 @@ ends; several processes may ask and answer at the same time.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.assemble import assemble, scale_of
+from rmgym.feedback.assemble import assemble
 from rmgym.feedback.database import Database
 from rmgym.feedback.labels import Labels
+from rmgym.feedback.queries import Rows
 from rmgym.feedback.questions import Question, add_questions, check_segments, now, read_question, row_id
-from rmgym.feedback.schema import Answer, Project, Query, Segment
+from rmgym.feedback.scales import check_answer, check_scale
+from rmgym.feedback.tables import Answer, Project, Query, Segment
+from rmgym.storage.atomic import replacing
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
-
-Rows = npt.NDArray[np.int64]
 
 
 class LabelStore:
@@ -35,7 +36,7 @@ class LabelStore:
         path: the SQLite file.
 
     Raises:
-        FeedbackError: the file is not a label database, or was written by a newer rmgym.
+        FeedbackError: the file is not a label database, or was written by another version of rmgym.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,7 +47,7 @@ class LabelStore:
         """Ask for ratings of steps. What is asked already is not asked again.
 
         Args:
-            transitions: the steps, with ``env_id`` and ``env_kwargs`` in their metadata.
+            transitions: the steps, as :func:`rmgym.collect` gives them.
             texts: one text per step.
             rows: the steps to rate, ``int64 [N]``.
 
@@ -138,7 +139,7 @@ class LabelStore:
             raise FeedbackError("an answer belongs to a question", got=f"no {self.path}", fix="add questions first")
         with self._database.transaction(write=True) as session:
             for answer in answers:
-                _check_answer(answer, session.get(Query, answer.query))
+                check_answer(answer, session.get(Query, answer.query))
                 same = select(Answer).where(Answer.query == answer.query, Answer.annotator == answer.annotator)
                 for old in session.exec(same):
                     session.delete(old)
@@ -147,7 +148,7 @@ class LabelStore:
                 session.add(answer)
             session.flush()
             for annotator in {answer.annotator for answer in answers}:
-                _check_scale(session, annotator)
+                check_scale(session, annotator)
 
     def undo(self, annotator: str) -> Question | None:
         """Take back an annotator's last answer and return its question; None if there is none."""
@@ -170,10 +171,10 @@ class LabelStore:
         answers, queries, segments = list[Answer](), dict[int, Query](), dict[int, Segment]()
         if self._database.exists():
             with self._database.transaction() as session:
-                said = select(Answer).where(col(Answer.skipped).is_(False))
+                given = select(Answer).where(col(Answer.skipped).is_(False))
                 if annotator is not None:
-                    said = said.where(Answer.annotator == annotator)
-                answers = list(session.exec(said.order_by(col(Answer.query), col(Answer.annotator))))
+                    given = given.where(Answer.annotator == annotator)
+                answers = list(session.exec(given.order_by(col(Answer.query), col(Answer.annotator))))
                 queries = {row_id(q): q for q in session.exec(select(Query))}
                 segments = {row_id(s): s for s in session.exec(select(Segment))}
         if not answers:
@@ -225,6 +226,7 @@ class LabelStore:
 
         Raises:
             FeedbackError: there are no answers, or the file has another ending.
+            StorageError: the file cannot be written; what was there before is intact.
         """
         import pyarrow as pa
         import pyarrow.csv as csv
@@ -239,37 +241,12 @@ class LabelStore:
                 for answer in session.exec(select(Answer).order_by(col(Answer.id))):
                     asked = read_question(session, session.get_one(Query, answer.query))
                     sides = {"left": asked.left, "right": asked.right}
-                    said = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
-                    rows.append({"kind": asked.kind, **said, **answer.model_dump(exclude={"id"})})
+                    strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
+                    given = answer.model_dump(exclude={"id"})
+                    given["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
+                    rows.append({"kind": asked.kind, **strings, **given})
         if not rows:
             raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
-        (csv.write_csv if target.suffix == ".csv" else parquet.write_table)(pa.Table.from_pylist(rows), str(target))
+        with replacing(target, what="a file of labels") as file:
+            (csv.write_csv if target.suffix == ".csv" else parquet.write_table)(pa.Table.from_pylist(rows), file)
         return target
-
-
-def _check_scale(session: Session, annotator: str) -> None:
-    """Refuse an annotator whose ratings are on several scales: nobody could sort them out later."""
-    rated = select(Answer.levels, Answer.source).where(Answer.annotator == annotator, col(Answer.value).is_not(None))
-    found = set(session.exec(rated.distinct()))
-    if len({scale_of(levels, source) for levels, source in found}) > 1:
-        raise FeedbackError(
-            "one annotator rates on one scale",
-            got=f"{annotator}: " + ", ".join(sorted(f"{source} with levels {levels}" for levels, source in found)),
-            fix="keep to the same levels, or choose another annotator (--annotator NAME) or database (--db FILE)",
-        )
-
-
-def _check_answer(answer: Answer, query: Query | None) -> None:
-    """Refuse an answer that does not fit its question."""
-    if query is None:
-        raise FeedbackError("an answer belongs to a question", got=answer.query, fix="take ids from pending()")
-    given = {"rating": answer.value, "preference": answer.choice}
-    if [k for k, v in given.items() if v is not None] != ([] if answer.skipped else [query.kind]):
-        raise FeedbackError(f"question {query.id} asks for a {query.kind}", got=given, fix="use rate() or prefer()")
-    if answer.value is not None:
-        fits = np.isfinite(answer.value) and (answer.levels is None or 1 <= answer.value <= answer.levels)
-        if not fits:
-            span = "a finite number" if answer.levels is None else f"1 to {answer.levels}"
-            raise FeedbackError(f"a rating is {span}", got=answer.value, fix="rate again")
-    if answer.choice is not None and not 0 <= answer.choice <= 1:
-        raise FeedbackError("a choice is a probability", got=answer.choice, fix="use 1 left, 0 right, 0.5 tie")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 
 def spearman(learned: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Spearman's rank correlation in [-1, 1] of two ``[B]`` arrays; NaN where one is constant or ``B < 2``."""
+    from scipy import stats  # half a second, which whoever imports an agent would wait
+
     x, y = _pair(learned, true)
     return _correlation(stats.rankdata(x), stats.rankdata(y))
 

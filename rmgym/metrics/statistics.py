@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Statistic = Callable[[npt.NDArray[np.float64]], float]
 
@@ -25,6 +24,8 @@ class Interval(NamedTuple):
 
 def interquartile_mean(values: npt.ArrayLike) -> float:
     """Mean of the middle half (25 % trimmed mean) over all values."""
+    from scipy import stats  # half a second, which whoever imports an agent would wait
+
     return float(stats.trim_mean(np.asarray(values, np.float64).reshape(-1), 0.25))
 
 

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
+from rmgym.prediction import Prediction as Prediction
 from rmgym.text.batch import TextBatch
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a reward model says about ``B`` texts.
-
-    Attributes:
-        mean: the reward, ``float32 [B]``, in the units of the ratings the model was fitted on
-            (zero mean and unit variance on its training steps where only preferences were given).
-        std: its uncertainty in the same units, ``float32 [B]``, never negative: disagreement between the heads of an
-            ensemble, else the residual standard deviation on held-out labels; zero where nothing is known.
-    """
-
-    mean: npt.NDArray[np.float32]
-    std: npt.NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.mean)
 
 
 @runtime_checkable

@@ -166,10 +166,10 @@ class RewardModelContract:
     def test_describe(self) -> None:
         """What it says about itself is JSON and names it."""
         model = self.make_model()
-        said = model.describe()
-        rule(json.loads(json.dumps(said)) is not None, "describe() is JSON-able", said)
-        rule(said.get("model") == model.name, "describe() says the model's name under 'model'", said)
-        rule(said.get("digest") == model.digest, "describe() says its digest", said)
+        facts = model.describe()
+        rule(json.loads(json.dumps(facts)) is not None, "describe() is JSON-able", facts)
+        rule(facts.get("model") == model.name, "describe() says the model's name under 'model'", facts)
+        rule(facts.get("digest") == model.digest, "describe() says its digest", facts)
 
     def test_other_card(self) -> None:
         """A model of one card refuses the texts of another; a model of any card takes them."""

@@ -1,4 +1,7 @@
-"""Controls: rewards that know nothing, so that "solved" means something."""
+"""Controls: rewards that know nothing, so that "solved" means something.
+
+The third control, ``true``, is no model of text (:class:`rmgym.wrappers.source.RewardSource`).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import numpy as np
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, as_texts
 from rmgym.models.files import digest_of, write_model
-from rmgym.models.options import make_options
+from rmgym.options import read_options
 from rmgym.text.batch import TextBatch
 
 
@@ -34,7 +37,7 @@ class _Control:
         """
         if "seed" in getattr(cls, "__dataclass_fields__", {}):
             options["seed"] = seed
-        return make_options(cls, cls.name, options)
+        return read_options(cls, options, f"options of {cls.name!r}")
 
     @classmethod
     def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
@@ -49,8 +52,8 @@ class _Control:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """See :class:`rmgym.models.base.RewardModel`."""
-        said = {"model": self.name, "config": self._options(), "card_hash": None, "digest": self.digest}
-        return write_model(path, said)
+        manifest = {"model": self.name, "config": self._options(), "card_hash": None, "digest": self.digest}
+        return write_model(path, manifest)
 
     def describe(self) -> dict[str, Any]:
         """See :class:`rmgym.models.base.RewardModel`."""
@@ -106,18 +109,3 @@ class RandomReward(_Control):
         uniform = (hashes + 0.5) / 2**32
         normal = np.sqrt(-2 * np.log(uniform[:, 0])) * np.cos(2 * np.pi * uniform[:, 1])  # Box-Muller
         return Prediction(normal.astype(np.float32), np.zeros(len(batch), np.float32))
-
-
-@dataclass(frozen=True)
-class TrueReward(_Control):
-    """The environment's own reward. Wrappers pass it through; it has nothing to say about text."""
-
-    name: ClassVar[str] = "true"
-
-    def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
-        """Always raises: the true reward is known to the environment, not to the text.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError("the control 'true' has no text model", got=f"{len(texts)} texts", fix="use it in a wrapper")

@@ -12,11 +12,12 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rmgym.errors import ModelError
+from rmgym.errors import ModelError, StorageError
+from rmgym.storage.atomic import PARTIAL, write_bytes
+from rmgym.storage.provenance import versions
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +34,7 @@ _KEYS: dict[str, Any] = {
 }
 _OURS = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|json)")
 """Names of data files. A manifest can name no other, so that none leads out of its folder."""
-_ABANDONED = re.compile(rf"\.({_OURS.pattern}|{re.escape(MANIFEST)})\.\d+\.partial")
-"""Names of what a killed process was writing."""
-_PACKAGES = ("rmgym", "torch", "transformers", "tokenizers", "numpy")
+_WHAT = "a reward model"
 
 
 def write_model(
@@ -54,7 +53,7 @@ def write_model(
         texts: further files by key, such as a tokenizer's JSON.
 
     Raises:
-        ModelError: the disk is full or not writable; an older model at ``path`` is intact.
+        StorageError: the disk is full or not writable; an older model at ``path`` is intact.
     """
     folder = Path(path)
     data: dict[str, bytes] = {}
@@ -66,27 +65,20 @@ def write_model(
     sums = {key: hashlib.sha256(content).hexdigest() for key, content in data.items()}
     ending = {key: "safetensors" if key == "weights" else "json" for key in data}
     files = {key: f"{key}-{sums[key][:16]}.{ending[key]}" for key in data}
-    said = {"format": FORMAT, "versions": _versions(), **manifest, "files": files, "sha256": sums}
-    whole = json.dumps(said, indent=2, ensure_ascii=False).encode()
-    written: list[Path] = []
+    content = {"format": FORMAT, "versions": versions(), **manifest, "files": files, "sha256": sums}
+    whole = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    new = [folder / name for name in files.values() if not (folder / name).exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for key, content in data.items():
-            target = folder / files[key]
-            if not target.exists():
-                written.append(target)
-            _replace(target, content)
-        _replace(folder / MANIFEST, whole)
-    except OSError as error:
-        for file in written:
-            file.unlink(missing_ok=True)
-        raise ModelError(
-            "a reward model is saved to a writable folder with enough space",
-            got=f"{folder}: {error}",
-            fix="free space or save elsewhere; what was there before is intact",
-        ) from error
+        for key, bits in data.items():
+            write_bytes(folder / files[key], bits, what=_WHAT)
+        write_bytes(folder / MANIFEST, whole, what=_WHAT)
+    except StorageError:
+        for file in new:
+            with suppress(OSError):
+                file.unlink()
+        raise
     for old in folder.iterdir():
-        if old.name not in files.values() and (_OURS.fullmatch(old.name) or _ABANDONED.fullmatch(old.name)):
+        if old.name not in files.values() and _is_left_over(old.name):
             with suppress(OSError):
                 old.unlink()
     return folder
@@ -109,16 +101,16 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
             fix="fit one with 'rmgym fit', or name a built-in model ('rmgym models')",
         )
     try:
-        said: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{MANIFEST} is JSON", got=f"{folder}: {error!r}", fix="save the model again") from error
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
-        got = said.get("format") if isinstance(said, dict) else said
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        got = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise ModelError(f"{MANIFEST} has format {FORMAT}", got=got, fix="use the rmgym that wrote it")
     for key, kind in _KEYS.items():
-        if not isinstance(said.get(key), kind):
-            raise ModelError(f"{MANIFEST} says {key!r}", got=f"{folder}: {said.get(key)!r}", fix="save the model again")
-    return said
+        if not isinstance(value := manifest.get(key), kind):
+            raise ModelError(f"{MANIFEST} says {key!r}", got=f"{folder}: {value!r}", fix="save the model again")
+    return manifest
 
 
 def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, str]]:
@@ -130,15 +122,15 @@ def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     from safetensors import SafetensorError
 
     folder = _folder(path)
-    said = read_manifest(folder)
+    manifest = read_manifest(folder)
     tensors: dict[str, torch.Tensor] = {}
     texts: dict[str, str] = {}
-    for key, name in said["files"].items():
+    for key, name in manifest["files"].items():
         try:
             if not isinstance(name, str) or not _OURS.fullmatch(name):
                 raise ValueError("not the name of a model's file")
             content = (folder / name).read_bytes()
-            if hashlib.sha256(content).hexdigest() != said["sha256"].get(key):
+            if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(key):
                 raise ValueError("its SHA-256 is not the one in the manifest")
             if key == "weights":
                 from safetensors.torch import load  # needs torch, which a model without weights does not
@@ -152,14 +144,14 @@ def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
                 got=f"{folder / str(name)}: {error}",
                 fix="copy the folder again, or fit the model again",
             ) from error
-    digest = digest_of({"model": said["model"], **said["config"]}, tensors, texts)
-    if digest != said["digest"]:
+    digest = digest_of({"model": manifest["model"], **manifest["config"]}, tensors, texts)
+    if digest != manifest["digest"]:
         raise ModelError(
             f"{MANIFEST} is as it was saved",
-            got=f"digest {said['digest']}, but configuration and weights have {digest}",
+            got=f"digest {manifest['digest']}, but configuration and weights have {digest}",
             fix="copy the folder again; change options by fitting again, not by hand",
         )
-    return said, tensors, texts
+    return manifest, tensors, texts
 
 
 def digest_of(
@@ -187,18 +179,8 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     return folder.parent if folder.name == MANIFEST and folder.is_file() else folder
 
 
-def _replace(target: Path, content: bytes) -> None:
-    """Write and sync beside the target, then rename over it."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+def _is_left_over(name: str) -> bool:
+    """Whether a file that the manifest does not name is an older model's, or what a killed process was writing."""
+    partial = PARTIAL.fullmatch(name)
+    written = partial["name"] if partial else name
+    return bool(_OURS.fullmatch(written)) or (partial is not None and written == MANIFEST)

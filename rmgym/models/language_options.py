@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from rmgym.errors import ModelError
 
-
-@dataclass(frozen=True, kw_only=True)
-class FirstOptions:
-    """The options that every saved model names; see :class:`LanguageModelConfig`."""
-
-    backbone: str = "minilm"
-    fusion: Literal["late", "early", "digits"] = "late"
-    tune: Literal["frozen", "lora", "whole"] = "frozen"
-    heads: int = 1
-    width: int = 128
-    layers: int = 2
-    attention_heads: int = 4
-    frequencies: tuple[int, ...] = (-4, -3, -2, -1, 0)
-    pool: Literal["attention", "mean", "last"] = "attention"
+Tune = Literal["frozen", "lora", "whole"]
+Fusion = Literal["late", "early", "digits"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelConfig(FirstOptions):
+class LanguageModelConfig:
     """Options of :class:`rmgym.models.language_model.LanguageModelReward`.
 
     Attributes:
@@ -46,6 +34,15 @@ class LanguageModelConfig(FirstOptions):
         ModelError: a size is impossible, or a whole LM would be tuned in low precision.
     """
 
+    backbone: str
+    fusion: Fusion = "late"
+    tune: Tune = "frozen"
+    heads: int = 1
+    width: int = 128
+    layers: int = 2
+    attention_heads: int = 4
+    frequencies: tuple[int, ...] = (-4, -3, -2, -1, 0)
+    pool: Literal["attention", "mean", "last"] = "attention"
     lora_rank: int = 8
     lora_alpha: int = 16
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -62,13 +59,3 @@ class LanguageModelConfig(FirstOptions):
                 got=f"dtype={self.dtype!r}",
                 fix="use tune='lora', or FitOptions(precision='bfloat16') for cheaper products",
             )
-
-    def saved(self) -> FirstOptions:
-        """What a saved model and its digest say: options that came later are left out where they are at their defaults.
-
-        So a model has the digest that it had before there were such options.
-        """
-        first = {option.name: getattr(self, option.name) for option in fields(FirstOptions)}
-        if self.tune != "lora" and LanguageModelConfig(**first) == self:
-            return FirstOptions(**first)
-        return self

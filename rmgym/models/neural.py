@@ -1,4 +1,4 @@
-"""What all neural reward models share: encoding, scaling, prediction in micro-batches, saving and loading.
+"""What all neural reward models share: scaling, prediction in micro-batches, identity, saving and loading.
 
 A subclass says how templates and numbers become a standardised reward (``forward``) and nothing else.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,47 +18,12 @@ from torch import Tensor, nn
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, as_texts
+from rmgym.models.encoding import Encoded as Encoded
+from rmgym.models.encoding import encode as encode
 from rmgym.models.files import digest_of, write_model
 from rmgym.models.memory import keep_freed_memory
+from rmgym.models.precision import own_precision
 from rmgym.text.batch import TextBatch
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A :class:`TextBatch` as tensors.
-
-    Attributes:
-        templates: the distinct templates that occur.
-        template_index: ``int64 [B]``.
-        values: the numbers, ``float32 [B, S]``, zero where a text has fewer than ``S``.
-        mask: True where there is a number, ``bool [B, S]``.
-    """
-
-    templates: tuple[str, ...]
-    template_index: Tensor
-    values: Tensor
-    mask: Tensor
-
-    def to(self, device: torch.device) -> Encoded:
-        """The same on another device."""
-        tensors = (self.template_index.to(device), self.values.to(device), self.mask.to(device))
-        return Encoded(self.templates, *tensors)
-
-
-def encode(texts: TextBatch) -> Encoded:
-    """Pad ragged numbers and drop templates that do not occur; no string is rendered."""
-    used, template_index = np.unique(texts.template_index, return_inverse=True)
-    counts = np.diff(texts.offsets)
-    width = int(counts.max(initial=0))
-    mask = np.arange(width)[None, :] < counts[:, None]
-    values = np.zeros((len(texts), width), np.float32)
-    values[mask] = texts.numbers
-    return Encoded(
-        tuple(texts.templates[t] for t in used),
-        torch.from_numpy(template_index.reshape(-1).astype(np.int64)),
-        torch.from_numpy(values),
-        torch.from_numpy(mask),
-    )
 
 
 class NeuralRewardModel(nn.Module):
@@ -72,7 +37,7 @@ class NeuralRewardModel(nn.Module):
         card_hash: card whose texts it takes, None for any text.
     """
 
-    name: ClassVar[str]
+    name: str
     micro_batch: int = 256  # what a micro-batch makes of itself still fits a core's cache; 1024 was a third slower
     offset: Tensor
     scale: Tensor
@@ -116,7 +81,7 @@ class NeuralRewardModel(nn.Module):
     @classmethod
     def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> Self:
         """Rebuild what :meth:`save` wrote; a subclass with further files overrides :meth:`build`."""
-        model = cls.build(manifest["config"], texts)
+        model = cls.build(manifest, texts)
         try:
             model.load_state_dict(dict(tensors))
         except RuntimeError as error:
@@ -126,10 +91,10 @@ class NeuralRewardModel(nn.Module):
         return model.eval()
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
-        """An unfitted model with a saved configuration and saved further files."""
+    def build(cls, manifest: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+        """An unfitted model with a saved configuration (``config`` of the manifest) and saved further files."""
         del texts
-        return cls.create(**config)
+        return cls.create(**manifest["config"])
 
     @property
     def device(self) -> torch.device:
@@ -149,8 +114,8 @@ class NeuralRewardModel(nn.Module):
             self._tensors = [*self.parameters(), *self.buffers()]
         writes = sum(t._version for t in self._tensors)
         if self.training or self._digest is None or self._digest[0] != writes:
-            said = {"model": self.name, **asdict(self.config)}
-            self._digest = (writes, digest_of(said, self.state_dict(), self.extra_texts()))
+            config = {"model": self.name, **asdict(self.config)}
+            self._digest = (writes, digest_of(config, self.state_dict(), self.extra_texts()))
         return self._digest[1]
 
     def train(self, mode: bool = True) -> Self:
@@ -163,6 +128,8 @@ class NeuralRewardModel(nn.Module):
     @torch.inference_mode()
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
         """See :class:`rmgym.models.base.RewardModel`; exact in fp32, independent of batch size to 1e-5 of the scale.
+
+        ``torch.autocast`` around the call does not count: products are those of the model's own precision.
 
         Raises:
             ModelError: the texts come from another card than the model was fitted on.
@@ -181,10 +148,11 @@ class NeuralRewardModel(nn.Module):
         if was_training := self.training:
             self.eval()
         try:
-            pieces = [
-                self(encode(batch[order[start : start + self.micro_batch]]).to(self.device)).float().cpu()
-                for start in range(0, len(batch), self.micro_batch)
-            ]
+            with own_precision(self.device):
+                pieces = [
+                    self(encode(batch[order[start : start + self.micro_batch]]).to(self.device)).float().cpu()
+                    for start in range(0, len(batch), self.micro_batch)
+                ]
         finally:
             if was_training:
                 self.train()

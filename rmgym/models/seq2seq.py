@@ -7,9 +7,9 @@ reward (Vaswani et al. 2017, with pre-layer normalisation as in Xiong et al. 202
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from tokenizers import Tokenizer
@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from rmgym.errors import ModelError, nearest
 from rmgym.models.neural import Encoded, NeuralRewardModel
 from rmgym.models.number_features import NumberFeatures
-from rmgym.models.options import make_options
 from rmgym.models.tokenizer import FEWEST_TOKENS, NUMBER, PAD, SIGN, train_tokenizer
+from rmgym.options import read_options
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import split_template
 
@@ -83,8 +83,9 @@ class Seq2SeqRewardModel(NeuralRewardModel):
     The tokenizer is trained in :meth:`prepare` on the texts the model is fitted on, then fixed, and saved with it.
     """
 
-    name: ClassVar[str] = "seq2seq"
+    name = "seq2seq"
     micro_batch: int = 256
+    positions: Tensor
 
     def __init__(self, config: Seq2SeqConfig, tokenizer: Tokenizer | None = None) -> None:
         super().__init__(config)
@@ -114,7 +115,6 @@ class Seq2SeqRewardModel(NeuralRewardModel):
                     nn.init.xavier_uniform_(parameter)
         self.reward = nn.Linear(width, 1)
         self.register_buffer("positions", sinusoids(config.max_tokens, width), persistent=False)
-        self.positions: Tensor
 
     @classmethod
     def create(cls, *, seed: int = 0, preset: str | None = None, **options: Any) -> Self:
@@ -131,7 +131,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         return cls._seeded(cls._config(preset, options), seed)
 
     @classmethod
-    def build(cls, config: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
+    def build(cls, manifest: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
         """See :class:`rmgym.models.neural.NeuralRewardModel`; ``texts`` holds the tokenizer."""
         if "tokenizer" not in texts:
             raise ModelError("a seq2seq model is saved with its tokenizer", got=sorted(texts), fix="fit it again")
@@ -139,13 +139,13 @@ class Seq2SeqRewardModel(NeuralRewardModel):
             tokenizer = Tokenizer.from_str(texts["tokenizer"])
         except Exception as error:  # tokenizers raises nothing more precise
             raise ModelError("the tokenizer is JSON of 'tokenizers'", got=str(error), fix="fit it again") from error
-        return cls._seeded(cls._config(None, config), 0, tokenizer)
+        return cls._seeded(cls._config(None, manifest["config"]), 0, tokenizer)
 
     @classmethod
     def _config(cls, preset: str | None, options: Mapping[str, Any]) -> Seq2SeqConfig:
         if preset is not None and preset not in PRESETS:
             raise ModelError(f"{cls.name!r} has presets", got=preset, fix=nearest(preset, PRESETS))
-        return make_options(Seq2SeqConfig, cls.name, {**PRESETS[preset or "small"], **options})
+        return read_options(Seq2SeqConfig, {**PRESETS[preset or "small"], **options}, f"options of {cls.name!r}")
 
     @classmethod
     def _seeded(cls, config: Seq2SeqConfig, seed: int, tokenizer: Tokenizer | None = None) -> Self:
@@ -169,6 +169,13 @@ class Seq2SeqRewardModel(NeuralRewardModel):
     def extra_texts(self) -> dict[str, str]:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""
         return {"tokenizer": self.tokenizer.to_str()}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast. Positions are made again: they are not saved, and a cast and back would leave them rounded."""
+        super()._apply(fn, recurse)
+        exact = sinusoids(self.options.max_tokens, self.options.embedding_dim)
+        self.positions = exact.to(device=self.device, dtype=self.positions.dtype)
+        return self
 
     def forward(self, inputs: Encoded) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`; one head."""
@@ -246,9 +253,9 @@ class Seq2SeqRewardModel(NeuralRewardModel):
 def answer_of(decoder: nn.TransformerDecoder, query: Tensor, memory: Tensor, padding: Tensor | None) -> Tensor:
     """What a pre-norm decoder makes of one query per row, without projecting the memory's keys and values.
 
-    As in :meth:`rmgym.models.fusion.Block.first`: ``q . (W_k m) = (W_k^T q) . m`` and ``sum a_j W_v m_j = W_v sum a_j
-    m_j``; and a single query attends to itself alone, so that its self-attention is its value. Exact, for evaluation
-    (no dropout).
+    As in :meth:`rmgym.models.heads.fusion.Block.first`: ``q . (W_k m) = (W_k^T q) . m`` and
+    ``sum a_j W_v m_j = W_v sum a_j m_j``; and a single query attends to itself alone, so that its self-attention is
+    its value. Exact, for evaluation (no dropout).
 
     Args:
         decoder: of :class:`torch.nn.TransformerDecoderLayer` with ``norm_first``.

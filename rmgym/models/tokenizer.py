@@ -72,7 +72,7 @@ def shared_phrases(texts: Sequence[Sequence[str]]) -> list[str]:
     if not texts:
         return []
     whole = [_END.join(("", *pieces, "")) for pieces in texts]
-    found = set[str]()
+    shared = set[str]()
     for piece in min(texts, key=lambda pieces: sum(map(len, pieces))):
         atoms, start = _ATOMS.findall(piece), 0
         while start < len(atoms):
@@ -81,9 +81,9 @@ def shared_phrases(texts: Sequence[Sequence[str]]) -> list[str]:
                 phrase += atoms[end]
                 end += 1
             if end - start > 2:
-                found.add(phrase)
+                shared.add(phrase)
             start = max(end, start + 1)
-    return sorted(found, key=lambda phrase: (-len(phrase), phrase))
+    return sorted(shared, key=lambda phrase: (-len(phrase), phrase))
 
 
 def _splitter() -> pre_tokenizers.PreTokenizer:

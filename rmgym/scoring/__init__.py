@@ -2,3 +2,4 @@
 
 from rmgym.scoring.cached import CachedReward as CachedReward
 from rmgym.scoring.scorer import Scorer as Scorer
+from rmgym.scoring.strategy import Strategy as Strategy

@@ -2,7 +2,7 @@
 
 A key is the digest of the model, the hash of the card, the template, and the numbers' bits as the textualizer rounded
 them. Equal keys have equal scores (a model's ``predict`` is a pure function of the text), so a cache changes nothing
-but the time; a model that was fitted further has another digest, and what the old one said is never found again.
+but the time; a model that was fitted further has another digest, and what the old one prediction is never found again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
+from rmgym.storage.atomic import make_folder
 from rmgym.text.batch import TextBatch
 
 MEMORY = 64 * 2**20
@@ -37,6 +38,7 @@ class ScoreCache:
 
     Raises:
         ModelError: the file cannot be written or is not a cache.
+        StorageError: its folder cannot be made.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, memory: int = MEMORY) -> None:
@@ -46,48 +48,48 @@ class ScoreCache:
         self._young, self._old = dict[bytes, tuple[float, float]](), dict[bytes, tuple[float, float]]()
         self._asked = self._found = 0
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent, what="a cache of scores")
             with self._open() as file:
                 file.execute("PRAGMA journal_mode = WAL")
                 file.execute(_TABLE)
 
     def predict(self, model: RewardModel, texts: TextBatch) -> Prediction:
-        """What ``model`` says about ``B`` texts; it is asked only about those that are not known.
+        """What ``model`` says about ``B`` texts; it is asked only about those that are not scores.
 
         Answers that are not finite numbers, one per text, are returned as they are and not kept.
         """
         if self.path is None and self._asked >= _TRIAL and self._found < _WORTH * self._asked:
             return model.predict(texts)
         keys = keys_of(texts, model.digest)
-        known = self._look_up(keys)
-        self._asked, self._found = self._asked + len(keys), self._found + len(known)
-        missing = [i for i, key in enumerate(keys) if key not in known]
+        scores = self._look_up(keys)
+        self._asked, self._found = self._asked + len(keys), self._found + len(scores)
+        missing = [i for i, key in enumerate(keys) if key not in scores]
         if missing:
-            said = model.predict(texts if len(missing) == len(keys) else texts[missing])
-            if not _sound(said, len(missing)):
-                return said  # whoever asked refuses it
-            new = dict(zip((keys[i] for i in missing), _pairs(said), strict=True))
+            prediction = model.predict(texts if len(missing) == len(keys) else texts[missing])
+            if not _sound(prediction, len(missing)):
+                return prediction  # whoever asked refuses it
+            new = dict(zip((keys[i] for i in missing), _pairs(prediction), strict=True))
             self._keep(new)
             if len(missing) == len(keys):
-                return said
-            known |= new
-        columns = np.array([known[key] for key in keys], np.float32).reshape(-1, 2)
+                return prediction
+            scores |= new
+        columns = np.array([scores[key] for key in keys], np.float32).reshape(-1, 2)
         return Prediction(columns[:, 0].copy(), columns[:, 1].copy())
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, tuple[float, float]]:
-        known = {key: self._young[key] for key in keys if key in self._young}
+        scores = {key: self._young[key] for key in keys if key in self._young}
         if self._old:
             again = {key: self._old[key] for key in keys if key in self._old}
             self._remember(again)
-            known |= again
-        if self.path is not None and (rest := [key for key in keys if key not in known]):
+            scores |= again
+        if self.path is not None and (rest := [key for key in keys if key not in scores]):
             with self._open() as file:
                 for start in range(0, len(rest), _AT_ONCE):
                     some = rest[start : start + _AT_ONCE]
                     marks = ",".join("?" * len(some))
                     rows = file.execute(f"SELECT key, mean, std FROM scores WHERE key IN ({marks})", some)
-                    known |= {key: (mean, std) for key, mean, std in rows}
-        return known
+                    scores |= {key: (mean, std) for key, mean, std in rows}
+        return scores
 
     def _keep(self, new: dict[bytes, tuple[float, float]]) -> None:
         self._remember(new)
@@ -122,8 +124,8 @@ def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
     """The key of each text under a model's digest."""
     counts = np.diff(texts.offsets)
     width = int(counts.max(initial=0))
-    said = [f"{digest} {texts.card_hash} {texts.language} {template}" for template in texts.templates]
-    names = np.array([np.frombuffer(blake2b(s.encode(), digest_size=16).digest(), np.int32) for s in said])
+    headings = [f"{digest} {texts.card_hash} {texts.language} {template}" for template in texts.templates]
+    names = np.array([np.frombuffer(blake2b(s.encode(), digest_size=16).digest(), np.int32) for s in headings])
     rows = np.zeros((len(texts), 4 + width), np.int32)
     if len(texts):
         rows[:, :4] = names[texts.template_index]
@@ -133,9 +135,11 @@ def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
     return [whole[size * i : end] for i, end in enumerate(ends)]
 
 
-def _sound(said: Prediction, size: int) -> bool:
-    return all(np.shape(values) == (size,) and np.isfinite(values).all() for values in (said.mean, said.std))
+def _sound(prediction: Prediction, size: int) -> bool:
+    return all(
+        np.shape(values) == (size,) and np.isfinite(values).all() for values in (prediction.mean, prediction.std)
+    )
 
 
-def _pairs(said: Prediction) -> list[tuple[float, float]]:
-    return list(zip(np.asarray(said.mean).tolist(), np.asarray(said.std).tolist(), strict=True))
+def _pairs(prediction: Prediction) -> list[tuple[float, float]]:
+    return list(zip(np.asarray(prediction.mean).tolist(), np.asarray(prediction.std).tolist(), strict=True))

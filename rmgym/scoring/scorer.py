@@ -1,4 +1,7 @@
-"""From transitions to rewards: text, one row per distinct text (or a table of all steps), cache, model, checks."""
+"""From transitions to rewards: text, one row per distinct text (or a table of all steps), cache, model, checks.
+
+Where a strategy stands in for the model, it answers above the cache: cache and table hold the model's own scores alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import numpy.typing as npt
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
 from rmgym.scoring.cache import ScoreCache
-from rmgym.scoring.table import ScoreTable
+from rmgym.scoring.lookup import ScoreTable
+from rmgym.scoring.strategy import Strategy
 from rmgym.text.batch import TextBatch
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
@@ -25,13 +29,20 @@ class Scorer:
         textualizer: puts the environment's steps into words.
         cache: scores of texts that were read before; by default one in memory, and in the file that the environment
             variable ``RMGYM_SCORE_CACHE`` names, if it does.
+        student: answers in the model's place, and asks it where it must (:class:`rmgym.Student`).
 
     Raises:
         ModelError: the model was fitted on texts of another card, space or language.
     """
 
-    def __init__(self, model: RewardModel, textualizer: Textualizer, cache: ScoreCache | None = None) -> None:
-        self.model, self.textualizer = model, textualizer
+    def __init__(
+        self,
+        model: RewardModel,
+        textualizer: Textualizer,
+        cache: ScoreCache | None = None,
+        student: Strategy | None = None,
+    ) -> None:
+        self.model, self.textualizer, self.student = model, textualizer, student
         self._cache = ScoreCache(os.environ.get("RMGYM_SCORE_CACHE")) if cache is None else cache
         if model.card_hash is not None and model.card_hash != textualizer.card_hash:
             raise ModelError(
@@ -40,8 +51,17 @@ class Scorer:
                 f"{textualizer.card.id!r} in language {textualizer.language!r} makes texts {textualizer.card_hash}",
                 fix="use the environment, card= and language= it was fitted for, or fit it on this environment",
             )
-        self._table = ScoreTable.of(textualizer)
+        # A table would keep a student's guesses. Below one, the cache knows the few texts of such an environment.
+        self._table = ScoreTable.of(textualizer) if student is None else None
         self._scored_by = model.digest if self._table is not None else ""
+        if student is not None:
+            student.imitate(model)
+
+    @property
+    def version(self) -> str:
+        """Identity of the scores as they are now: the model's digest, and what answers in its place."""
+        answering = "" if self.student is None else self.student.version
+        return f"{self.model.digest}-student-{answering}" if answering else self.model.digest
 
     def score(self, transitions: Transitions) -> Prediction:
         """Score ``B`` steps in one call of the model; equal texts are scored once.
@@ -70,9 +90,9 @@ class Scorer:
             asked = transitions[rows]
             if hasattr(self.model, "micro_batch"):  # a few texts more cost such a model nothing beside another call
                 asked = Transitions.concatenate([asked, replace(asked, truncated=~asked.truncated)])
-            found = table.cells(asked)
-            assert found is not None  # the same states and actions
-            table.put(found, self._score_texts(self.textualizer.batch(asked)))
+            places = table.cells(asked)
+            assert places is not None  # the same states and actions
+            table.put(places, self._score_texts(self.textualizer.batch(asked)))
         return table.get(cells)
 
     def _fresh_table(self) -> ScoreTable | None:
@@ -91,8 +111,18 @@ class Scorer:
         return Prediction(mean[where], std[where])
 
     def _predict(self, texts: TextBatch) -> Prediction:
-        """Ask the model about distinct texts."""
-        prediction = self._cache.predict(self.model, texts)
+        """Ask about distinct texts: the student where there is one, else the model."""
+        if self.student is None:
+            return self._exact(texts)
+        self.student.imitate(self.model)  # it may have been fitted further
+        return self._checked(self.student.predict(texts, self._exact), texts)
+
+    def _exact(self, texts: TextBatch) -> Prediction:
+        """What the model itself says, now or when it was asked before."""
+        return self._checked(self._cache.predict(self.model, texts), texts)
+
+    def _checked(self, prediction: Prediction, texts: TextBatch) -> Prediction:
+        """One finite number per text, or an error."""
         for name, values in (("mean", prediction.mean), ("std", prediction.std)):
             if np.shape(values) != (len(texts),):
                 raise ModelError(

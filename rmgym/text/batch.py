@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rmgym.errors import TextError
 from rmgym.text.numbers import extract_numbers, split_template
+from rmgym.trees import Selection
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +45,7 @@ class TextBatch:
     def __len__(self) -> int:
         return len(self.template_index)
 
-    def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[Any]) -> TextBatch:
+    def __getitem__(self, rows: Selection) -> TextBatch:
         """Select texts by slice, indices or boolean mask."""
         index = np.arange(len(self))[rows]
         counts = np.diff(self.offsets)[index]

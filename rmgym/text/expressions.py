@@ -10,16 +10,17 @@ import ast
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 from simpleeval import InvalidExpression, SimpleEval
 
 from rmgym.errors import CardError
+from rmgym.trees import Array
 
 
-def _at(grid: npt.NDArray[Any], cell: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _at(grid: Array, cell: Array) -> Array:
     """Element of a flattened fact, such as the tile under a cell number; letters become their code points."""
     flat = grid.reshape(-1)
     if flat.dtype.kind in "SU":
@@ -27,7 +28,7 @@ def _at(grid: npt.NDArray[Any], cell: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return flat[np.asarray(cell, np.int64)]
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., npt.ArrayLike]] = {
     "abs": np.abs,
     "at": _at,
     "atan2": np.arctan2,
@@ -45,7 +46,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "where": np.where,
 }
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+_OPERATORS: dict[type[ast.AST], Callable[..., Array]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
@@ -61,6 +62,19 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Lt: np.less,
     ast.LtE: np.less_equal,
 }
+
+
+class _Evaluator(Protocol):
+    """What is used of simpleeval, which has no types."""
+
+    names: Mapping[str, Array]
+    nodes: dict[type[ast.AST], Callable[..., object]]
+
+    def eval(self, expr: str, previously_parsed: ast.expr) -> npt.ArrayLike:
+        """Value of a parsed expression."""
+        ...
+
+
 _NODES = (ast.Name, ast.UnaryOp, ast.BinOp, ast.Compare, ast.Call, ast.Constant)
 _MISTAKES = (
     *(InvalidExpression, SyntaxError, AttributeError, KeyError, TypeError, ValueError, IndexError),
@@ -100,7 +114,7 @@ def evaluate(expression: str, names: Mapping[str, npt.ArrayLike]) -> npt.NDArray
 
 
 @lru_cache(maxsize=1024)
-def _compile(expression: str) -> tuple[ast.expr, Any, Lock]:
+def _compile(expression: str) -> tuple[ast.expr, _Evaluator, Lock]:
     """One expression (a second one, or a statement, is a syntax error) whose only constants are real numbers.
 
     Making an evaluator costs more than using it, so it is kept; the lock is because it holds the names it is used with.
@@ -109,6 +123,6 @@ def _compile(expression: str) -> tuple[ast.expr, Any, Lock]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and type(node.value) not in (int, float):
             raise ValueError(f"{node.value!r} is not a number")
-    evaluator: Any = SimpleEval(operators=_OPERATORS, functions=FUNCTIONS)
+    evaluator = cast(_Evaluator, SimpleEval(operators=_OPERATORS, functions=FUNCTIONS))
     evaluator.nodes = {node: evaluator.nodes[node] for node in _NODES}
     return tree, evaluator, Lock()

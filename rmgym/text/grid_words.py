@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rmgym.cards import Grid
 from rmgym.text.language import phrases
@@ -72,25 +71,25 @@ class GridWords:
         self._cache = dict[tuple[int, ...], str]()
 
     def template(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
-        """The template for one sequence of things; its slots are in the order that :mod:`rmgym.text.grid` says."""
+        """The template for one sequence of things; its slots are in the order that :mod:`rmgym.text.grid_view` says."""
         key = (carried, ahead, int(more), *listed)
         if key not in self._cache:
             self._cache[key] = self._make(carried, ahead, more, listed)
         return self._cache[key]
 
-    def fixed(self) -> dict[str, Any]:
+    def fixed(self) -> dict[str, object]:
         """The phrases around a card's own words, JSON-able, for the hash of the text."""
         return asdict(self._phrases)
 
     def _make(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
-        said, number = self._phrases, slot(0)
-        in_view = [said.position.format(thing=self._thing(t), ahead=number, right=number) for t in listed]
+        phrases, number = self._phrases, slot(0)
+        in_view = [phrases.position.format(thing=self._thing(t), ahead=number, right=number) for t in listed]
         fields = [
-            (said.carried, said.nothing if carried == NOTHING else self._thing(carried)),
-            (said.ahead, self._thing(ahead)),
-            *((free, number) for free in said.free),
-            (said.in_view, self._general.separator.join(in_view) or said.none),
-            *([(said.further, number)] if more else []),
+            (phrases.carried, phrases.nothing if carried == NOTHING else self._thing(carried)),
+            (phrases.ahead, self._thing(ahead)),
+            *((free, number) for free in phrases.free),
+            (phrases.in_view, self._general.separator.join(in_view) or phrases.none),
+            *([(phrases.further, number)] if more else []),
         ]
         return self._general.separator.join(self._general.field.format(name=n, value=v) for n, v in fields)
 

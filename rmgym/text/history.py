@@ -74,7 +74,7 @@ def history_text(past: Tree, size: int, render: Render, phrases: Phrases) -> Tex
     Raises:
         TextError: an earlier step holds NaN or a value without words.
     """
-    words, counts, pieces, said = list[npt.NDArray[np.int64]](), list[int](), [], list[tuple[str, ...]]()
+    words, counts, pieces, templates = list[npt.NDArray[np.int64]](), list[int](), [], list[tuple[str, ...]]()
     for lag in reversed(past):
         there = lag["there"]
         text = render(take(lag["obs"], there), take(lag["action"], there)) if there.any() else None
@@ -82,15 +82,15 @@ def history_text(past: Tree, size: int, render: Render, phrases: Phrases) -> Tex
         if text is not None:
             position[there], count[there] = text.template_index + 1, np.diff(text.offsets)
         words.append(position)
-        said.append(() if text is None else text.templates)
-        counts.append(len(said[-1]) + 1)
+        templates.append(() if text is None else text.templates)
+        counts.append(len(templates[-1]) + 1)
         pieces.append((np.zeros(0, np.float32) if text is None else text.numbers, count))
     combinations, template_index = distinct_rows(words, counts)
     numbers, offsets = interleave(pieces)
     begin, end = (escape(piece) for piece in phrases.earlier.split("{steps}"))
 
     def template(chosen: tuple[int, ...]) -> str:
-        steps = [said[lag][position - 1] for lag, position in enumerate(chosen) if position]
+        steps = [templates[lag][position - 1] for lag, position in enumerate(chosen) if position]
         return begin + phrases.then.join(steps) + end if steps else escape(phrases.nothing_earlier)
 
     return TextBatch(

@@ -35,8 +35,8 @@ class Phrases:
     def ending(self, terminated: bool, truncated: bool, absorbing: int = 0) -> str:
         """The words for the two flags, which are never merged, and for the absorbing state of a fixed horizon."""
         if absorbing:
-            said = self.in_absorbing if absorbing == IN_ABSORBING else self.enters_absorbing
-            return f"{said}. {self.truncated}" if truncated else said
+            sentence = self.in_absorbing if absorbing == IN_ABSORBING else self.enters_absorbing
+            return f"{sentence}. {self.truncated}" if truncated else sentence
         if terminated:
             return self.both if truncated else self.terminated
         return self.truncated if truncated else self.going_on

@@ -38,11 +38,11 @@ def split_template(template: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
         ``pieces`` (one more than there are slots; braces no longer doubled) and ``decimals``.
     """
     pieces, decimals, start = list[str](), list[int](), 0
-    for found in _SLOT.finditer(template):
-        begin = found.end() - 6  # a slot is always the six characters {:.Nf}
+    for match in _SLOT.finditer(template):
+        begin = match.end() - 6  # a slot is always the six characters {:.Nf}
         pieces.append(template[start:begin])
-        decimals.append(int(found[1]))
-        start = found.end()
+        decimals.append(int(match[1]))
+        start = match.end()
     pieces.append(template[start:])
     return tuple(p.replace("{{", "{").replace("}}", "}") for p in pieces), tuple(decimals)
 
@@ -53,15 +53,15 @@ def extract_numbers(text: str) -> tuple[str, list[float]]:
     A number that float32 cannot print back exactly (too many digits, minus zero) stays a piece of text.
     """
     pieces, numbers, start = list[str](), list[float](), 0
-    for found in FREE_NUMBER.finditer(text):
-        shown = found[0]
+    for match in FREE_NUMBER.finditer(text):
+        shown = match[0]
         decimals = len(shown.partition(".")[2])
         if decimals > 9 or abs(float(shown)) > LARGEST or (shown.startswith("-") and not shown.strip("-0.")):
             continue
         value = float(np.float32(shown))
         if f"{value:.{decimals}f}" != shown:
             continue
-        pieces += [escape(text[start : found.start()]), slot(decimals)]
+        pieces += [escape(text[start : match.start()]), slot(decimals)]
         numbers.append(value)
-        start = found.end()
+        start = match.end()
     return "".join([*pieces, escape(text[start:])]), numbers

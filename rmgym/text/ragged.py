@@ -7,7 +7,6 @@ numbers in it become slots by the rule for plain strings. That is a string per v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +15,7 @@ from gymnasium.vector.utils import iterate
 
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
-from rmgym.trees import is_text
+from rmgym.trees import Array, Space, Value, is_text
 
 LONGEST = 1000
 """Characters of a Text value that are shown. A longer one is cut, and the text says so and how long it is: two values
@@ -25,7 +24,7 @@ Captioner = Callable[[npt.NDArray[np.uint8]], Iterable[str]]
 """Says what is on pictures: ``uint8 [B, H, W, C]`` to ``B`` strings, deterministic, independent of the batch."""
 
 
-def fragments(space: gym.Space[Any], values: npt.NDArray[Any], language: str) -> TextBatch:
+def fragments(space: Space, values: Array, language: str) -> TextBatch:
     """The text of each value of a ragged leaf.
 
     Args:
@@ -39,7 +38,7 @@ def fragments(space: gym.Space[Any], values: npt.NDArray[Any], language: str) ->
     return TextBatch.from_strings([say(space, value) for value in values], language=language)
 
 
-def captions(captioner: Captioner, space: gym.Space[Any], values: npt.NDArray[Any], language: str) -> TextBatch:
+def captions(captioner: Captioner, space: Space, values: Array, language: str) -> TextBatch:
     """What the captioner says of pictures ``uint8 [B, *space.shape]``, quoted.
 
     Raises:
@@ -47,13 +46,16 @@ def captions(captioner: Captioner, space: gym.Space[Any], values: npt.NDArray[An
     """
     pictures = np.asarray(values, np.uint8).reshape(len(values), *(space.shape or ()))
     pictures = pictures[..., None] if pictures.ndim == 3 else pictures
-    said: list[Any] = list(captioner(pictures)) if len(pictures) else []
-    if len(said) != len(pictures) or not all(isinstance(caption, str) for caption in said):
-        raise TextError("a captioner says one string per picture", got=said[:3], fix=f"return {len(pictures)} strings")
-    return TextBatch.from_strings([_quoted(caption) for caption in said], language=language)
+    sentences: list[object] = list(captioner(pictures)) if len(pictures) else []
+    texts = [sentence for sentence in sentences if isinstance(sentence, str)]
+    if not len(texts) == len(sentences) == len(pictures):
+        raise TextError(
+            "a captioner says one string per picture", got=sentences[:3], fix=f"return {len(pictures)} strings"
+        )
+    return TextBatch.from_strings([_quoted(text) for text in texts], language=language)
 
 
-def say(space: gym.Space[Any], value: Any) -> str:
+def say(space: Space, value: Value) -> str:
     """One value in words.
 
     Raises:
@@ -64,12 +66,12 @@ def say(space: gym.Space[Any], value: Any) -> str:
     if isinstance(space, gym.spaces.Dict):
         return "{" + "; ".join(f"{key}: {say(part, value[key])}" for key, part in space.items()) + "}"
     if isinstance(space, gym.spaces.Tuple):
-        return "(" + "; ".join(say(part, said) for part, said in zip(space, value, strict=True)) + ")"
+        return "(" + "; ".join(say(part, item) for part, item in zip(space, value, strict=True)) + ")"
     if isinstance(space, gym.spaces.OneOf):
-        choice, said = value
-        return f"option {int(choice)}: {say(space.spaces[int(choice)], said)}"
+        choice, item = value
+        return f"option {int(choice)}: {say(space.spaces[int(choice)], item)}"
     if isinstance(space, gym.spaces.Sequence):
-        items: list[Any] = list(iterate(space.stacked_feature_space, value)) if space.stack else list(value)
+        items: list[Value] = list(iterate(space.stacked_feature_space, value)) if space.stack else list(value)
         return f"{len(items)} of [{'; '.join(say(space.feature_space, item) for item in items)}]"
     if isinstance(space, gym.spaces.Graph):
         return _graph(space, value)
@@ -77,19 +79,19 @@ def say(space: gym.Space[Any], value: Any) -> str:
 
 
 def _graph(space: gym.spaces.Graph, value: gym.spaces.GraphInstance) -> str:
-    shown: Any = value.nodes
+    shown: list[Value] = list(value.nodes)
     nodes = "; ".join(say(space.node_space, node) for node in shown)
-    said = f"{len(shown)} nodes [{nodes}]"
+    sentence = f"{len(shown)} nodes [{nodes}]"
     if value.edge_links is None or not len(value.edge_links):
-        return f"{said}, no edges"
+        return f"{sentence}, no edges"
     labels: list[str] = [""] * len(value.edge_links)
     if space.edge_space is not None and value.edges is not None:
         labels = [f": {say(space.edge_space, edge)}" for edge in value.edges]
     links = [f"{a} to {b}{label}" for (a, b), label in zip(value.edge_links.tolist(), labels, strict=True)]
-    return f"{said}, {len(links)} edges [{'; '.join(links)}]"
+    return f"{sentence}, {len(links)} edges [{'; '.join(links)}]"
 
 
-def _numbers(space: gym.Space[Any], value: Any) -> str:
+def _numbers(space: Space, value: Value) -> str:
     """A fixed leaf: its elements, whole numbers without decimals."""
     array = np.asarray(value)
     flat = array.reshape(-1).astype(np.float64)
@@ -100,8 +102,8 @@ def _numbers(space: gym.Space[Any], value: Any) -> str:
             fix="find out why the environment returns it; clip or replace it before rmgym's wrapper",
         )
     decimals = 4 if array.dtype.kind == "f" else 0
-    said = [f"{x + 0.0:.{decimals}f}" for x in np.round(flat, decimals)]
-    return said[0] if not array.shape else f"[{', '.join(said)}]"
+    digits = [f"{x + 0.0:.{decimals}f}" for x in np.round(flat, decimals)]
+    return digits[0] if not array.shape else f"[{', '.join(digits)}]"
 
 
 def _quoted(text: str) -> str:

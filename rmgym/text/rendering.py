@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rmgym.cards import Field
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
-from rmgym.text.reading import Columns
+from rmgym.text.reader import Columns
 from rmgym.text.spaces import check_finite
 from rmgym.text.wording import Wording
 
@@ -104,13 +104,13 @@ class Renderer:
 
     def _named(self, words: tuple[int, ...], fragments: Mapping[str, Mapping[str, TextBatch]]) -> tuple[int | str, ...]:
         """One combination of words with the templates of fragments in place of their numbers in this batch."""
-        said, positions = list[int | str](), iter(words)
+        named, positions = list[int | str](), iter(words)
         for part, key, field in self._wording.shown:
             if field is None:
-                said.append(fragments[part][key].templates[next(positions)])
+                named.append(fragments[part][key].templates[next(positions)])
             elif field.labels:
-                said.append(next(positions))
-        return (*said, next(positions))
+                named.append(next(positions))
+        return (*named, next(positions))
 
     def _template(self, words: tuple[int | str, ...]) -> str:
         if words not in self._templates:
@@ -133,9 +133,9 @@ def interleave(pieces: Sequence[tuple[Numbers, Counts]]) -> tuple[Numbers, npt.N
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     starts = offsets[:-1] + np.cumsum(counts, axis=0) - counts
     numbers = np.empty(offsets[-1], np.float32)
-    for (said, count), start in zip(pieces, starts, strict=True):
-        within = np.arange(len(said)) - np.repeat(np.cumsum(count) - count, count)
-        numbers[np.repeat(start, count) + within] = said
+    for (values, count), start in zip(pieces, starts, strict=True):
+        within = np.arange(len(values)) - np.repeat(np.cumsum(count) - count, count)
+        numbers[np.repeat(start, count) + within] = values
     return numbers, offsets
 
 

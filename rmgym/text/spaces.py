@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +21,7 @@ from rmgym.cards import EnvCard, Field
 from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError, TextError
 from rmgym.text.numbers import LARGEST
-from rmgym.trees import is_ragged, is_text
+from rmgym.trees import Space, is_ragged, is_text
 
 MAX_ELEMENTS = 64
 """Elements of a leaf that an automatic card shows; more have no readable text."""
@@ -35,7 +34,7 @@ _COUNTING = {
 _WORDS = [dict(zip(_COUNTING, words, strict=True)) for words in zip(*map(str.split, _COUNTING.values()), strict=True)]
 
 
-def leaf_spaces(space: gym.Space[Any], path: str = "") -> dict[str, gym.Space[Any]]:
+def leaf_spaces(space: Space, path: str = "") -> dict[str, Space]:
     """The leaves of a space by path.
 
     Raises:
@@ -43,19 +42,19 @@ def leaf_spaces(space: gym.Space[Any], path: str = "") -> dict[str, gym.Space[An
     """
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         parts = space.items() if isinstance(space, gym.spaces.Dict) else enumerate(space)
-        found = dict[str, gym.Space[Any]]()
+        leaves = dict[str, Space]()
         for key, part in parts:
             inner = leaf_spaces(part, f"{path}.{key}" if path else str(key))
-            if doubled := sorted(set(found) & set(inner)):
+            if doubled := sorted(set(leaves) & set(inner)):
                 raise TextError("every leaf of a space has a path of its own", got=doubled, fix="rename a key")
-            found |= inner
-        return found
+            leaves |= inner
+        return leaves
     if isinstance(space, FIXED) or is_ragged(space):
         return {path: space}
     raise TextError("Gymnasium's own spaces are put into words", got=space, fix="wrap the environment")
 
 
-def paths(space: gym.Space[Any]) -> list[str]:
+def paths(space: Space) -> list[str]:
     """Paths that a card's field can name: every element of fixed leaves, every other leaf.
 
     Raises:
@@ -64,20 +63,20 @@ def paths(space: gym.Space[Any]) -> list[str]:
     return [path for leaf, part in leaf_spaces(space).items() for path in elements(leaf, part)]
 
 
-def elements(leaf: str, space: gym.Space[Any]) -> list[str]:
+def elements(leaf: str, space: Space) -> list[str]:
     """Paths of one leaf's elements, in order."""
     if isinstance(space, gym.spaces.Discrete) or is_ragged(space):
         return [leaf]
     return [f"{leaf}.{i}" if leaf else str(i) for i in range(math.prod(space.shape or ()))]
 
 
-def is_image(space: gym.Space[Any]) -> bool:
+def is_image(space: Space) -> bool:
     """Whether a leaf is a picture, ``uint8 [H, W]`` or ``[H, W, C]`` of more than 64 numbers."""
     size = math.prod(space.shape or ())
     return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3) and size > 64
 
 
-def signature(space: gym.Space[Any]) -> str:
+def signature(space: Space) -> str:
     """What of a space shapes the text, such as ``Box(3,)``: bounds and dtype do not."""
     if isinstance(space, gym.spaces.Dict):
         return "{" + ", ".join(f"{key!r}: {signature(part)}" for key, part in space.items()) + "}"
@@ -99,7 +98,7 @@ def signature(space: gym.Space[Any]) -> str:
 
 
 def columns(
-    space: gym.Space[Any], values: npt.ArrayLike, what: str = "value", chosen: Sequence[int] | None = None
+    space: Space, values: npt.ArrayLike, what: str = "value", chosen: Sequence[int] | None = None
 ) -> npt.NDArray[np.float64]:
     """Values of a batch of one fixed leaf as ``float64 [B, elements]``.
 
@@ -127,7 +126,7 @@ def columns(
     return table
 
 
-def _whole_numbers(space: gym.Space[Any]) -> tuple[Any, Any]:
+def _whole_numbers(space: Space) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """The least value and the number of values of every element."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.start), int(space.n)
@@ -157,7 +156,7 @@ def check_finite(table: npt.NDArray[np.float64], name: Callable[[int], str]) -> 
 
 
 def card_from_spaces(
-    env_id: str, observation_space: gym.Space[Any], action_space: gym.Space[Any], *, has_captioner: bool = False
+    env_id: str, observation_space: Space, action_space: Space, *, has_captioner: bool = False
 ) -> EnvCard:
     """A card for an environment that has none: generic names, four decimals, actions in words.
 
@@ -179,18 +178,20 @@ def card_from_spaces(
     )
 
 
-def _fields(space: gym.Space[Any], key: str, name: dict[str, str], has_captioner: bool, *, words: bool) -> list[Field]:
-    found, taken = list[Field](), set[str]()
+def _fields(space: Space, key: str, name: dict[str, str], has_captioner: bool, *, words: bool) -> list[Field]:
+    fields, taken = list[Field](), set[str]()
     for leaf, part in leaf_spaces(space).items():
         for field in _leaf_fields(leaf, part, key, has_captioner, words=words):
             unique = next(k for k in (field.key, *(f"{field.key}_{i}" for i in range(2, 10_000))) if k not in taken)
             taken.add(unique)
-            said = name if leaf == "" and unique == key else {lang: f"{word} {unique}" for lang, word in name.items()}
-            found.append(replace(field, key=unique, name=said))
-    return found
+            shown_name = (
+                name if leaf == "" and unique == key else {lang: f"{word} {unique}" for lang, word in name.items()}
+            )
+            fields.append(replace(field, key=unique, name=shown_name))
+    return fields
 
 
-def _leaf_fields(leaf: str, space: gym.Space[Any], key: str, has_captioner: bool, *, words: bool) -> list[Field]:
+def _leaf_fields(leaf: str, space: Space, key: str, has_captioner: bool, *, words: bool) -> list[Field]:
     """Fields of one leaf, with keys that other leaves may have too."""
     prefix = f"{key}_{_as_key(leaf)}" if leaf else key
     if is_ragged(space) or (is_image(space) and has_captioner):
@@ -210,7 +211,7 @@ def _leaf_fields(leaf: str, space: gym.Space[Any], key: str, has_captioner: bool
     ]
 
 
-def unreadable(leaf: str, space: gym.Space[Any]) -> TextError:
+def unreadable(leaf: str, space: Space) -> TextError:
     """What to say of a leaf that has no readable text of its own: a picture, or more than 64 elements."""
     where = f"{space} at {leaf!r}" if leaf else str(space)
     if is_image(space):
@@ -233,7 +234,7 @@ def _as_key(path: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_") or "x"
 
 
-def check_fields(fields: list[Field], space: gym.Space[Any], card: EnvCard, what: str) -> None:
+def check_fields(fields: list[Field], space: Space, card: EnvCard, what: str) -> None:
     """Refuse a card whose fields are not in the space.
 
     Raises:

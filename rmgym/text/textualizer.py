@@ -9,28 +9,29 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.cards import EnvCard, Field, find_env_card, load_env_card
+from rmgym.environments.introspect import fact_of, id_of, spaces_of, wrapper_attribute
+from rmgym.environments.kinds import Environment
+from rmgym.environments.make import make_env
 from rmgym.errors import CardError
 from rmgym.text.batch import TextBatch
-from rmgym.text.environment import fact_of, id_of, make_from_id, spaces_of, wrapper_attribute
 from rmgym.text.expressions import evaluate
-from rmgym.text.grid import check_grid
+from rmgym.text.grid_view import check_grid
 from rmgym.text.history import history_text, past_of
 from rmgym.text.language import phrases
 from rmgym.text.ragged import Captioner
-from rmgym.text.reading import Columns, Reader
+from rmgym.text.reader import Columns, Reader
 from rmgym.text.rendering import Renderer
 from rmgym.text.spaces import card_from_spaces, check_fields, leaf_spaces, signature
 from rmgym.text.wording import HISTORY, Wording
 from rmgym.transitions import Transitions
-from rmgym.trees import Tree, batch_size, stack
+from rmgym.trees import Array, Space, Tree, Value, batch_size, stack
 
 
 class Textualizer:
@@ -55,10 +56,10 @@ class Textualizer:
     def __init__(
         self,
         card: EnvCard,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
+        observation_space: Space,
+        action_space: Space,
         *,
-        facts: Mapping[str, npt.NDArray[Any]] | None = None,
+        facts: Mapping[str, Array] | None = None,
         language: str = "en",
         captioner: Captioner | None = None,
     ) -> None:
@@ -86,19 +87,19 @@ class Textualizer:
         fragments = self._fragments(transitions)
         if self.card.history:
             past = past_of(transitions, self.card.history)
-            said = history_text(past, len(transitions), self._earlier, phrases(self.language))
-            fragments["history"] = {HISTORY: said}
+            earlier = history_text(past, len(transitions), self._earlier, phrases(self.language))
+            fragments["history"] = {HISTORY: earlier}
         return self._render(self._columns(transitions), fragments, flags, self.card_hash)
 
     def describe(
         self,
-        obs: Any,
-        action: Any,
-        next_obs: Any,
+        obs: Value,
+        action: Value,
+        next_obs: Value,
         terminated: bool = False,
         truncated: bool = False,
         *,
-        past: Sequence[tuple[Any, Any]] = (),
+        past: Sequence[tuple[Value, Value]] = (),
     ) -> str:
         """Return the text of one step as a string.
 
@@ -190,9 +191,9 @@ class Textualizer:
 
     def _check_derived(self) -> None:
         """A mistake in an expression shows now, not at the first step."""
-        known = {f.key: np.zeros(1) for f in self.card.observation if f.key not in self._observation.fragments}
+        values = {f.key: np.zeros(1) for f in self.card.observation if f.key not in self._observation.fragments}
         for field in self.card.derived:
-            known[field.key] = self._derive(field, known, 1)
+            values[field.key] = self._derive(field, values, 1)
 
     def _hash(self) -> str:
         facts = {key: [list(fact.shape), fact.tolist()] for key, fact in self._facts.items()}
@@ -201,12 +202,12 @@ class Textualizer:
         if self._captioner is not None:
             kind = self._captioner if hasattr(self._captioner, "__qualname__") else type(self._captioner)
             shaping.append(getattr(self._captioner, "identity", f"{kind.__module__}.{kind.__qualname__}"))
-        said = json.dumps(shaping, default=str, sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        content = json.dumps(shaping, default=str, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def textualizer(
-    env: Any,
+    env: str | Environment,
     *,
     card: EnvCard | str | os.PathLike[str] | None = None,
     language: str = "en",
@@ -225,7 +226,7 @@ def textualizer(
         history: steps before each that its text shows, instead of the card's.
 
     Raises:
-        HarnessError: there is no environment of this id.
+        RunError: there is no environment of this id.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
 
@@ -236,8 +237,8 @@ def textualizer(
         ' The episode terminated here.'
     """
     if isinstance(env, str):
-        with make_from_id(env) as made:
-            return textualizer(made, card=card, language=language, captioner=captioner, history=history)
+        with closing(make_env(env)) as own:
+            return textualizer(own, card=card, language=language, captioner=captioner, history=history)
     env_id = id_of(env)
     observation_space, action_space = spaces_of(env)
     captioner = wrapper_attribute(env, "captioner") if captioner is None else captioner

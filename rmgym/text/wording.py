@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from rmgym.cards import EnvCard, Field, Grid
 from rmgym.cards.schema import FREE_NUMBER
@@ -16,6 +15,7 @@ from rmgym.errors import CardError
 from rmgym.text.grid_words import GridWords
 from rmgym.text.language import phrases
 from rmgym.text.numbers import escape, extract_numbers, slot, split_template
+from rmgym.trees import Array
 
 PARTS = ("state", "action", "next_state")
 HISTORY = "history"
@@ -43,7 +43,7 @@ class Wording:
     def __init__(
         self,
         card: EnvCard,
-        facts: Mapping[str, npt.NDArray[Any]],
+        facts: Mapping[str, Array],
         language: str,
         fragments: Mapping[str, Container[str]],
         *,
@@ -53,8 +53,8 @@ class Wording:
         self._phrases = phrases(language)
         layout, parts = self._layout(of)
         self._pieces = re.split(r"\{(\w*)\}", _fill_in(layout, facts))  # plain text and parts in turn
-        found = self._pieces[1::2]
-        if sorted(found) != sorted(parts):
+        named = self._pieces[1::2]
+        if sorted(named) != sorted(parts):
             raise CardError(
                 f"{card.file or card.id}: a layout names {' and '.join('{' + part + '}' for part in parts)} "
                 "once each, besides {task} and facts",
@@ -65,7 +65,7 @@ class Wording:
         state += card.grid
         action: list[Field | Grid] = [field for field in card.action if field.shown]
         self._fields = {"state": state, "action": action, "next_state": state}
-        self.shown = tuple(shown for part in found for shown in self._shown(part))
+        self.shown = tuple(shown for part in named for shown in self._shown(part))
 
     def template(self, words: tuple[int | str, ...]) -> str:
         """The template for one combination of words.
@@ -79,9 +79,9 @@ class Wording:
             CardError: the card's words run into its numbers, so that the text would not be read as it is written.
         """
         chosen, flags = iter(words[:-1]), int(words[-1])
-        said = {part: self._part(part, chosen) for part in self._pieces[1::2] if part != "ending"}
-        said["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1), flags >> 2))
-        template = "".join(said[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
+        pieces = {part: self._part(part, chosen) for part in self._pieces[1::2] if part != "ending"}
+        pieces["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1), flags >> 2))
+        template = "".join(pieces[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
         slots = len(split_template(template)[1])
         for number in (1.0, -1.0):
             text = template.format(*[number] * slots)
@@ -93,12 +93,13 @@ class Wording:
                 )
         return template
 
-    def fixed(self) -> dict[str, Any]:
+    def fixed(self) -> dict[str, object]:
         """Everything that shapes all templates besides the card's fields (for the hash), JSON-able."""
-        said = {"language": self._language, "layout": self._pieces, "phrases": asdict(self._phrases)}
+        content: dict[str, object] = {"language": self._language, "layout": self._pieces}
+        content["phrases"] = asdict(self._phrases)
         if self._card.grid:
-            said["grid"] = GridWords(self._card.grid[0], self._language).fixed()
-        return said
+            content["grid"] = GridWords(self._card.grid[0], self._language).fixed()
+        return content
 
     def _layout(self, of: Literal["step", "past"]) -> tuple[str, tuple[str, ...]]:
         """Plain text with parts, and which parts there must be."""
@@ -123,18 +124,18 @@ class Wording:
     def _part(self, part: str, chosen: Iterator[int | str]) -> str:
         if part == HISTORY:
             return str(next(chosen))
-        said = list[str]()
+        shown = list[str]()
         for field in self._fields[part]:
             if isinstance(field, Grid):  # its fragment says what its values are
-                said.append(str(next(chosen)))
+                shown.append(str(next(chosen)))
                 continue
             pattern = self._phrases.field_with_unit if field.unit else self._phrases.field
             if self._is_fragment(part, field):
                 value = str(next(chosen))
             else:
                 value = self._label(field, int(next(chosen))) if field.labels else slot(field.decimals)
-            said.append(pattern.format(name=escape(self._say(field.name)), unit=escape(field.unit), value=value))
-        return self._phrases.separator.join(said)
+            shown.append(pattern.format(name=escape(self._say(field.name)), unit=escape(field.unit), value=value))
+        return self._phrases.separator.join(shown)
 
     def _label(self, field: Field, position: int) -> str:
         return escape(self._say(field.labels[sorted(field.labels)[position]]))
@@ -143,22 +144,22 @@ class Wording:
         return words.get(self._language, words["en"])
 
 
-def _fill_in(layout: str, facts: Mapping[str, npt.NDArray[Any]]) -> str:
+def _fill_in(layout: str, facts: Mapping[str, Array]) -> str:
     """Replace ``{fact}`` in a layout by the fact in words."""
     for key, fact in facts.items():
         if "{" + key + "}" in layout:
             words = show_fact(fact)
-            if found := FREE_NUMBER.search(words):
+            if number := FREE_NUMBER.search(words):
                 raise CardError(
                     f"a fact shown in the text holds no numbers, which {key!r} does",
-                    got=found[0],
+                    got=number[0],
                     fix="use it in a derived field instead, or describe it in words",
                 )
             layout = layout.replace("{" + key + "}", words)
     return layout
 
 
-def show_fact(fact: npt.NDArray[Any]) -> str:
+def show_fact(fact: Array) -> str:
     """A fact in words: letters row by row, such as ``SFFF FHFH FFFH HFFG``."""
     if fact.dtype.kind == "S":
         fact = np.char.decode(fact, "ascii")

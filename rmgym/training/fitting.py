@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from rmgym.errors import FeedbackError, FitError
 from rmgym.feedback.labels import Labels
-from rmgym.models.files import read_files
+from rmgym.jobs import Job, read_record
+from rmgym.models.files import MANIFEST, read_files
 from rmgym.models.neural import NeuralRewardModel
-from rmgym.models.registry import create_reward_model
-from rmgym.training.checkpoints import FitFolder, fingerprint
+from rmgym.models.registry import CONTROLS, create_reward_model
+from rmgym.randomness import preserved
 from rmgym.training.dataset import LabelData, Rows, shuffled, split_groups
-from rmgym.training.isolation import isolated_rng
-from rmgym.training.objective import Objective, judge, rewards_of
-from rmgym.training.options import FitOptions
-from rmgym.training.progress import progress_bar
+from rmgym.training.fit_bar import fit_bar
+from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
+from rmgym.training.fit_options import FitOptions
+from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.trainer import RewardTrainer, best_look
 
 FEWEST_HELD_OUT = 5
@@ -41,7 +43,7 @@ class FitResult:
     """
 
     model: NeuralRewardModel
-    metrics: dict[str, Any]
+    metrics: Metrics
     path: Path | None
 
 
@@ -79,35 +81,62 @@ def fit(
         labels: ratings, preferences or both.
         options: how; by default :class:`FitOptions`.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
-        resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
+        resume: go on with what an earlier call left in ``out``; a finished model is returned at once. By default, the
+            fit begins anew; a model that is there stays until the new one is whole.
         progress: show a progress bar.
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted, has diverged, or ``out`` holds a fit of something else.
-        ModelError: the model cannot read the texts, or cannot be saved.
+        FitError: the model cannot be fitted or has diverged, or ``out`` has lost the model of a finished fit.
+        JobError: ``out`` holds a fit of something else.
+        ModelError: the model cannot read the texts.
+        StorageError: ``out`` cannot be written, or another process works there.
     """
     options = options or FitOptions()
     check(labels)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
-    with isolated_rng():
-        made = _model(model, options.seed)
-        folder = None if out is None else FitFolder(Path(out), fingerprint(made, labels, options), resume=resume)
-        if folder is not None and folder.done is not None:
-            folder.clean()
-            fitted = type(made).restore(*read_files(folder.path)).to(made.device)
-            return FitResult(model=fitted, metrics=folder.done, path=folder.path)
-        used = shuffled(labels, options.seed) if options.shuffle_labels else labels
-        plan = _plan(used, options)
-        made.prepare(used.texts)
-        made.card_hash = used.texts.card_hash
-        metrics, history = _train(made, used, plan, options, folder, progress=progress)
-        made.fitted_on = _facts(labels, options, metrics)
-        made.eval()
-        if folder is not None:
-            folder.finish(made, metrics, history)
-        return FitResult(model=made, metrics=metrics, path=folder.path if folder is not None else None)
+    with preserved():
+        unfitted = fittable(model, options.seed)
+        if out is None:
+            metrics, _ = _fit(unfitted, labels, options, None, progress=progress)
+            return FitResult(model=unfitted, metrics=metrics, path=None)
+        folder, checkpoints = Path(out), FitCheckpoints(Path(out))
+        job = Job(folder, fit_settings(unfitted, labels, options), kind=KIND)
+        with job.claim(resume=resume, restart=True, clear=checkpoints.remove) as status:
+            if status == "done":
+                result = read_fit(unfitted, folder)
+            else:
+                metrics, history = _fit(unfitted, labels, options, checkpoints, progress=progress)
+                # In this order, so that a kill loses nothing: without its record, a fit goes on from its checkpoint.
+                unfitted.save(folder)
+                job.finish({"digest": unfitted.digest, "metrics": metrics, "history": history})
+                result = FitResult(model=unfitted, metrics=metrics, path=folder)
+            checkpoints.remove()
+        return result
+
+
+def read_fit(model: NeuralRewardModel, folder: Path) -> FitResult:
+    """The result of a finished fit, from its folder.
+
+    Args:
+        model: one of its kind, fitted or not, on the device where it is to be.
+        folder: where it is.
+
+    Raises:
+        FitError: there is no finished fit, or the folder holds another model than the one that it gave.
+    """
+    record, path = read_record(folder, KIND), folder / MANIFEST
+    result = record.result if record is not None and isinstance(record.result, Mapping) else None
+    files = read_files(folder) if path.exists() else None
+    if result is None or files is None or files[0]["digest"] != result["digest"]:
+        raise FitError(
+            "the folder of a finished fit holds the model that it gave",
+            got=f"{folder}: {'another model' if files is not None else 'no model'}",
+            fix="fit again without resume",
+        )
+    metrics = cast("Metrics", result["metrics"])
+    return FitResult(model=type(model).restore(*files).to(model.device), metrics=metrics, path=folder)
 
 
 def check(labels: Labels) -> None:
@@ -135,13 +164,39 @@ def check(labels: Labels) -> None:
         )
 
 
-def _model(model: str | NeuralRewardModel, seed: int) -> NeuralRewardModel:
-    made: Any = create_reward_model(model, seed=seed) if isinstance(model, str) else model
-    if not isinstance(made, NeuralRewardModel) or not any(True for _ in made.parameters()):
-        raise FitError(
-            "a model that is fitted has weights", got=getattr(made, "name", type(made).__name__), fix="try 'minilm'"
-        )
-    return made
+def fittable(model: str | NeuralRewardModel, seed: int) -> NeuralRewardModel:
+    """A model that can be fitted, made of its name where that is given.
+
+    Raises:
+        FitError: it has no weights.
+        ModelError: there is none of that name.
+    """
+    unfitted: object = model
+    if isinstance(model, str) and model not in CONTROLS:
+        unfitted = create_reward_model(model, seed=seed)
+    if not isinstance(unfitted, NeuralRewardModel) or not any(True for _ in unfitted.parameters()):
+        got = model if isinstance(model, str) else getattr(model, "name", type(model).__name__)
+        raise FitError("a model that is fitted has weights", got=got, fix="try 'minilm'")
+    return unfitted
+
+
+def _fit(
+    model: NeuralRewardModel,
+    labels: Labels,
+    options: FitOptions,
+    checkpoints: FitCheckpoints | None,
+    *,
+    progress: bool,
+) -> tuple[Metrics, list[dict[str, float]]]:
+    """Fit in place, from the last checkpoint on; give metrics and history."""
+    used = shuffled(labels, options.seed) if options.shuffle_labels else labels
+    plan = _plan(used, options)
+    model.prepare(used.texts)
+    model.card_hash = used.texts.card_hash
+    metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
+    model.fitted_on = _facts(labels, options, metrics)
+    model.eval()
+    return metrics, history
 
 
 def _plan(labels: Labels, options: FitOptions) -> _Plan:
@@ -162,8 +217,8 @@ def _plan(labels: Labels, options: FitOptions) -> _Plan:
         note = "nothing held out: the other ratings would be all equal"
     if note:
         train, held_out = everything, everything[:0]
-    known = values[train[train < len(values)]]
-    offset, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 1.0)
+    rated = values[train[train < len(values)]]
+    offset, scale = (float(rated.mean()), float(rated.std())) if len(rated) else (0.0, 1.0)
     return _Plan(train=train, held_out=held_out, note=note, offset=offset, scale=scale)
 
 
@@ -172,10 +227,10 @@ def _train(
     labels: Labels,
     plan: _Plan,
     options: FitOptions,
-    folder: FitFolder | None,
+    checkpoints: FitCheckpoints | None,
     *,
     progress: bool,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[Metrics, list[dict[str, float]]]:
     """Train, return to the best weights, set the units; give metrics and history."""
     data = LabelData.of(labels, offset=plan.offset, scale=plan.scale)
     model.offset.fill_(plan.offset)
@@ -183,8 +238,9 @@ def _train(
     model.noise.zero_()
     objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
     with ExitStack() as stack:
-        place = folder.partial if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        callbacks = stack.enter_context(progress_bar(model.name, show=progress))
+        last = checkpoints.last() if checkpoints else None
+        place = checkpoints.partial if checkpoints else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        callbacks = stack.enter_context(fit_bar(model.name, show=progress))
         trainer = RewardTrainer(
             objective,
             data,
@@ -192,21 +248,20 @@ def _train(
             plan.held_out,
             options,
             folder=place,
-            checkpoints=folder is not None,
+            checkpoints=checkpoints is not None,
             callbacks=callbacks,
         )
-        last = folder.last_checkpoint() if folder else None
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     objective.recall()
-    history: list[dict[str, Any]] = trainer.state.log_history
+    history: list[dict[str, float]] = trainer.state.log_history
     metrics = _metrics(objective, data, plan, history, steps=trainer.state.global_step)
     metrics["stopped_early"] = trainer.state.global_step < options.max_steps
     return metrics, history
 
 
 def _metrics(
-    objective: Objective, data: LabelData, plan: _Plan, history: list[dict[str, Any]], *, steps: int
-) -> dict[str, Any]:
+    objective: Objective, data: LabelData, plan: _Plan, history: list[dict[str, float]], *, steps: int
+) -> Metrics:
     """Judge the fitted model, and set its noise or, given preferences alone, its units."""
     model = objective.model
     train = judge(objective, data, plan.train)
@@ -224,7 +279,7 @@ def _metrics(
     return {"train": train, "validation": held_out, "note": plan.note, "steps": steps, "best_step": best_step}
 
 
-def _facts(labels: Labels, options: FitOptions, metrics: dict[str, Any]) -> dict[str, Any]:
+def _facts(labels: Labels, options: FitOptions, metrics: Metrics) -> dict[str, object]:
     """What a saved model remembers about its making."""
     ratings, preferences = labels.ratings, labels.preferences
     return {

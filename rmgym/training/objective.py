@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ CENTERING = 0.01
 """Pull of each head's mean reward towards zero where several heads learn from preferences alone. Preferences leave the
 offset of every head free; apart, the heads would seem to disagree (the ``center_rewards_coefficient`` of TRL, after
 Eisenstein et al. 2023)."""
+
+Metrics: TypeAlias = dict[str, Any]
+"""Measures by name, some in tables of their own; JSON-able. What is not defined is None."""
 
 BEST = "best."
 """Prefix of the best weights in the state."""
@@ -86,13 +90,13 @@ class Objective(nn.Module):
             self.load_state_dict(self.best)
 
 
-def _add_best(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+def _add_best(module: nn.Module, state: MutableMapping[str, Tensor], prefix: str, metadata: object) -> None:
     del metadata
     assert isinstance(module, Objective)
     state.update({f"{prefix}{BEST}{name}": value for name, value in module.best.items()})
 
 
-def _take_best(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+def _take_best(module: nn.Module, state: MutableMapping[str, Tensor], prefix: str, *rest: object) -> None:
     del rest
     assert isinstance(module, Objective)
     start = prefix + BEST
@@ -131,7 +135,7 @@ def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float
     sums = segment_sums(rewards[batch["step"]], batch["segment"], batch["weight"], 2 * len(batch["choice"]))
     rated, target, choice = rewards[batch["rated"]], batch["target"], batch["choice"]
     predicted = rated.mean(1)
-    said: dict[str, float | int | None] = {
+    measures: dict[str, float | int | None] = {
         "labels": len(items),
         "loss": float(objective.loss(rated, target, sums, choice, batch["margin"])),
         "r2": _finite(r_squared(predicted, target)),
@@ -140,13 +144,13 @@ def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float
         "accuracy": None,
     }
     if len(target):
-        said["rmse"] = _finite(float((predicted - target).square().mean().sqrt() * model.scale.cpu()))
+        measures["rmse"] = _finite(float((predicted - target).square().mean().sqrt() * model.scale.cpu()))
     decided = choice != 0.5
     if decided.any():
         left, right = sums.mean(1).chunk(2)
         agreement = torch.sign(left - right) * torch.sign(choice - 0.5)
-        said["accuracy"] = float((agreement[decided] + 1).mean() / 2)
-    return said
+        measures["accuracy"] = float((agreement[decided] + 1).mean() / 2)
+    return measures
 
 
 def _finite(value: float) -> float | None:

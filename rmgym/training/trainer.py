@@ -10,21 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import DataCollator, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from rmgym.errors import FitError
+from rmgym.errors import StorageError
 from rmgym.models.neural import NeuralRewardModel
-from rmgym.training.checkpoints import put_in_place
 from rmgym.training.dataset import Collator, LabelData, LabelStream, Rows
-from rmgym.training.objective import Objective, judge
-from rmgym.training.options import FitOptions
+from rmgym.training.fit_folder import put_in_place
+from rmgym.training.fit_options import FitOptions
+from rmgym.training.objective import Metrics, Objective, judge
 
 LM_PREFIX = "model.tower."
 """Parameters of the objective whose name begins so are those of a pretrained language model."""
@@ -67,19 +67,19 @@ class RewardTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
-        collator: Any = Collator(data, steps_per_segment=options.steps_per_segment, seed=options.seed)
+        collator = Collator(data, steps_per_segment=options.steps_per_segment, seed=options.seed)
         self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
         super().__init__(
             model=objective,
             args=_arguments(options, folder, judged=len(held_out) > 0, checkpoints=checkpoints, model=objective.model),
-            data_collator=collator,
+            data_collator=cast(DataCollator, collator),
             train_dataset=self.stream,
             eval_dataset=held_out if len(held_out) else None,  # only asked whether it is there, see evaluate
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
 
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
+    def _get_train_sampler(self, train_dataset: Dataset[object] | None = None) -> SequentialSampler:
         """The stream is in random order already."""
         del train_dataset
         return SequentialSampler(self.stream)
@@ -98,32 +98,36 @@ class RewardTrainer(Trainer):
                     decay = options.weight_decay if parameter.ndim > 1 else 0.0
                     groups.setdefault((rate, decay), []).append(parameter)
             self.optimizer = torch.optim.AdamW(
-                [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()],
+                [
+                    {"params": parameters, "lr": rate, "weight_decay": decay}
+                    for (rate, decay), parameters in groups.items()
+                ],
                 fused=True,
             )
         return self.optimizer
 
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Write a checkpoint whole, or raise and leave the one before.
 
         Raises:
-            FitError: it cannot be written.
+            StorageError: it cannot be written.
         """
+        del trial  # of a search over hyperparameters, which is not made here
         try:
-            super()._save_checkpoint(model, trial)
+            super()._save_checkpoint(model, None)
             put_in_place(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}")
         except (OSError, RuntimeError, SafetensorError) as error:  # a RuntimeError is what torch.save raises
-            raise FitError(
+            raise StorageError(
                 "checkpoints are written to a folder with enough space",
                 got=f"{self.args.output_dir}: {error}",
                 fix="free space, then resume: the checkpoint before is intact",
             ) from error
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def evaluate(self, *args: object, **kwargs: object) -> Metrics:
         """Judge the model by the held-out labels, remember the best weights, stop where patience is at an end."""
         del args, kwargs
-        said: dict[str, Any] = {f"eval_{k}": v for k, v in judge(self.objective, self.data, self.held_out).items()}
-        self.log(said)
+        look: Metrics = {f"eval_{k}": v for k, v in judge(self.objective, self.data, self.held_out).items()}
+        self.log(look)
         best = best_look(self.state.log_history)
         if best["step"] == self.state.global_step:
             self.objective.remember()
@@ -133,11 +137,11 @@ class RewardTrainer(Trainer):
         if self.control.should_training_stop:
             # The finished model is saved next. A checkpoint of this step would make a resumed run train past its end.
             self.control.should_save = False
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, said)
-        return said
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, look)
+        return look
 
 
-def best_look(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def best_look(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """The first log entry with the smallest held-out loss; one that is not a number never wins."""
     looks = [entry for entry in history if "eval_loss" in entry]
     return min(looks, key=lambda entry: entry["eval_loss"] if math.isfinite(entry["eval_loss"]) else math.inf)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium as gym
 
+from rmgym.environments.kinds import Env, Wrapper
 from rmgym.errors import TextError
 from rmgym.text.ragged import Captioner
 
 
-class CaptionWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+class CaptionWrapper(Wrapper, gym.utils.RecordConstructorArgs):
     """Say of an environment with pictures who puts them into words; nothing else changes.
 
     :func:`rmgym.textualizer`, and with it every wrapper, reads ``captioner`` of the environment. So that agents and
@@ -35,7 +34,7 @@ class CaptionWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructo
         'value: "brightness 0.0". Action: choice: one. Next state: value: "brightness 0.0". The episode goes on.'
     """
 
-    def __init__(self, env: gym.Env[Any, Any], captioner: Captioner) -> None:
+    def __init__(self, env: Env, captioner: Captioner) -> None:
         if not callable(captioner):
             raise TextError("a captioner is a function of pictures", got=captioner, fix="pass a function")
         gym.utils.RecordConstructorArgs.__init__(self, captioner=captioner)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 
-from rmgym.errors import HarnessError, ModelError
+from rmgym.composition import Composition
+from rmgym.distillation.student import Student
+from rmgym.distillation.student_options import StudentOptions
+from rmgym.environments.fixed_horizon import ABSORBING
+from rmgym.environments.kinds import Env, Info, Wrapper
+from rmgym.errors import ModelError, RunError
 from rmgym.models.base import RewardModel
 from rmgym.models.registry import CONTROLS
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import NOT_ABSORBING, Transitions
-from rmgym.trees import Tree, stack
-from rmgym.wrappers.composition import Composition
-from rmgym.wrappers.fixed_horizon import ABSORBING
+from rmgym.trees import Tree, Value, stack
+from rmgym.wrappers.episodes import Episodes
 from rmgym.wrappers.pace import Pace
-from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
+from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, digest_of, refuse_foreign_rewards
 
 
-class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
+class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
     """Replace an environment's reward by a reward model's, and keep the true one in ``info``.
 
     Every step's ``info`` has ``learned_reward`` (what the model says) and ``true_reward`` (the environment's own); an
@@ -38,13 +41,14 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         card: environment card or its path; by default the installed one that fits.
         language: language of the texts.
         composition: a :class:`Composition` or its options as a mapping.
+        student: stands in for a slow model (:class:`rmgym.Student`), or options of one.
         digest: what the model's digest must be; written into the spec, seldom given by hand.
 
     Raises:
         ModelError: there is no such model, it was fitted for another card, or it is not the one of the spec.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
-        HarnessError: ``env`` is not a single environment or the composition is impossible.
+        RunError: ``env`` is not a single environment or the composition is impossible.
 
     Example:
         >>> env = LearnedRewardWrapper(gym.make("FrozenLake-v1", is_slippery=False), "random")
@@ -56,27 +60,29 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
 
     def __init__(
         self,
-        env: gym.Env[Any, Any],
+        env: Env,
         model: Model,
         *,
         card: Card = None,
         language: str = "en",
-        composition: Composition | Mapping[str, Any] | None = None,
+        composition: Composition | Mapping[str, object] | None = None,
+        student: StudentLike = None,
         digest: str | None = None,
     ) -> None:
         if not isinstance(env, gym.Env):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise HarnessError(
+            raise RunError(
                 "LearnedRewardWrapper wraps one gymnasium.Env",
                 got=type(env).__name__ if not isinstance(env, str) else env,
                 fix="pass gym.make(ID); for vector environments use LearnedRewardVectorWrapper, for SB3's "
                 "rmgym.sb3.LearnedRewardVecEnv",
             )
-        source = RewardSource(env, model, card=card, language=language, composition=composition)
+        student = student if isinstance(student, Student) else StudentOptions.of(student)
+        source = RewardSource(env, model, card=card, language=language, composition=composition, student=student)
         by_name = isinstance(model, str | os.PathLike)
-        if digest is not None and source.model.digest != digest:
+        if digest is not None and digest_of(source.loaded) != digest:
             raise ModelError(
                 "the reward model is the one that the environment's spec recorded",
-                got=f"digest {source.model.digest} instead of {digest} at {model}",
+                got=f"digest {digest_of(source.loaded)} instead of {digest} at {model}",
                 fix="put the old model back, or wrap the environment again",
             )
         gym.utils.RecordConstructorArgs.__init__(
@@ -85,19 +91,20 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
             card=_absolute(card) if isinstance(card, str | os.PathLike) else card,
             language=language,
             composition=None if source.composition.is_plain else source.composition.to_dict(),
-            digest=source.model.digest if by_name else None,
+            student=student.to_dict() if isinstance(student, StudentOptions) else student,
+            digest=digest_of(source.loaded) if by_name else None,
         )
         gym.Wrapper.__init__(self, env)
         self._source = source
         self._episodes = Episodes(1, source.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, a batch of one; None where there must be a reset first
-        said = repr(str(model)) if by_name else "model"
+        argument = repr(str(model)) if by_name else "model"
         env_id = env.spec.id if env.spec else "ENV"
-        self._pace = Pace(source.model, f"rmgym.sb3.make_agent('ppo', {env_id!r}, reward_model={said})")
+        self._pace = Pace(source.model, f"rmgym.sb3.make_agent('ppo', {env_id!r}, reward_model={argument})")
 
     @property
-    def model(self) -> RewardModel:
-        """The reward model."""
+    def model(self) -> RewardModel | None:
+        """The reward model, always the exact one; None for the control ``true``."""
         return self._source.model
 
     @property
@@ -105,23 +112,23 @@ class LearnedRewardWrapper(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordCons
         """What puts the steps into words."""
         return self._source.textualizer
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Value, Info]:
         """See :meth:`gymnasium.Env.reset`."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._obs = stack(self.env.observation_space, [obs])  # a copy: environments may reuse what they return
         self._episodes.clear()
         return obs, info
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Value) -> tuple[Value, float, bool, bool, Info]:
         """See :meth:`gymnasium.Env.step`; the reward is the learned one.
 
         Raises:
-            HarnessError: there was no reset, or the episode is over.
+            RunError: there was no reset, or the episode is over.
             TextError: the environment returned NaN.
             ModelError: the model does not give a finite reward.
         """
         if self._obs is None:
-            raise HarnessError("an episode begins with reset", got="step", fix="call env.reset() first")
+            raise RunError("an episode begins with reset", got="step", fix="call env.reset() first")
         before, acted = self._obs, stack(self.env.action_space, [action])
         obs, true, terminated, truncated, info = self.env.step(action)
         refuse_foreign_rewards(info)

@@ -19,13 +19,13 @@ class Pace:
     """Measures how fast a model scores step by step, and names the faster way once per process.
 
     Args:
-        model: only models with weights gain enough from batches for a hint.
+        model: only models with weights gain enough from batches for a hint; None where none is asked.
         faster: the line to write instead.
     """
 
     hinted: ClassVar[bool] = False
 
-    def __init__(self, model: RewardModel, faster: str) -> None:
+    def __init__(self, model: RewardModel | None, faster: str) -> None:
         self._model, self._faster = model, faster
         self._calls, self._steps, self._seconds = 0, 0, 0.0
 
@@ -36,8 +36,9 @@ class Pace:
         yield
         self._seconds += time.perf_counter() - started
         self._calls, self._steps = self._calls + 1, self._steps + steps
-        neural = hasattr(self._model, "parameters")  # a torch module, told without importing torch
-        if self._calls != HINT_AFTER or Pace.hinted or not neural:
+        if self._calls != HINT_AFTER or Pace.hinted or self._model is None:
+            return
+        if not hasattr(self._model, "parameters"):  # a torch module has them; told without importing torch
             return
         Pace.hinted = True
         warnings.warn(

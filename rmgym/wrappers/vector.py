@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
-from rmgym.errors import HarnessError
+from rmgym.composition import Composition
+from rmgym.environments.fixed_horizon import ABSORBING
+from rmgym.environments.kinds import Info
+from rmgym.errors import RunError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import NOT_ABSORBING, Transitions
-from rmgym.trees import Tree, of_batch, put
-from rmgym.wrappers.composition import Composition
-from rmgym.wrappers.fixed_horizon import ABSORBING
-from rmgym.wrappers.source import Card, Episodes, Model, RewardSource, refuse_foreign_rewards
+from rmgym.trees import Tree, Value, of_batch, put
+from rmgym.wrappers.episodes import Episodes
+from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, refuse_foreign_rewards
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -39,12 +41,13 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         card: environment card or its path; by default the installed one that fits.
         language: language of the texts.
         composition: a :class:`Composition` or its options as a mapping.
+        student: stands in for a slow model (:class:`rmgym.Student`), or options of one.
 
     Raises:
         ModelError: there is no such model, or it was fitted for another card.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
-        HarnessError: ``env`` is no vector environment or does not say how it resets; the composition is impossible.
+        RunError: ``env`` is no vector environment or does not say how it resets; the composition is impossible.
     """
 
     def __init__(
@@ -54,10 +57,11 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         *,
         card: Card = None,
         language: str = "en",
-        composition: Composition | Mapping[str, Any] | None = None,
+        composition: Composition | Mapping[str, object] | None = None,
+        student: StudentLike = None,
     ) -> None:
         if not isinstance(env, VectorEnv):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise HarnessError(
+            raise RunError(
                 "LearnedRewardVectorWrapper wraps a gymnasium.vector.VectorEnv",
                 got=type(env).__name__,
                 fix="pass gym.make_vec(ID, num_envs=N); for one environment use LearnedRewardWrapper",
@@ -66,19 +70,19 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         try:
             self._mode = AutoresetMode(env.metadata["autoreset_mode"])
         except (KeyError, ValueError) as error:
-            raise HarnessError(
+            raise RunError(
                 "a vector environment says how it resets, or its resets would be scored as steps",
                 got=f"autoreset_mode {env.metadata.get('autoreset_mode')!r}",
                 fix="set metadata['autoreset_mode'] to a gymnasium.vector.AutoresetMode",
             ) from error
-        self._source = RewardSource(env, model, card=card, language=language, composition=composition)
+        self._source = RewardSource(env, model, card=card, language=language, composition=composition, student=student)
         self._episodes = Episodes(self.num_envs, self.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._ended: Flags = np.zeros(self.num_envs, bool)
 
     @property
-    def model(self) -> RewardModel:
-        """The reward model."""
+    def model(self) -> RewardModel | None:
+        """The reward model, always the exact one; None for the control ``true``."""
         return self._source.model
 
     @property
@@ -86,9 +90,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         """What puts the steps into words."""
         return self._source.textualizer
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | list[int | None] | None = None, options: Info | None = None) -> tuple[Value, Info]:
         """See :meth:`gymnasium.vector.VectorEnv.reset`; a ``reset_mask`` in the options is respected."""
         mask = (options or {}).get("reset_mask")  # read before the environment pops it
         rows = slice(None) if mask is None else np.array(mask, bool)
@@ -102,12 +104,12 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         """See :meth:`gymnasium.vector.VectorEnv.step`; the rewards are the learned ones.
 
         Raises:
-            HarnessError: there was no reset, or (``DISABLED``) an episode is over.
+            RunError: there was no reset, or (``DISABLED``) an episode is over.
             TextError: an environment returned NaN.
             ModelError: the model does not give finite rewards.
         """
         if self._obs is None or (self._mode == AutoresetMode.DISABLED and self._ended.any()):
-            raise HarnessError(
+            raise RunError(
                 "an episode begins with reset",
                 got="step" if self._obs is None else f"step in environments {np.flatnonzero(self._ended).tolist()}",
                 fix="call reset() first, with options={'reset_mask': ended} for some of them",

@@ -1,4 +1,4 @@
-"""Run folders written by hand, in the format that harness.train writes."""
+"""Run folders written by hand, in the format that rmgym.runs writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rmgym.bench.store import ABOUT_REWARD, CURVE_COLUMNS, STEP_COLUMNS
+from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS
+from rmgym.runs.record import AboutReward, Outcome
+from rmgym.specs import AgentSpec, EnvSpec, RewardSpec, RunSpec
 
 
 def write_run(
@@ -30,20 +32,29 @@ def write_run(
 ) -> Path:
     """One run whose columns are given; the others are plain."""
     folder.mkdir(parents=True)
-    said = {
-        "schema": 1, "env": env, "env_kwargs": env_kwargs or {}, "algo": algo, "reward": reward, "seed": seed,
-        "total_steps": 3000, "status": status, "wall_seconds": 6.0, "steps_per_second": 500.0, "final": {},
-        "versions": {},
+    agent = AgentSpec(
+        env=EnvSpec(id=env, kwargs=env_kwargs or {}),
+        reward=RewardSpec(name=model or reward, digest="0"),
+        algo=algo,
+        algorithm="stable_baselines3.PPO",
+        n_envs=1,
+        seed=seed,
+        total_steps=3000,
+    )
+    spec = RunSpec(agent=agent, reward_name=reward, eval_every=1000, checkpoint_every=1000)
+    outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={})
+    record = {
+        "schema": 1, "kind": "run", "settings": spec.settings(), "status": status,
+        "result": outcome.to_json() if status == "done" else None, "versions": {},
     }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(said))
+    (folder / "run.json").write_text(json.dumps(record))
     rows = [
         (s, s / 500, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95) for s, t, p in zip(steps, true, learned, strict=True)
     ]
-    _write(folder / "comparison.csv", CURVE_COLUMNS, rows)
+    _write(folder / "comparison.csv", COLUMNS, rows)
     _write(folder / "steps.csv", STEP_COLUMNS, [(0, i, t, p) for i, (t, p) in enumerate(points)])
     if model is not None:
-        about = {"model": model, "labels": labels, **({"seconds": 12.0} if labels else {})}
-        (folder / ABOUT_REWARD).write_text(json.dumps(about))
+        AboutReward(model=model, labels=labels, seconds=12.0 if labels else None).write(folder)
     return folder
 
 

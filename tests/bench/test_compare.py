@@ -7,9 +7,9 @@ import pytest
 
 from rmgym.bench import compare as compare_module
 from rmgym.bench.compare import Match, compare, gamed_from, mean_curve
-from rmgym.bench.store import Run, read_run
 from rmgym.bench.table import HEADERS, cells, duration
 from rmgym.bench.verdict import number, verdict
+from rmgym.runs.record import Run, read_run
 from tests.bench.folders import write_run
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rmgym.bench.store import read_runs
 from rmgym.cli.main import app
 from rmgym.feedback.store import LabelStore
 from rmgym.models import load_reward_model
+from rmgym.runs.record import read_runs
 from tests.bench.conftest import Demo
 
 
@@ -52,7 +52,7 @@ def test_the_learned_reward_agrees_with_the_true_one_and_the_control_does_not(de
 
 def test_no_agent_but_the_true_ones_saw_the_true_reward(demo: Demo) -> None:
     configs = {
-        run.reward: json.loads((run.folder / "run.json").read_text())["config"]["composition"]
+        run.reward: json.loads((run.folder / "run.json").read_text())["settings"]["agent"]["reward"]["composition"]
         for run in read_runs([demo.folder])
     }
     assert configs["learned"]["true_weight"] == configs["random"]["true_weight"] == 0

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import Page, Route, sync_playwright
 
 from rmgym.bench.report import write_report
-from rmgym.bench.store import read_runs
+from rmgym.runs.record import read_runs
 from tests.bench.conftest import Demo
 from tests.bench.folders import write_run
 

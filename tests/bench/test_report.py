@@ -9,7 +9,7 @@ from rmgym.bench import figures
 from rmgym.bench.compare import Match, compare
 from rmgym.bench.picture import write_picture
 from rmgym.bench.report import render, results
-from rmgym.bench.store import read_runs
+from rmgym.runs.record import read_runs
 from tests.bench.folders import write_run
 
 
@@ -94,7 +94,7 @@ def test_the_picture_has_a_row_per_match(tmp_path: Path) -> None:
     runs = read_runs([tmp_path / "runs"])
 
     def size(count: int) -> tuple[int, int]:
-        chosen = [run for run in runs if count == 2 or run.env == "Pendulum-v1"]
+        chosen = [run for run in runs if count == 2 or run.task == "Pendulum-v1"]
         content = write_picture(chosen, tmp_path / f"{count}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
         width, height = struct.unpack(">II", content[16:24])

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from rmgym.bench.grid import plan
 from rmgym.bench.runner import run_suite
 from rmgym.bench.suite import load_suite
-from rmgym.bench.tasks import plan
-from rmgym.errors import HarnessError
+from rmgym.errors import BusyError, JobError
 
 SUITE = """
 name = "small"
@@ -70,7 +70,7 @@ def test_killed_at_once_then_run_again_it_finishes_what_it_can(suite_file: Path,
     command = [sys.executable, "-m", "rmgym", "bench", str(suite_file), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: cells_at_work(out))
-        with pytest.raises(HarnessError, match="one process at a time"):
+        with pytest.raises(BusyError, match="one process at a time"):
             run_suite(load_suite(suite_file), out, progress=False)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -78,7 +78,7 @@ def test_killed_at_once_then_run_again_it_finishes_what_it_can(suite_file: Path,
 
     outcome = run_suite(load_suite(suite_file), out, progress=False)
     (run,) = outcome.runs
-    assert (run.reward, run.status, run.labels) == ("constant", "done", 0)
+    assert (run.reward, run.status, run.about.labels) == ("constant", "done", 0)
     assert run.last("steps") >= 512
     (failure,) = outcome.failures
     assert failure.title == "ppo on missing"
@@ -99,7 +99,7 @@ def test_a_suite_is_not_mixed_with_another(suite_file: Path, tmp_path: Path) -> 
     for task in plan(load_suite(suite_file), tmp_path / "out"):
         task.prepare()
     suite_file.write_text(SUITE.replace("steps = 512", "steps = 1024"))
-    with pytest.raises(HarnessError, match="steps: 512 -> 1024"):
+    with pytest.raises(JobError, match="steps: 512 -> 1024"):
         run_suite(load_suite(suite_file), tmp_path / "out", progress=False)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rmgym.bench.suite import load_suite
-from rmgym.errors import HarnessError, RmgymError
+from rmgym.errors import RmgymError, RunError
 
 GOOD = """
 name = "small"
@@ -73,7 +73,7 @@ def test_a_mistake_is_named_with_its_fix(tmp_path: Path, before: str, after: str
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="readable file"):
+    with pytest.raises(RunError, match="readable file"):
         load_suite(tmp_path / "none.toml")
 
 
@@ -85,7 +85,7 @@ def test_a_models_folder_is_used_as_it_is(tmp_path: Path) -> None:
 def test_a_misspelt_option_of_the_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
     text = GOOD.replace('model = "minilm"', 'model = "minilm"\nfit = { max_step = 3 }')
     assert text != GOOD
-    with pytest.raises(HarnessError, match=r"(?s)reward\.fit\.max_step.*did you mean 'max_steps'"):
+    with pytest.raises(RunError, match=r"(?s)'reward\.fit' of 'lm': unknown key 'max_step'.*did you mean 'max_steps'"):
         load_suite(write(tmp_path, text))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
-from rmgym.harness.collect import collect
+from rmgym.environments.collect import collect
 from rmgym.transitions import Transitions
 
 
@@ -37,7 +37,7 @@ def test_arguments_of_the_environment(tmp_path):
     file = tmp_path / "steps.parquet"
     result = run("FrozenLake-v1", "--steps", 60, "--env-kwargs", '{"map_name": "8x8"}', "--out", file)
     assert result.exit_code == 0, result.output
-    assert Transitions.load(file).metadata["env_kwargs"] == {"map_name": "8x8"}
+    assert Transitions.load(file).metadata["env"]["kwargs"] == {"map_name": "8x8"}
 
 
 def test_errors_are_sentences(tmp_path):

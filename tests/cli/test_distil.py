@@ -41,4 +41,4 @@ def test_a_student_is_saved_and_told_apart_from_its_teacher(tmp_path: Path) -> N
 def test_the_true_reward_is_nothing_to_imitate(tmp_path: Path) -> None:
     result = run("true", "Pendulum-v1", "--out", tmp_path / "student")
     assert result.exit_code == 2
-    assert "imitates" in result.output
+    assert "give 'true' to a wrapper" in " ".join(result.output.split())

@@ -7,12 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
-from rmgym.feedback.schema import Answer
+from rmgym.environments.collect import collect
 from rmgym.feedback.store import LabelStore
-from rmgym.feedback.teachers import ScriptedTeacher
-from rmgym.harness.collect import collect
+from rmgym.feedback.tables import Answer
+from rmgym.feedback.teachers.scripted import ScriptedTeacher
 from rmgym.models import load_reward_model
 from rmgym.text import textualizer
+from tests.feedback.asking import rate
 from tests.models.tiny import save_causal
 
 TINY = ["--model", "seq2seq"]
@@ -25,9 +26,9 @@ def db(tmp_path_factory):
     steps = collect("Pendulum-v1", 80, reset_every=4, progress=False)
     store = LabelStore(tmp_path_factory.mktemp("labels") / "labels.sqlite")
     queries = store.add_rating_queries(steps, textualizer("Pendulum-v1").batch(steps), np.arange(80))
-    ratings = ScriptedTeacher(target="reward").rate(steps).tolist()
-    known = {"annotator": "script", "source": "scripted:reward"}
-    store.record([Answer(query=q, value=v, **known) for q, v in zip(queries, ratings, strict=True)])
+    ratings = rate(ScriptedTeacher(target="reward"), steps).tolist()
+    origin = {"annotator": "script", "source": "scripted:reward"}
+    store.record([Answer(query=q, value=v, **origin) for q, v in zip(queries, ratings, strict=True)])
     store.record([Answer(query=q, value=3.0, annotator="bored", source="scripted:reward") for q in queries[:20]])
     return store.path
 
@@ -40,16 +41,16 @@ def test_the_model_is_saved_with_its_scores(db, tmp_path):
     out = tmp_path / "model"
     result = run("--db", db, "--annotator", "script", *TINY, "--out", out, "--steps", 20, "--seed", 3, "--json")
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert said["path"] == str(out)
-    assert said["metrics"]["steps"] == 20
-    assert said["metrics"]["train"]["labels"] == 72
-    assert said["metrics"]["validation"]["labels"] == 8
-    assert said["model"]["config"]["embedding_dim"] == 16
-    assert said["model"]["fitted_on"]["options"]["seed"] == 3
-    assert said["model"]["fitted_on"]["source"]["env_id"] == "Pendulum-v1"
+    facts = json.loads(result.stdout)
+    assert facts["path"] == str(out)
+    assert facts["metrics"]["steps"] == 20
+    assert facts["metrics"]["train"]["labels"] == 72
+    assert facts["metrics"]["validation"]["labels"] == 8
+    assert facts["model"]["config"]["embedding_dim"] == 16
+    assert facts["model"]["fitted_on"]["options"]["seed"] == 3
+    assert facts["model"]["fitted_on"]["source"]["env_id"] == "Pendulum-v1"
     loaded = load_reward_model(out)
-    assert loaded.digest == said["model"]["digest"]
+    assert loaded.digest == facts["model"]["digest"]
     assert loaded.card_hash == textualizer("Pendulum-v1").card_hash
 
 

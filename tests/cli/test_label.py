@@ -6,21 +6,25 @@ import subprocess
 import sys
 import time
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from rmgym.environments.collect import collect
 from rmgym.feedback.store import LabelStore
-from rmgym.feedback.teachers import ScriptedTeacher, in_ended_episode
-from rmgym.harness.collect import collect
+from rmgym.feedback.teachers.scripted import ScriptedTeacher
+from rmgym.feedback.teachers.values import in_ended_episode
 from rmgym.text import textualizer
+from rmgym.transitions import IN_ABSORBING
+from tests.feedback.asking import rate
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    found = collect("Pendulum-v1", 300, reset_every=25, progress=False)
-    return found, found.save(tmp_path_factory.mktemp("data") / "steps.parquet")
+    steps = collect("Pendulum-v1", 300, reset_every=25, progress=False)
+    return steps, steps.save(tmp_path_factory.mktemp("data") / "steps.parquet")
 
 
 @pytest.fixture
@@ -29,9 +33,9 @@ def store(tmp_path):
 
 
 def run(store, env, *arguments, keys=None):
-    said = ["label", env, "--db", str(store.path), *map(str, arguments)]
+    command = ["label", env, "--db", str(store.path), *map(str, arguments)]
     typed = None if keys is None else "".join(f"{key}\n" for key in keys)
-    return CliRunner().invoke(app, said, input=typed)
+    return CliRunner().invoke(app, command, input=typed)
 
 
 def person(store, data, *arguments, keys, ratings=5, preferences=0):
@@ -43,19 +47,21 @@ def person(store, data, *arguments, keys, ratings=5, preferences=0):
 
 
 def test_a_script_rates_and_compares_by_the_true_reward(store, data):
-    found, file = data
+    steps, file = data
     arguments = ("--data", file, "--ratings", 20, "--preferences", 6, "--length", 5, "--levels", 0)
     result = run(store, "Pendulum-v1", *arguments, "--json")
     facts = json.loads(result.stdout)
     assert (facts["answered"], facts["asked"], facts["annotator"]) == (26, 26, "scripted:reward")
-    texts = textualizer("Pendulum-v1").batch(found).strings()
-    reward = dict(zip(texts, found.true_reward.tolist(), strict=True))
+    texts = textualizer("Pendulum-v1").batch(steps).strings()
+    reward = dict(zip(texts, steps.true_reward.tolist(), strict=True))
     labels = store.labels()
     assert labels.ratings.values.tolist() == [reward[text] for text in labels.ratings.texts.strings()]
-    steps = [reward[text] for text in labels.preferences.steps.strings()]
-    found = labels.preferences
-    for left, right, choice in zip(found.left.tolist(), found.right.tolist(), found.choice.tolist(), strict=True):
-        assert choice == float(sum(steps[slice(*left)]) > sum(steps[slice(*right)]))
+    worth = [reward[text] for text in labels.preferences.steps.strings()]
+    preferences = labels.preferences
+    for left, right, choice in zip(
+        preferences.left.tolist(), preferences.right.tolist(), preferences.choice.tolist(), strict=True
+    ):
+        assert choice == float(sum(worth[slice(*left)]) > sum(worth[slice(*right)]))
 
 
 def test_the_same_command_again_changes_nothing_and_more_adds(store, data):
@@ -77,10 +83,10 @@ def test_constant_rewards_are_labelled_by_outcome(store):
     assert not store.path.exists(), "what cannot be labelled is not asked"
     result = run(store, "CartPole-v1", "--ratings", 30, "--steps", 400, "--target", "outcome", "--levels", 0)
     assert result.exit_code == 0, result.output
-    found = collect("CartPole-v1", 400, progress=False)
-    found = found[in_ended_episode(found)]
-    values = ScriptedTeacher(target="outcome").rate(found).tolist()
-    worth = dict(zip(textualizer("CartPole-v1").batch(found).strings(), values, strict=True))
+    steps = collect("CartPole-v1", 400, progress=False)
+    steps = steps[in_ended_episode(steps)]
+    values = rate(ScriptedTeacher(target="outcome"), steps).tolist()
+    worth = dict(zip(textualizer("CartPole-v1").batch(steps).strings(), values, strict=True))
     labels = store.labels()
     assert labels.ratings.values.tolist() == [worth[text] for text in labels.ratings.texts.strings()]
     assert any("The episode terminated here." in text for text in labels.ratings.texts.strings())
@@ -178,7 +184,7 @@ def test_kill_9_in_the_middle_and_going_on(store, data):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "rule"),
     [
         (("--ratings", 0), "something is asked"),
         (("--ratings", 5000), "ask for at most"),
@@ -189,10 +195,10 @@ def test_kill_9_in_the_middle_and_going_on(store, data):
         (("--language", "de"), "known language"),
     ],
 )
-def test_errors_are_sentences_and_leave_no_database(store, data, arguments, said):
+def test_errors_are_sentences_and_leave_no_database(store, data, arguments, rule):
     result = run(store, "Pendulum-v1", "--data", data[1], *arguments, keys=[])
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert rule in result.stderr
     assert not store.path.exists()
 
 
@@ -206,10 +212,38 @@ def test_other_environments_are_refused(store, data):
         assert "choose another" in result.stderr
 
 
+def test_a_fixed_horizon_has_steps_in_which_nothing_happens(store, tmp_path):
+    options = ("--ratings", 60, "--steps", 400, "--fixed-horizon", 60, "--target", "outcome", "--select", "random")
+    result = run(store, "CartPole-v1", *options)
+    assert result.exit_code == 0, result.output
+    steps = collect("CartPole-v1", 400, fixed_horizon=60, progress=False)
+    absorbing = set(textualizer("CartPole-v1").batch(steps)[steps.absorbing == IN_ABSORBING].strings())
+    assert absorbing & set(store.labels().texts.strings())
+    file = steps.save(tmp_path / "steps.parquet")
+    refused = run(store, "CartPole-v1", "--data", file, "--fixed-horizon", 50)
+    assert "collected with 60, not 50" in refused.stderr
+
+
+def test_levels_of_other_steps_are_not_mixed_with_these(store, data):
+    run(store, "Pendulum-v1", "--data", data[1], "--ratings", 20)
+    options = ("--ratings", 20, "--steps", 300, "--seed", 3)
+    refused = run(store, "Pendulum-v1", *options)
+    assert refused.exit_code == 2
+    assert "one annotator rates on one scale" in refused.stderr
+    assert "--levels 0" in refused.stderr
+    assert len(store.labels()) == 20
+
+
+def test_exact_values_of_several_collections_stand_side_by_side(store, data):
+    run(store, "Pendulum-v1", "--data", data[1], "--ratings", 20, "--levels", 0)
+    run(store, "Pendulum-v1", "--ratings", 20, "--steps", 300, "--seed", 3, "--levels", 0)
+    assert len(store.labels()) == 40
+
+
 def test_data_remember_the_arguments_of_their_environment(store, tmp_path):
-    found = collect("FrozenLake-v1", 200, env_kwargs={"map_name": "8x8"}, progress=False)
-    file = found.save(tmp_path / "steps.parquet")
+    steps = collect("FrozenLake-v1", 200, env_kwargs={"map_name": "8x8"}, progress=False)
+    file = steps.save(tmp_path / "steps.parquet")
     result = run(store, "FrozenLake-v1", "--data", file, "--teacher", "human", "--ratings", 3, keys=["q"])
     assert result.exit_code == 0, result.output
     assert store.info()["env_kwargs"] == {"map_name": "8x8"}
-    assert store.info()["card_hash"] == found.metadata["card_hash"]
+    assert store.info()["card_hash"] == textualizer(gym.make("FrozenLake-v1", map_name="8x8")).card_hash

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from rmgym.cli.main import app
 from rmgym.models import create_reward_model, load_reward_model
-from tests.ui.serving import TEXTS, ServerProcess
+from tests.serving.serving import TEXTS, ServerProcess
 
 run = CliRunner().invoke
 
@@ -31,7 +31,7 @@ def test_a_folder_is_served_at_a_free_port_and_trained_on(tmp_path: Path) -> Non
         )
         result = run(app, [*command.split(), "--reward", server.url])
         assert result.exit_code == 0, result.output
-        assert json.loads(result.stdout)["reward_digest"] == load_reward_model(folder).digest
+        assert json.loads(result.stdout)["agent"]["reward"]["digest"] == load_reward_model(folder).digest
 
 
 def test_json_says_where_and_what() -> None:
@@ -57,7 +57,7 @@ def test_a_token_of_the_environment_is_wanted() -> None:
 @pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGTERM, 0, ""), (signal.SIGINT, 130, "stopped.")])
 def test_it_stops_and_answers_what_was_asked(tmp_path: Path, number: int, code: int, said: str) -> None:
     go = tmp_path / "go"
-    with ServerProcess(str(go), module="tests.ui.serving") as server, ThreadPoolExecutor(1) as pool:
+    with ServerProcess(str(go), module="tests.serving.serving") as server, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(create_reward_model("remote", url=server.url).predict, TEXTS)
         assert server.line() == "scoring\n"
         server.process.send_signal(number)

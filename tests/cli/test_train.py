@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import rmgym
-from rmgym.bench.store import read_run
 from rmgym.cli.main import app
+from rmgym.runs.record import read_run
 
 
 def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
     assert first.exit_code == 0, first.output
     said = json.loads(first.stdout)
     run = read_run(folder)
-    assert (run.env, run.algo, run.reward, run.seed, run.status) == ("CartPole-v1", "ppo", "alive", 3, "done")
+    assert (run.task, run.algo, run.reward, run.seed, run.status) == ("CartPole-v1", "ppo", "alive", 3, "done")
     assert run.curve["steps"].tolist() == [row["steps"] for row in said["comparison"]]
     # one per step, from the environment and from the model alike
     assert run.last("true_return_mean") == run.last("learned_return_mean") > 0
@@ -46,18 +46,18 @@ def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
-def test_the_backend_is_tried_and_said(tmp_path: Path) -> None:
+def test_the_engine_is_tried_and_said(tmp_path: Path) -> None:
     if not os.environ.get("CI"):  # there, a missing package is a failure
         pytest.importorskip("onnxruntime")
     model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
     model.card_hash = rmgym.textualizer("CartPole-v1").card_hash
     model.save(tmp_path / "model")
     told = ["train", "CartPole-v1", "--reward", str(tmp_path / "model"), "--steps", "256", "--episodes", "1"]
-    result = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "run"), "--backend", "onnx"])
+    result = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "run"), "--engine", "onnx"])
     assert result.exit_code == 0, result.output
     assert "fusion heads run on onnx" in result.stderr
-    wrong = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "other"), "--backend", "onyx"])
+    wrong = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "other"), "--engine", "onyx"])
     assert wrong.exit_code == 2
     assert "did you mean 'onnx'?" in wrong.stderr
-    control = CliRunner().invoke(app, ["train", "CartPole-v1", "--reward", "constant", "--backend", "auto"])
-    assert "leave --backend out" in control.stderr
+    control = CliRunner().invoke(app, ["train", "CartPole-v1", "--reward", "constant", "--engine", "auto"])
+    assert "leave the engine out" in control.stderr

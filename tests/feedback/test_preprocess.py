@@ -64,7 +64,7 @@ def test_any_strings_come_back_as_they_were(triples):
 
 
 @pytest.mark.parametrize(
-    ("triples", "said"),
+    ("triples", "rule"),
     [
         ([], "made from triples"),
         ([("a", "b", 1.0), ("c", "d", 1.0)], "rewards differ"),
@@ -76,8 +76,8 @@ def test_any_strings_come_back_as_they_were(triples):
         ([({"x": 1}, "b", 1.0)], "text or finite numbers"),
     ],
 )
-def test_bad_triples_are_explained(triples, said):
-    with pytest.raises(FeedbackError, match=said):
+def test_bad_triples_are_explained(triples, rule):
+    with pytest.raises(FeedbackError, match=rule):
         preprocess(triples)
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
 from rmgym.feedback.queries import _meetings, select_segments, select_steps
-from rmgym.harness.collect import collect
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
 
@@ -24,19 +24,19 @@ def blank(lengths):
     )
 
 
-def said(values):
+def describe(values):
     return TextBatch.from_strings([f"x is {v:.2f}" for v in values])
 
 
 @pytest.fixture(scope="module")
 def pendulum():
-    found = collect("Pendulum-v1", 1000, reset_every=25, progress=False)
-    return found, textualizer("Pendulum-v1").batch(found)
+    steps = collect("Pendulum-v1", 1000, reset_every=25, progress=False)
+    return steps, textualizer("Pendulum-v1").batch(steps)
 
 
 def test_each_covering_step_is_the_farthest_from_those_before(pendulum):
-    found, texts = pendulum
-    rows = select_steps(found, texts, 30, seed=4)
+    steps, texts = pendulum
+    rows = select_steps(steps, texts, 30, seed=4)
     table = texts.numbers.reshape(len(texts), -1).astype(np.float64)
     table = (table - table.mean(0)) / table.std(0)
     for i in range(1, len(rows)):
@@ -46,8 +46,8 @@ def test_each_covering_step_is_the_farthest_from_those_before(pendulum):
 
 def test_coverage_finds_rare_steps_that_chance_misses():
     values = [*np.linspace(0, 0.5, 500).tolist(), 50.0, -50.0, 100.0]
-    found, texts = blank([503]), said(values)
-    assert {500, 501, 502} <= set(select_steps(found, texts, 5, seed=0).tolist())
+    steps, texts = blank([503]), describe(values)
+    assert {500, 501, 502} <= set(select_steps(steps, texts, 5, seed=0).tolist())
 
 
 def test_different_words_are_apart():
@@ -63,31 +63,31 @@ def test_texts_with_different_counts_of_numbers_are_covered():
 
 @pytest.mark.parametrize("method", ["coverage", "random"])
 def test_selections_are_distinct_nested_and_seeded(pendulum, method):
-    found, texts = pendulum
-    rows = select_steps(found, texts, 60, method=method, seed=1)
+    steps, texts = pendulum
+    rows = select_steps(steps, texts, 60, method=method, seed=1)
     strings = texts[rows].strings()
     assert len(set(strings)) == 60
-    assert select_steps(found, texts, 25, method=method, seed=1).tolist() == rows[:25].tolist()
-    assert select_steps(found, texts, 60, method=method, seed=2).tolist() != rows.tolist()
+    assert select_steps(steps, texts, 25, method=method, seed=1).tolist() == rows[:25].tolist()
+    assert select_steps(steps, texts, 60, method=method, seed=2).tolist() != rows.tolist()
     assert rows.dtype == np.int64
 
 
 @pytest.mark.parametrize("method", ["coverage", "random"])
 def test_equal_texts_are_asked_about_once(method):
-    texts = said([1, 1, 2, 2, 2, 3])
+    texts = describe([1, 1, 2, 2, 2, 3])
     assert sorted(select_steps(blank([6]), texts, 3, method=method).tolist()) == [0, 2, 5]
     with pytest.raises(FeedbackError, match="at most 3"):
         select_steps(blank([6]), texts, 4, method=method)
 
 
 def test_bad_questions_about_steps_are_explained():
-    found, texts = blank([6]), said(range(6))
+    steps, texts = blank([6]), describe(range(6))
     with pytest.raises(FeedbackError, match="did you mean 'coverage'"):
-        select_steps(found, texts, 2, method="coverag")
+        select_steps(steps, texts, 2, method="coverag")
     with pytest.raises(FeedbackError, match="at least one question"):
-        select_steps(found, texts, 0)
+        select_steps(steps, texts, 0)
     with pytest.raises(FeedbackError, match="one text"):
-        select_steps(found, texts[:3], 2)
+        select_steps(steps, texts[:3], 2)
 
 
 @settings(max_examples=30)
@@ -109,11 +109,11 @@ def test_a_tournament_has_every_pair_once(players):
     st.sampled_from(["random", "coverage"]),
 )
 def test_segments_stay_in_their_episode_and_pairs_are_new(lengths, length, n_pairs, seed, method):
-    found = blank(lengths)
-    texts = said(np.random.default_rng(seed).normal(size=len(found)))
+    steps = blank(lengths)
+    texts = describe(np.random.default_rng(seed).normal(size=len(steps)))
     refused = None
     try:
-        pairs = select_segments(found, n_pairs, length, method=method, seed=seed, texts=texts)
+        pairs = select_segments(steps, n_pairs, length, method=method, seed=seed, texts=texts)
     except FeedbackError as error:
         refused = error
     segments = sum(n // length for n in lengths)
@@ -122,11 +122,11 @@ def test_segments_stay_in_their_episode_and_pairs_are_new(lengths, length, n_pai
         assert 2 * n_pairs > segments, "enough for pairs without using a segment twice"
         return
     assert pairs.shape == (n_pairs, 2)
-    np.testing.assert_array_equal(found.episode[pairs], found.episode[pairs + length - 1])
-    assert (found.step[pairs] % length == 0).all(), "segments do not overlap"
+    np.testing.assert_array_equal(steps.episode[pairs], steps.episode[pairs + length - 1])
+    assert (steps.step[pairs] % length == 0).all(), "segments do not overlap"
     assert len({frozenset(pair) for pair in pairs.tolist()}) == n_pairs
     assert (pairs[:, 0] != pairs[:, 1]).all()
-    shorter = select_segments(found, 1, length, method=method, seed=seed, texts=texts)
+    shorter = select_segments(steps, 1, length, method=method, seed=seed, texts=texts)
     assert shorter.tolist() == pairs[:1].tolist(), "selections are nested"
 
 
@@ -136,10 +136,10 @@ def test_no_segment_twice_while_there_are_others():
 
 
 def test_pairs_leave_groups_to_split_by():
-    found = blank([25] * 40)
-    pairs = select_segments(found, 300, 5, seed=0)
+    steps = blank([25] * 40)
+    pairs = select_segments(steps, 300, 5, seed=0)
     block = {}
-    for left, right in found.episode[pairs].tolist():
+    for left, right in steps.episode[pairs].tolist():
         joined = block.get(left, {left}) | block.get(right, {right})
         block.update(dict.fromkeys(joined, joined))
     assert len({frozenset(b) for b in block.values()}) >= 10
@@ -153,17 +153,17 @@ def test_sides_are_not_in_order_of_choice():
 def test_covering_segments_reach_the_rare_one():
     values = np.zeros(400)
     values[200:205] = 100
-    pairs = select_segments(blank([20] * 20), 2, 5, method="coverage", seed=3, texts=said(values))
+    pairs = select_segments(blank([20] * 20), 2, 5, method="coverage", seed=3, texts=describe(values))
     assert 200 in pairs
 
 
 def test_bad_questions_about_segments_are_explained():
-    found = blank([10, 10])
+    steps = blank([10, 10])
     with pytest.raises(FeedbackError, match="at least one step"):
-        select_segments(found, 1, 0)
+        select_segments(steps, 1, 0)
     with pytest.raises(FeedbackError, match="2 segments give 1"):
-        select_segments(found, 2, 10)
+        select_segments(steps, 2, 10)
     with pytest.raises(FeedbackError, match="0 segments give 0"):
-        select_segments(found, 1, 11)
+        select_segments(steps, 1, 11)
     with pytest.raises(FeedbackError, match="pass texts="):
-        select_segments(found, 1, 5, method="coverage")
+        select_segments(steps, 1, 5, method="coverage")

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 
 from rmgym.cards import find_env_card
+from rmgym.environments.collect import collect
 from rmgym.feedback.reading import StepReader
-from rmgym.harness.collect import collect
 from rmgym.text import textualizer
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCar-v0", "FrozenLake-v1"])
 def test_every_value_of_a_real_step_is_found(env_id, language):
-    found = collect(env_id, 30, progress=False)
+    steps = collect(env_id, 30, progress=False)
     with gym.make(env_id) as env:
         say = textualizer(env, language=language)
-    batch = say.batch(found)
+    batch = say.batch(steps)
     reader = StepReader(say.card, language)
     for i, text in enumerate(batch.strings()):
         step = reader.read(text)
@@ -28,7 +28,7 @@ def test_every_value_of_a_real_step_is_found(env_id, language):
         shown = [v for part in (step.state, step.action, step.next_state) for v in part.values()]
         numbers = [float(v) for v in shown if v.lstrip("-").replace(".", "").isdigit()]
         np.testing.assert_allclose(numbers, batch[[i]].numbers, rtol=1e-5)
-        assert (step.ending != "") == bool(found.terminated[i] or found.truncated[i])
+        assert (step.ending != "") == bool(steps.terminated[i] or steps.truncated[i])
         assert step.task
         assert "{" not in step.task
 

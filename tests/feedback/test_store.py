@@ -1,5 +1,7 @@
 """The label database: nothing asked twice, nothing lost, nothing mixed. Real SQLite throughout."""
 
+import errno
+import os
 import signal
 import sqlite3
 import subprocess
@@ -12,18 +14,18 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 import pytest
 
-from rmgym.errors import FeedbackError
+from rmgym.environments.collect import collect
+from rmgym.errors import FeedbackError, StorageError
 from rmgym.feedback.labels import Ratings
 from rmgym.feedback.store import LabelStore
-from rmgym.harness.collect import collect
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
 
 
 @pytest.fixture(scope="module")
 def pendulum():
-    found = collect("Pendulum-v1", 100, reset_every=10, progress=False)
-    return found, textualizer("Pendulum-v1").batch(found)
+    steps = collect("Pendulum-v1", 100, reset_every=10, progress=False)
+    return steps, textualizer("Pendulum-v1").batch(steps)
 
 
 @pytest.fixture
@@ -53,11 +55,11 @@ def test_labels_are_the_answers_with_their_texts(store, pendulum):
     assert labels.ratings.texts.strings() == texts[[3, 50, 7]].strings()
     assert labels.ratings.texts.card_hash == texts.card_hash
     assert labels.ratings.values.tolist() == [2, 9, 4]
-    found = labels.preferences
-    assert found.choice.tolist() == [1, 0.25]
-    assert found.margin.tolist() == [0, 1.5]
-    strings, expected = found.steps.strings(), texts.strings()
-    for side, starts in ((found.left, (0, 20)), (found.right, (10, 33))):
+    preferences = labels.preferences
+    assert preferences.choice.tolist() == [1, 0.25]
+    assert preferences.margin.tolist() == [0, 1.5]
+    strings, expected = preferences.steps.strings(), texts.strings()
+    for side, starts in ((preferences.left, (0, 20)), (preferences.right, (10, 33))):
         for (first, last), start in zip(side.tolist(), starts, strict=True):
             assert strings[first:last] == expected[start : start + 4]
     np.testing.assert_array_equal(labels.ratings.texts.numbers, texts[[3, 50, 7]].numbers)
@@ -199,13 +201,13 @@ def test_episode_numbers_of_another_collection_are_other_episodes(store, pendulu
 
 
 def test_a_database_is_about_one_card(store, pendulum):
-    found, texts = pendulum
+    steps, texts = pendulum
     ask(store, pendulum)
     before = rows_of(store.path, "query")
     with pytest.raises(FeedbackError, match="one environment, card and language"):
-        store.add_rating_queries(found, textualizer("Pendulum-v1", language="zh").batch(found), np.array([0]))
+        store.add_rating_queries(steps, textualizer("Pendulum-v1", language="zh").batch(steps), np.array([0]))
     with pytest.raises(FeedbackError, match="one environment, card and language"):
-        store.add_rating_queries(found, TextBatch.from_strings(texts.strings()), np.array([0]))
+        store.add_rating_queries(steps, TextBatch.from_strings(texts.strings()), np.array([0]))
     assert rows_of(store.path, "query") == before
 
 
@@ -223,7 +225,7 @@ def test_nothing_to_learn_from_is_explained(store, pendulum):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "length", "said"),
+    ("pairs", "length", "rule"),
     [
         ([[0, 10]], 0, "at least one step"),
         ([[0, 10]], -3, "at least one step"),
@@ -232,24 +234,24 @@ def test_nothing_to_learn_from_is_explained(store, pendulum):
         ([[-1, 10]], 4, "inside the collected steps"),
     ],
 )
-def test_segments_that_are_none_are_refused(store, pendulum, pairs, length, said):
-    with pytest.raises(FeedbackError, match=said):
+def test_segments_that_are_none_are_refused(store, pendulum, pairs, length, rule):
+    with pytest.raises(FeedbackError, match=rule):
         store.add_preference_queries(*pendulum, np.array(pairs), length)
     assert not store.path.exists()
 
 
 def test_segments_with_missing_steps_are_refused(store, pendulum):
-    found, texts = pendulum
+    steps, texts = pendulum
     gap = np.array([0, 1, 3, 4])
     with pytest.raises(FeedbackError, match="stays in one episode"):
-        store.add_preference_queries(found[gap], texts[gap], np.array([[0, 1]]), 3)
+        store.add_preference_queries(steps[gap], texts[gap], np.array([[0, 1]]), 3)
 
 
 def test_answers_that_do_not_fit_are_refused_and_leave_nothing(store, pendulum):
     with pytest.raises(FeedbackError, match="add questions first"):
         store.rate(1, 1.0, annotator="ann", source="human")
     rated, compared = ask(store, pendulum)
-    for wrong, said in (
+    for wrong, rule in (
         (lambda: store.rate(999, 1, annotator="a", source="human"), "belongs to a question"),
         (lambda: store.rate(compared[0], 1, annotator="a", source="human"), "asks for a preference"),
         (lambda: store.prefer(rated[0], 1, annotator="a", source="human"), "asks for a rating"),
@@ -257,7 +259,7 @@ def test_answers_that_do_not_fit_are_refused_and_leave_nothing(store, pendulum):
         (lambda: store.rate(rated[0], float("nan"), annotator="a", source="human"), "finite"),
         (lambda: store.prefer(compared[0], 1.5, annotator="a", source="human"), "probability"),
     ):
-        with pytest.raises(FeedbackError, match=said):
+        with pytest.raises(FeedbackError, match=rule):
             wrong()
     assert store.progress("a") == (0, 5)
 
@@ -267,6 +269,14 @@ def test_a_newer_database_is_refused(store, pendulum):
     with closing(sqlite3.connect(store.path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(FeedbackError, match="version 99"):
+        LabelStore(store.path)
+
+
+def test_an_older_database_is_refused(store, pendulum):
+    ask(store, pendulum)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(FeedbackError, match="of version 1"):
         LabelStore(store.path)
 
 
@@ -300,6 +310,24 @@ def test_export_holds_every_answer(store, pendulum, tmp_path):
         store.export(tmp_path / "l.txt")
 
 
+@pytest.mark.parametrize("name", ["l.csv", "l.parquet"])
+def test_a_full_disk_leaves_the_exported_file_before(store, pendulum, tmp_path, monkeypatch, name):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
+    folder = tmp_path / "exported"
+    before = store.export(folder / name).read_bytes()  # its folder is made
+    store.rate(rated[1], 4, annotator="ann", source="human", levels=5)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"a file of labels(?s:.)*No space left(?s:.)*intact"):
+        store.export(folder / name)
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (folder / name).read_bytes() == before
+
+
 def test_two_writers_at_once_lose_nothing(store, pendulum):
     rated = store.add_rating_queries(*pendulum, np.arange(12))
 
@@ -331,13 +359,13 @@ def test_kill_9_loses_no_answer_that_was_given(store, pendulum):
     rated = store.add_rating_queries(*pendulum, np.arange(100))
     command = [sys.executable, "-c", _RATE_FOR_EVER, str(store.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        told = [int(process.stdout.readline()) for _ in range(5)]
+        recorded = [int(process.stdout.readline()) for _ in range(5)]
         process.send_signal(signal.SIGKILL)
-        told += [int(line) for line in process.stdout.read().split()]
+        recorded += [int(line) for line in process.stdout.read().split()]
     assert process.returncode == -signal.SIGKILL
     kept = LabelStore(store.path).labels().ratings.values.tolist()
-    assert kept[: len(told)] == told == rated[: len(told)]
-    assert len(kept) <= len(told) + 1 < 100
+    assert kept[: len(recorded)] == recorded == rated[: len(recorded)]
+    assert len(kept) <= len(recorded) + 1 < 100
     with closing(sqlite3.connect(store.path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert next(store.pending("ann")).id == rated[len(kept)], "and it goes on where it stopped"
@@ -346,16 +374,16 @@ def test_kill_9_loses_no_answer_that_was_given(store, pendulum):
 _FILL = """
 import resource, signal, sys
 import numpy as np
-from rmgym.errors import FeedbackError
+from rmgym.errors import FeedbackError, StorageError
 from rmgym.feedback.store import LabelStore
 from rmgym.text import textualizer
 from rmgym.transitions import Transitions
-found = Transitions.load(sys.argv[2])
-texts = textualizer("Pendulum-v1").batch(found)
+steps = Transitions.load(sys.argv[2])
+texts = textualizer("Pendulum-v1").batch(steps)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:
-    LabelStore(sys.argv[1]).add_rating_queries(found, texts, np.arange(len(found)))
+    LabelStore(sys.argv[1]).add_rating_queries(steps, texts, np.arange(len(steps)))
 except FeedbackError as error:
     print(error)
 """
@@ -368,8 +396,8 @@ def test_no_space_left_is_explained_and_keeps_what_was_there(store, pendulum, tm
     steps = pendulum[0].save(tmp_path / "steps.parquet")
     limit = str(store.path.stat().st_size + 4096)
     command = [sys.executable, "-c", _FILL, str(store.path), str(steps), limit]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "the disk has space" in said
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "the disk has space" in printed
     assert {table: rows_of(store.path, table) for table in before} == before
     assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
 
@@ -383,7 +411,7 @@ def test_labels_of_other_roads_are_checked():
 
 
 def test_transitions_without_a_known_source_are_taken(store):
-    found = Transitions.from_arrays(np.zeros((2, 3)), np.zeros((2, 1)), np.zeros((2, 3)))
-    store.add_rating_queries(found, TextBatch.from_strings(["warm", "cold"]), np.array([1]))
+    steps = Transitions.from_arrays(np.zeros((2, 3)), np.zeros((2, 1)), np.zeros((2, 3)))
+    store.add_rating_queries(steps, TextBatch.from_strings(["warm", "cold"]), np.array([1]))
     assert store.info()["env_id"] is None
     assert next(store.pending("ann")).left.strings() == ["cold"]

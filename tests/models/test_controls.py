@@ -1,11 +1,11 @@
-"""Controls know nothing: a constant, a hash of the text, and the true reward that only an environment has."""
+"""Controls know nothing: a constant and a hash of the text. The true reward, which environments have, is no model."""
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 from rmgym.errors import ModelError
-from rmgym.models import create_reward_model, load_reward_model
+from rmgym.models import available_models, create_reward_model, load_reward_model
 from rmgym.models.contract import RewardModelContract
 from rmgym.text.batch import TextBatch
 
@@ -50,9 +50,11 @@ def test_random_tells_words_apart():
     assert mean[0] != mean[1]
 
 
-def test_true_has_nothing_to_say_about_text():
-    with pytest.raises(ModelError, match="use it in a wrapper"):
-        load_reward_model("true").predict(["a"])
+@pytest.mark.parametrize("make", [load_reward_model, create_reward_model])
+def test_true_is_no_model_of_text(make):
+    with pytest.raises(ModelError, match="give 'true' to a wrapper, make_agent or train"):
+        make("true")
+    assert "true" in available_models()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_true_has_nothing_to_say_about_text():
         ("constant", {"value": "much"}, "'value'"),
         ("constant", {"value": float("nan")}, "finite"),
         ("random", {"value": 1.0}, "use one of seed"),
-        ("true", {"value": 1.0}, "there are none"),
+        ("true", {"value": 1.0}, "no model"),
     ],
 )
 def test_wrong_options_are_refused(name, options, said):

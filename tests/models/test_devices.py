@@ -39,7 +39,7 @@ def close(low, exact):
 def test_the_language_model_follows_into_low_precision(saved, dtype):
     path, exact = saved
     low = load_reward_model(path, dtype=dtype)
-    assert next(low.tower.parameters()).dtype == next(low.heads.parameters()).dtype == getattr(torch, dtype)
+    assert next(low.tower.lm.parameters()).dtype == next(low.heads.parameters()).dtype == getattr(torch, dtype)
     close(low.predict(TEXTS).mean, exact)
 
 
@@ -48,21 +48,23 @@ def test_models_of_two_dtypes_share_a_backbone_without_disturbing_each_other(sav
     full, low = load_reward_model(path), load_reward_model(path, dtype="bfloat16")
     first = low.predict(TEXTS).mean
     np.testing.assert_array_equal(full.predict(TEXTS).mean, exact)
-    assert next(full.tower.parameters()).dtype == torch.float32
+    assert next(full.tower.lm.parameters()).dtype == torch.float32
     np.testing.assert_array_equal(low.predict(TEXTS).mean, first)
-    other = low._backbone.on(torch.device("cpu"), torch.bfloat16)
-    assert other is low.tower
-    assert full.tower is full._backbone.tower
+    other = low.tower.backbone.on(torch.device("cpu"), torch.bfloat16)
+    assert other is low.tower.lm
+    assert full.tower.lm is full.tower.backbone.lm
 
 
 def test_templates_read_before_a_cast_are_read_again(folder):
     model = create_reward_model(f"hf:{folder}", seed=1, **SIZES)
     exact = model.predict(TEXTS).mean
     model.to(torch.bfloat16)
-    assert not model._states
     low = model.predict(TEXTS).mean
     assert np.abs(low - exact).max() > 0
     close(low, exact)
+    np.testing.assert_array_equal(
+        low, create_reward_model(f"hf:{folder}", seed=1, **SIZES).to(torch.bfloat16).predict(TEXTS).mean
+    )
 
 
 @pytest.mark.parametrize("fusion", ["late", "early"])
@@ -73,7 +75,7 @@ def test_a_low_precision_language_model_has_heads_in_float32(folder, tmp_path, f
     model = create_reward_model(f"hf:{folder}", dtype="bfloat16", **options)
     loaded = load_reward_model(model.save(tmp_path / "model"))
     for each in (model, loaded):
-        of_lm = {p.dtype for name, p in each.tower.named_parameters() if ".lora_" not in name}
+        of_lm = {p.dtype for name, p in each.tower.lm.named_parameters() if ".lora_" not in name}
         assert of_lm == {torch.bfloat16}
         assert {p.dtype for p in each.parameters() if p.requires_grad} == {torch.float32}
         close(each.predict(TEXTS).mean, exact.predict(TEXTS).mean)
@@ -88,7 +90,7 @@ def test_tuning_whole_in_low_precision_is_refused(folder):
 def test_the_cpu_is_a_device(saved):
     path, exact = saved
     model = load_reward_model(path, device="cpu")
-    assert model.device.type == next(model.tower.parameters()).device.type == "cpu"
+    assert model.device.type == next(model.tower.lm.parameters()).device.type == "cpu"
     np.testing.assert_array_equal(model.predict(TEXTS).mean, exact)
 
 
@@ -97,8 +99,8 @@ def test_the_language_model_follows_to_a_device_and_others_stay(saved, device):
     path, exact = saved
     here, there = load_reward_model(path), load_reward_model(path, device=device)
     np.testing.assert_allclose(there.predict(TEXTS).mean, exact, atol=1e-3)
-    assert next(there.tower.parameters()).device.type == device
-    assert next(here.tower.parameters()).device.type == "cpu"
+    assert next(there.tower.lm.parameters()).device.type == device
+    assert next(here.tower.lm.parameters()).device.type == "cpu"
     np.testing.assert_array_equal(here.predict(TEXTS).mean, exact)
 
 

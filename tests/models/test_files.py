@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from rmgym.errors import ModelError
+from rmgym.errors import ModelError, StorageError
 from rmgym.models import create_reward_model, load_reward_model
-from rmgym.models import files as model_files
 from rmgym.models.files import MANIFEST, digest_of, read_files, read_manifest
 
 TINY = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
@@ -200,7 +199,7 @@ def test_a_full_disk_leaves_the_old_model_whole(saved, monkeypatch, writes):
     newer.prepare(as_batch(["other words: 1.5"]))  # so that the tokenizer's file changes too
     with monkeypatch.context() as patched:
         FullDisk(patched, writes)
-        with pytest.raises(ModelError, match="enough space") as caught:
+        with pytest.raises(StorageError, match="enough space") as caught:
             newer.save(folder)
     assert "No space left" in str(caught.value)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
@@ -210,7 +209,7 @@ def test_a_full_disk_leaves_the_old_model_whole(saved, monkeypatch, writes):
 def test_a_first_save_on_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         FullDisk(patched, 1)
-        with pytest.raises(ModelError, match="enough space"):
+        with pytest.raises(StorageError, match="enough space"):
             create_reward_model("seq2seq", **TINY).save(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -275,7 +274,7 @@ def test_saving_over_another_kind_of_model_removes_its_files(saved):
 
 def test_a_file_in_the_way_is_an_error_that_says_so(tmp_path):
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(ModelError, match="writable folder"):
+    with pytest.raises(StorageError, match="writable folder"):
         create_reward_model("constant").save(tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "mine"
 
@@ -312,7 +311,3 @@ def as_batch(strings):
     from rmgym.text.batch import TextBatch
 
     return TextBatch.from_strings(strings)
-
-
-def test_packages_named_in_versions_are_installed():
-    assert all(model_files._versions().values())

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from rmgym.errors import ModelError
+from rmgym.models import create_reward_model
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.files import read_files
-from rmgym.models.minilm import MiniLMRewardModel
 from rmgym.models.neural import NeuralRewardModel, encode
 from rmgym.models.number_features import NumberFeatures
 from rmgym.text.batch import TextBatch
@@ -182,7 +182,7 @@ class TestContract(RewardModelContract):
 
 
 def test_a_fused_optimiser_that_hides_its_writes_changes_the_digest():
-    model = MiniLMRewardModel.create(width=16, layers=1, attention_heads=2).eval()
+    model = create_reward_model("minilm", width=16, layers=1, attention_heads=2).eval()
     before = model.digest
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)

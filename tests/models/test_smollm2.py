@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from rmgym.environments.collect import collect
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.feedback.queries import select_steps
-from rmgym.harness.collect import collect
 from rmgym.metrics.ranking import r_squared, spearman
 from rmgym.models import create_reward_model, load_reward_model
-from rmgym.models.backbones import load_backbone
+from rmgym.models.backbones.backbone import load_backbone
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.early import read_early
 from rmgym.models.neural import encode
+from rmgym.models.readers.early import read_early
 from rmgym.text import textualizer
 from rmgym.text.batch import TextBatch
 from rmgym.training import FitOptions, fit
@@ -32,8 +32,8 @@ def test_the_converted_model_still_speaks_english():
     backbone = load_backbone("smollm2")
     ids = torch.tensor([[*backbone.prefix, *backbone.encode_piece("The capital of France is")]])
     with torch.no_grad():
-        last = backbone.tower(input_ids=ids).last_hidden_state[0, -1]
-    next_token = (backbone.tower.get_input_embeddings().weight @ last).argmax()
+        last = backbone.lm(input_ids=ids).last_hidden_state[0, -1]
+    next_token = (backbone.lm.get_input_embeddings().weight @ last).argmax()
     assert backbone.tokenizer.decode(next_token) == " Paris"
     assert (backbone.causal, backbone.state_size, backbone.max_tokens) == (True, 576, 8192)
     assert backbone.tokenizer.convert_ids_to_tokens(backbone.encode_piece("0.52")) == ["0", ".", "5", "2"]
@@ -62,12 +62,12 @@ def test_a_shared_prefix_is_exact():
     texts = [f"Keep the pole upright. Angle in rad: {a:.2f}, torque: {-a:.2f}." for a in (0.5, -2.5, 1.25)]
     inputs = encode(TextBatch.from_strings([*texts, "Speed: 1.5."]))
     with torch.no_grad():
-        numbers = model.numbers(inputs.values)
-        states, mask = model._prefixes(model.tower, inputs, numbers)
-        expected, real = read_early(model.tower, model._backbone, inputs, numbers)
+        numbers = model.reader.numbers(inputs.values)
+        states, mask = model.reader.prefixes(model.tower, inputs, numbers)
+        expected, real = read_early(model.tower, inputs, numbers)
     assert torch.equal(mask, real)
-    apart = (model._backbone.scaled(states)[mask] - model._backbone.scaled(expected)[real]).abs().max()
+    apart = (model.tower.scaled(states)[mask] - model.tower.scaled(expected)[real]).abs().max()
     assert apart < 1e-4  # of states of size one, after thirty layers
     shared = model.predict(texts).mean
-    model._prefixes = None
+    model.reader.prefixes = None
     np.testing.assert_allclose(shared, model.predict(texts).mean, atol=1e-5)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rmgym
-from rmgym.errors import ModelError
+from rmgym.errors import ModelError, StorageError
 from rmgym.models import Prediction
 from rmgym.models.contract import RewardModelContract
 from rmgym.scoring import Scorer
@@ -150,8 +150,14 @@ def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
         rmgym.CachedReward(ToyReward(), tmp_path / "other.sqlite").predict(["x 1"])
 
 
+def test_a_cache_below_a_file_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="a cache of scores is written to a writable folder"):
+        ScoreCache(tmp_path / "file" / "scores.sqlite")
+
+
 def test_an_agent_trains_the_same_on_a_cached_model(tmp_path: Path) -> None:
-    from tests.harness.small import PPO_SMALL, parameters
+    from tests.sb3.small import PPO_SMALL, parameters
 
     model = ToyReward()
     cached = rmgym.CachedReward(model, tmp_path / "scores.sqlite")

@@ -14,7 +14,7 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 
 from rmgym.cards import find_env_card, load_env_card
-from rmgym.errors import CardError, HarnessError, TextError
+from rmgym.errors import CardError, RunError, TextError
 from rmgym.text import textualizer
 
 DESC = ["SFHF", "FFFG"]
@@ -81,14 +81,14 @@ def test_a_vector_environment_with_its_own_entry_point() -> None:
 
 @pytest.mark.parametrize("env_id", ["Pendulumm-v1", "Nowhere/Env-v0", "no such module:Env-v0", "not an id"])
 def test_an_unknown_id_is_refused(env_id: str) -> None:
-    with pytest.raises(HarnessError, match="registered id") as caught:
+    with pytest.raises(RunError, match="registered id") as caught:
         textualizer(env_id)
     assert caught.value.got == env_id
     assert caught.value.fix
 
 
 def test_what_is_no_environment_is_refused() -> None:
-    with pytest.raises(HarnessError, match="environment"):
+    with pytest.raises(RunError, match="environment"):
         textualizer(42)
 
 
@@ -221,11 +221,11 @@ def test_a_fact_is_a_public_attribute(tmp_path: Path, attribute: str) -> None:
 
 def test_minigrids_environments_are_known_without_importing_it() -> None:
     code = (
-        "import gymnasium, sys; from rmgym.text.environment import make_from_id, register; "
+        "import gymnasium, sys; from rmgym.environments.make import make_env, register; "
         "assert 'MiniGrid-Unlock-v0' not in gymnasium.registry and 'minigrid' not in sys.modules; "
         "assert register('CartPole-v1') and 'minigrid' not in sys.modules; "
         "assert register('BabyAI-GoTo-v0') and not register('MiniGrid-Nowhere-v0'); "
-        "print(make_from_id('MiniGrid-Unlock-v0').spec.id)"
+        "print(make_env('MiniGrid-Unlock-v0').spec.id)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("MiniGrid-Unlock-v0", "")

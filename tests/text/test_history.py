@@ -14,14 +14,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import rmgym
 from rmgym.cards import EnvCard, find_env_card
+from rmgym.environments.raw_observation import for_policy
 from rmgym.errors import CardError, TextError
 from rmgym.feedback.reading import StepReader
-from rmgym.scoring.table import ScoreTable
+from rmgym.scoring.lookup import ScoreTable
 from rmgym.transitions import Transitions
 from rmgym.trees import stack
-from rmgym.wrappers.raw_observation import for_policy
 from tests.doubles import ToyReward
-from tests.harness.small import SMALL, parameters
+from tests.sb3.small import SMALL, parameters
 
 ROADS = ("FrozenLake-v1", "CartPole-v1", "MiniGrid-Empty-5x5-v0")
 

@@ -20,11 +20,14 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from rmgym.errors import FitError
+from rmgym.errors import StorageError
 from rmgym.models import files
+from rmgym.models.files import read_manifest
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.seq2seq import Seq2SeqRewardModel
-from rmgym.training import FitOptions, checkpoints, fit
+from rmgym.storage import atomic
+from rmgym.storage.atomic import partial_path
+from rmgym.training import FitOptions, fit
 from rmgym.training.trainer import RewardTrainer
 from tests.training.small import SmallReward, both, make_preferences, make_ratings
 
@@ -105,18 +108,18 @@ def dropping(name: str) -> None:
     shutil.rmtree = rmtree  # type: ignore[assignment]
 
 
-def replacing(module: Any, attribute: str, name: str, nth: int) -> None:
-    """Die before the ``nth`` time that a file of the finished model is put in place."""
-    original, seen = getattr(module, attribute), [0]
+def writing(module: Any, name: str, nth: int) -> None:
+    """Die in the middle of the ``nth`` time that a file of the finished model is written."""
+    original, seen = module.write_bytes, [0]
 
-    def replace(target: Path, content: bytes) -> None:
+    def write_bytes(target: Path, content: bytes, **options: Any) -> Path:
         seen[0] += target.name == name
         if target.name == name and seen[0] == nth:
-            target.with_name(f".{name}.partial").write_bytes(content[: len(content) // 2])
+            partial_path(target).write_bytes(content[: len(content) // 2])
             die()
-        original(target, content)
+        return original(target, content, **options)  # type: ignore[no-any-return]
 
-    setattr(module, attribute, replace)
+    module.write_bytes = write_bytes
 
 
 INSTANTS: dict[str, Callable[[], None]] = {
@@ -130,8 +133,8 @@ INSTANTS: dict[str, Callable[[], None]] = {
     "before a checkpoint is named": lambda: renaming(after=False),
     "after a checkpoint is named": lambda: renaming(after=True),
     "while an old checkpoint is dropped": lambda: dropping("checkpoint-10"),
-    "before the model's manifest": lambda: replacing(files, "_replace", "reward_model.json", 1),
-    "between model and record": lambda: replacing(checkpoints, "replace_file", "fit.json", 2),
+    "before the model's manifest": lambda: writing(files, "reward_model.json", 1),
+    "between model and record": lambda: writing(atomic, "fit.json", 2),
     "while checkpoints are dropped at the end": lambda: dropping("checkpoints"),
 }
 
@@ -190,6 +193,32 @@ def killed_from_outside(out: Path) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+OVER: dict[str, Callable[[], None]] = {
+    "before the first checkpoint": lambda: at_step(7),
+    "between checkpoints": lambda: at_step(17),
+    "in the weights": lambda: half_written(safetensors.torch, "save_file", "model.safetensors", 2),
+    "before the model's manifest": lambda: writing(files, "reward_model.json", 1),
+    "between model and record": lambda: writing(atomic, "fit.next.json", 2),
+}
+
+
+def over_another(out: Path, install: Callable[[], None]) -> dict[str, Any]:
+    """Kill a fit that begins anew where a finished one lies; what lies there then, and what a resume gives."""
+    first = SmallReward.create(seed=5)
+    before = json.loads(forked(lambda: json.dumps(fit(first, CHINESE, OPTIONS, out=out, progress=False).metrics))[1])
+    digest = read_manifest(out)["digest"]
+    dead = killed(out, install)
+    record = json.loads((out / "fit.json").read_text())
+    return {
+        "killed": dead,
+        "model is the old one": read_manifest(out)["digest"] == digest,
+        "record is of the old one": (record["status"], record["result"]["metrics"]) == ("done", before),
+        "record names the old model": record["result"]["digest"] == digest,
+        "old model loads": forked(lambda: SmallReward.restore(*files.read_files(out)).digest)[1],
+        "resumed": json.loads(forked(lambda: run(out, resume=True))[1]),
+    }
+
+
 def without_space(out: Path, limit: int) -> str:
     """Fit where no file may grow beyond ``limit`` bytes; return the error's kind and message."""
 
@@ -197,7 +226,7 @@ def without_space(out: Path, limit: int) -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         try:
             return run(out, resume=False)
-        except FitError as error:
+        except StorageError as error:
             return str(error)
 
     return forked(work)[1]
@@ -222,6 +251,7 @@ def main(folder: Path) -> dict[str, Any]:
     killed(twice, INSTANTS["between checkpoints"])
     said["killed"]["twice"] = os.WIFSIGNALED(forked(lambda: at_step(25) or run(twice, resume=True))[0])  # type: ignore[func-returns-value]
     said["resumed"]["twice"] = json.loads(forked(lambda: run(twice, resume=True))[1])
+    said["over another"] = {name: over_another(folder / f"over-{name}", OVER[name]) for name in OVER}
     for limit in (2_000, 12_000):  # too little for the weights, for the optimiser
         full = folder / f"full-{limit}"
         said["no space"][limit] = without_space(full, limit)

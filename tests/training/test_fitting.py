@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rmgym.errors import FeedbackError, FitError, ModelError
+from rmgym.errors import FeedbackError, FitError, JobError, ModelError, StorageError
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.models import create_reward_model
 from rmgym.models.files import read_files
@@ -139,7 +139,7 @@ def test_fitting_leaves_everybodys_random_state_alone(tmp_path: Path) -> None:
     before = random_state()
     first = fit(SmallReward.create(), make_ratings(40), BRIEF, out=tmp_path / "model", progress=False)
     assert random_state() == before
-    with pytest.raises(FitError):
+    with pytest.raises(JobError, match=r"options\.seed: 0 -> 5"):
         fit(SmallReward.create(), make_ratings(40), replace(BRIEF, seed=5), out=tmp_path / "model", resume=True)
     assert random_state() == before
     random.seed(7)
@@ -265,8 +265,9 @@ def test_a_finished_fit_leaves_the_model_and_its_record(tmp_path: Path) -> None:
     assert loaded.fitted_on["metrics"] == result.metrics
     record = json.loads((out / "fit.json").read_text())
     assert record["status"] == "done"
-    assert record["metrics"] == result.metrics
-    assert [row["step"] for row in record["history"] if "eval_loss" in row] == [10, 20]
+    assert record["result"]["metrics"] == result.metrics
+    assert record["result"]["digest"] == result.model.digest
+    assert [row["step"] for row in record["result"]["history"] if "eval_loss" in row] == [10, 20]
 
 
 def test_resuming_a_finished_fit_returns_it_untouched(tmp_path: Path) -> None:
@@ -276,6 +277,18 @@ def test_resuming_a_finished_fit_returns_it_untouched(tmp_path: Path) -> None:
     assert again.model.digest == first.model.digest
     assert again.metrics == first.metrics
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["other", "missing"])
+def test_a_finished_fit_whose_model_was_exchanged_is_not_passed_off_as_it(tmp_path: Path, damage: str) -> None:
+    fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, progress=False)
+    if damage == "other":
+        SmallReward.create(seed=9).save(tmp_path)
+    else:
+        (tmp_path / "reward_model.json").unlink()
+    with pytest.raises(FitError, match="the folder of a finished fit holds the model that it gave") as error:
+        fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
+    assert "without resume" in error.value.fix
 
 
 def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
@@ -290,14 +303,14 @@ def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
         (0, make_ratings(60), replace(BRIEF, learning_rate=0.5), "learning_rate: 0.001 -> 0.5"),
         (0, make_ratings(60), replace(BRIEF, max_steps=30), "max_steps: 20 -> 30"),
         (0, make_ratings(60, seed=1), BRIEF, "labels: "),
-        (1, make_ratings(60), BRIEF, "model: small "),
+        (1, make_ratings(60), BRIEF, "model: 'small "),
     ],
 )
 def test_resuming_something_else_is_refused_and_says_what_changed(
     tmp_path: Path, seed: int, labels: Labels, options: FitOptions, changed: str
 ) -> None:
     fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, progress=False)
-    with pytest.raises(FitError) as error:
+    with pytest.raises(JobError) as error:
         fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, resume=True, progress=False)
     assert changed in str(error.value.got)
     fitted = fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, progress=False)  # anew is allowed
@@ -308,10 +321,10 @@ def test_resume_needs_a_folder_and_a_readable_record(tmp_path: Path) -> None:
     with pytest.raises(FitError, match="resumed from its folder"):
         fit(SmallReward.create(), make_ratings(60), BRIEF, resume=True, progress=False)
     (tmp_path / "fit.json").write_text("{")
-    with pytest.raises(FitError, match=r"fit\.json is the record"):
+    with pytest.raises(JobError, match=r"fit\.json is the record"):
         fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
     (tmp_path / "file").write_text("")
-    with pytest.raises(FitError, match="writable folder"):
+    with pytest.raises(StorageError, match="writable folder"):
         fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / "file" / "model", progress=False)
 
 

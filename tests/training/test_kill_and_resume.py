@@ -40,6 +40,21 @@ def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(said: dict[str, An
         assert left == ["fit.json", "reward_model.json", *(["tokenizer"] if instant == "seq2seq" else []), "weights"]
 
 
+def test_killed_over_a_finished_fit_the_old_model_and_its_record_stay_until_the_new_one_is_whole(
+    said: dict[str, Any],
+) -> None:
+    whole = said["whole"]["small"]
+    assert len(said["over another"]) == 5
+    for instant, state in said["over another"].items():
+        assert state["killed"], instant
+        assert state["record is of the old one"], instant
+        assert state["record names the old model"], instant
+        assert state["model is the old one"] is (instant != "between model and record"), instant
+        assert state["old model loads"], instant
+        assert state["resumed"][:2] == whole[:2], instant
+        assert state["resumed"][2] == ["fit.json", "reward_model.json", "weights"], instant
+
+
 def test_a_full_disk_is_an_error_that_says_so(said: dict[str, Any]) -> None:
     for limit, message in said["no space"].items():
         assert "enough space" in message, limit

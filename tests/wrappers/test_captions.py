@@ -12,9 +12,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import rmgym
 from rmgym.errors import TextError
-from rmgym.harness.evaluate import evaluate
+from rmgym.sb3 import evaluate
 from tests.doubles import ToyReward
-from tests.harness.small import PPO_SMALL
+from tests.sb3.small import PPO_SMALL
 
 
 def brightness(pictures: np.ndarray) -> list[str]:

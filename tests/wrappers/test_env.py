@@ -17,7 +17,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from rmgym.errors import CardError, HarnessError, ModelError, PerformanceHint, TextError
+from rmgym.errors import CardError, ModelError, PerformanceHint, RunError, TextError
 from rmgym.models.controls import ConstantReward, RandomReward
 from rmgym.text import textualizer
 from rmgym.wrappers import Composition, LearnedRewardWrapper
@@ -182,12 +182,12 @@ class TestSpec:
 class TestBadInput:
     def test_step_before_reset_and_after_the_end(self) -> None:
         env = LearnedRewardWrapper(CounterEnv(), ToyReward())
-        with pytest.raises(HarnessError, match="begins with reset"):
+        with pytest.raises(RunError, match="begins with reset"):
             env.step(0)
         env.reset(seed=1)
         for _ in range(3):
             env.step(2)
-        with pytest.raises(HarnessError, match="begins with reset"):
+        with pytest.raises(RunError, match="begins with reset"):
             env.step(2)
 
     def test_nan_in_an_observation(self) -> None:
@@ -209,7 +209,7 @@ class TestBadInput:
     @pytest.mark.parametrize("normaliser", [gym.wrappers.NormalizeObservation, gym.wrappers.NormalizeReward])
     def test_running_normalisation_below(self, normaliser: Any) -> None:
         below = gym.wrappers.TimeLimit(normaliser(gym.make("CartPole-v1")), 10)
-        with pytest.raises(HarnessError, match=f"{normaliser.__name__} below"):
+        with pytest.raises(RunError, match=f"{normaliser.__name__} below"):
             LearnedRewardWrapper(below, "random")
         above = normaliser(LearnedRewardWrapper(gym.make("CartPole-v1"), ToyReward()))
         above.reset(seed=0)
@@ -218,13 +218,13 @@ class TestBadInput:
     def test_wrapping_twice(self) -> None:
         env = LearnedRewardWrapper(LearnedRewardWrapper(gym.make(COUNTER), ToyReward()), "random")
         env.reset(seed=0)
-        with pytest.raises(HarnessError, match="wrap once"):
+        with pytest.raises(RunError, match="wrap once"):
             env.step(0)
 
     def test_what_is_no_environment_no_model_no_card(self) -> None:
-        with pytest.raises(HarnessError, match=r"gym\.make"):
+        with pytest.raises(RunError, match=r"gym\.make"):
             LearnedRewardWrapper(COUNTER, "random")
-        with pytest.raises(HarnessError, match="LearnedRewardVectorWrapper"):
+        with pytest.raises(RunError, match="LearnedRewardVectorWrapper"):
             LearnedRewardWrapper(gym.make_vec(COUNTER, num_envs=2), "random")
         with pytest.raises(ModelError, match="'predict'"):
             LearnedRewardWrapper(gym.make(COUNTER), 3)
@@ -305,7 +305,7 @@ def test_ppo_learns_from_it_as_it_stands(tmp_path: Path) -> None:
 def test_a_vec_env_that_scores_per_step_is_hinted_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
     from stable_baselines3.common.env_util import make_vec_env
 
-    from rmgym.wrappers.sb3_vec_env import LearnedRewardVecEnv
+    from rmgym.sb3.vec_env import LearnedRewardVecEnv
 
     monkeypatch.setattr(Pace, "hinted", False)
     model: Any = ToyReward()

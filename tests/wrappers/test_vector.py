@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from rmgym.errors import HarnessError, ModelError, TextError
+from rmgym.errors import ModelError, RunError, TextError
 from rmgym.models.controls import ConstantReward
 from rmgym.text import textualizer
 from rmgym.wrappers import Composition, LearnedRewardVectorWrapper, LearnedRewardWrapper
@@ -193,7 +193,7 @@ def test_the_control_true_passes_the_reward_through() -> None:
 
 class TestBadInput:
     def test_step_before_reset(self) -> None:
-        with pytest.raises(HarnessError, match="begins with reset"):
+        with pytest.raises(RunError, match="begins with reset"):
             LearnedRewardVectorWrapper(vector(), "random").step(np.zeros(3, int))
 
     def test_step_after_an_end_that_the_caller_should_have_reset(self) -> None:
@@ -202,7 +202,7 @@ class TestBadInput:
         )
         env.reset(seed=0)
         env.step(np.array([1]))
-        with pytest.raises(HarnessError, match=r"environments \[0\]"):
+        with pytest.raises(RunError, match=r"environments \[0\]"):
             env.step(np.array([1]))
 
     def test_nan_in_one_environment(self) -> None:
@@ -218,16 +218,16 @@ class TestBadInput:
     def test_no_word_on_autoreset(self) -> None:
         env = vector()
         del env.metadata["autoreset_mode"]
-        with pytest.raises(HarnessError, match="says how it resets"):
+        with pytest.raises(RunError, match="says how it resets"):
             LearnedRewardVectorWrapper(env, "random")
 
     @pytest.mark.parametrize("make", [lambda: gym.make(COUNTER), lambda: None])
     def test_no_vector_environment(self, make: Callable[[], Any]) -> None:
-        with pytest.raises(HarnessError, match="make_vec"):
+        with pytest.raises(RunError, match="make_vec"):
             LearnedRewardVectorWrapper(make(), "random")
 
     def test_wrapping_twice(self) -> None:
         env = LearnedRewardVectorWrapper(LearnedRewardVectorWrapper(vector(), "random"), ConstantReward())
         env.reset(seed=0)
-        with pytest.raises(HarnessError, match="wrap once"):
+        with pytest.raises(RunError, match="wrap once"):
             env.step(np.zeros(3, int))

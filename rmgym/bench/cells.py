@@ -1,0 +1,65 @@
+"""What one cell of a suite is: a reward model to make, or an agent to train on one. Both are JSON-able values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rmgym.bench.suite import Reward, Target
+from rmgym.specs import EnvSpec
+from rmgym.specs.base import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCell(Spec):
+    """A reward model: which steps are collected, labelled and fitted on.
+
+    Attributes:
+        env: where steps are collected.
+        target: what the scripted teacher rates.
+        reward: the reward of the suite, with everything decided that was left open.
+        kind: what reports call its model, such as ``shuffled``.
+        seed: of collecting, choosing and fitting.
+    """
+
+    env: EnvSpec
+    target: Target
+    reward: Reward
+    kind: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCell(Spec):
+    """An agent and how it is trained.
+
+    Attributes:
+        env: where it trains.
+        algo: its agent card.
+        reward_name: what reports call its reward.
+        model: its reward model: a name or folder, or, where the suite fits it, a folder relative to the suite's.
+        is_fitted: whether the suite fits it.
+        seed: of everything that is drawn.
+        steps: environment steps.
+        eval_every: steps between evaluations.
+        episodes: held-out episodes of each.
+    """
+
+    env: EnvSpec
+    algo: str
+    reward_name: str
+    model: str
+    is_fitted: bool
+    seed: int
+    steps: int
+    eval_every: int
+    episodes: int
+
+
+Cell: TypeAlias = ModelCell | TrainCell
+KINDS: dict[str, type[ModelCell] | type[TrainCell]] = {"model": ModelCell, "train": TrainCell}
+
+
+def kind_of(cell: Cell) -> str:
+    """``model`` or ``train``."""
+    return next(name for name, cls in KINDS.items() if isinstance(cell, cls))

@@ -1,0 +1,1 @@
+"""Students: a fast model that stands in for a slow one."""

@@ -1,0 +1,174 @@
+"""From an :class:`EnvSpec` to the environment, and from an environment to what makes it again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextlib import closing
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec as GymnasiumSpec
+from gymnasium.envs.registration import WrapperSpec
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TimeLimit
+
+from rmgym.environments.kinds import Env, Wrapper
+from rmgym.environments.make import make_env, register
+from rmgym.errors import RunError
+from rmgym.specs import EnvSpec, Layer
+
+_RAW = "rmgym.environments.raw_observation:RawObservation"
+_REWARD = "rmgym.wrappers.env:LearnedRewardWrapper"
+_WATCHES = ("stable_baselines3.common.monitor:Monitor",)
+"""Wrappers that an agent sees nothing of; whoever needs one puts it there."""
+_KEEPS_STATISTICS = (NormalizeObservation, NormalizeReward)
+_AGAIN = (
+    "let it inherit gymnasium.utils.RecordConstructorArgs and be importable, or register an id whose entry point "
+    "returns the wrapped environment"
+)
+
+
+def build_env(spec: EnvSpec) -> Env:
+    """Make the environment that a spec describes; its ``layers`` are Stable-Baselines3's affair.
+
+    Raises:
+        RunError: it cannot be made here, or a wrapper does not fit it.
+    """
+    env = make_env(spec.id, spec.kwargs, spec.horizon)
+    for layer in spec.wrappers:
+        wrapper = wrapper_class(layer)
+        try:
+            env = wrapper(env, **layer.kwargs)
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            got = f"{layer.name} with {dict(layer.kwargs)} on {env.observation_space}: {error}"
+            raise RunError("a wrapper fits its environment", got=got, fix="correct its arguments") from error
+    return env
+
+
+def describe_env(live: GymnasiumSpec | None, *, card: str | None = None, language: str = "en") -> EnvSpec | None:
+    """What makes an environment again, wrappers included.
+
+    A learned reward inside is left out; where it stood is remembered, since the text is made of what is below it.
+
+    Args:
+        live: ``env.spec`` of the outermost wrapper.
+        card: path of the environment card in use.
+        language: language of the texts.
+
+    Returns:
+        None for an environment that was never registered.
+
+    Raises:
+        RunError: an argument or a wrapper could not be made again.
+    """
+    if live is None:
+        return None
+    kwargs = describe_kwargs(live)
+    outside = list(live.additional_wrappers)
+    if outside:  # those that come with the id are made by it
+        with closing(make_env(live.id, EnvSpec(id=live.id, kwargs=kwargs).kwargs)) as plain:
+            inside = plain.spec.additional_wrappers if plain.spec is not None else ()
+            outside = outside[len(inside) :]
+    layers = [_layer(wrapper) for wrapper in outside if wrapper.entry_point not in _WATCHES]
+    return EnvSpec(id=live.id, kwargs=kwargs, wrappers=tuple(layers), card=card, language=language)
+
+
+def refuse_moved_limit(env: Env) -> None:
+    """Refuse a time limit that was wrapped around an environment by hand.
+
+    ``env.spec`` has one number for all of them, and not where each stood: whatever is made of it would be another
+    environment.
+
+    Raises:
+        RunError: there is one.
+    """
+    layer: gym.Env[Any, Any] = env
+    limits = list[TimeLimit[Any, Any]]()
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, TimeLimit):
+            limits.append(layer)
+        layer = layer.env
+    if not limits or env.spec is None:
+        return
+    with closing(make_env(env.spec.id, describe_kwargs(env.spec))) as plain:
+        inside = plain.spec.additional_wrappers if plain.spec is not None else ()
+    below = limits[0].env.spec
+    if len(limits) > 1 or (below is not None and len(below.additional_wrappers) > len(inside)):
+        raise RunError(
+            "an environment's time limit is the one that gymnasium.make puts there",
+            got=f"TimeLimit around {limits[0].env}",
+            fix="gymnasium.make(id, max_episode_steps=...) and wrap that",
+        )
+
+
+def describe_kwargs(live: GymnasiumSpec) -> dict[str, Any]:
+    """Arguments of ``gymnasium.make`` that make a live environment; those that its id has by itself are left to it."""
+    register(live.id)
+    registered = gym.registry.get(live.id)
+    own = {} if registered is None else registered.kwargs
+    kwargs = {key: value for key, value in live.kwargs.items() if key != "render_mode" and not _same(own, key, value)}
+    limit = None if registered is None else registered.max_episode_steps
+    if live.max_episode_steps != limit:
+        kwargs["max_episode_steps"] = -1 if live.max_episode_steps is None else live.max_episode_steps
+    return kwargs
+
+
+def wrapper_class(layer: Layer) -> type[Wrapper]:
+    """Import a wrapper.
+
+    Raises:
+        RunError: there is no such class, or it is no wrapper of an environment.
+    """
+    module, _, name = layer.entry.partition(":")
+    try:
+        candidate: object = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise RunError("the wrappers of an environment can be imported", got=layer.entry, fix=_AGAIN) from error
+    if not isinstance(candidate, type) or not issubclass(candidate, gym.Wrapper):
+        raise RunError("a wrapper is a gymnasium.Wrapper", got=layer.entry, fix="name one")
+    return candidate
+
+
+def _layer(wrapper: WrapperSpec) -> Layer:
+    """A wrapper of a live environment, if it can be put there again."""
+    if wrapper.entry_point == _REWARD:
+        return Layer(entry=_RAW)
+    if wrapper.kwargs is None:  # it does not say what it was made with: fine where there is nothing to say
+        parameters = list(inspect.signature(wrapper_class(Layer(entry=wrapper.entry_point)).__init__).parameters)
+        if len(parameters) > 2:
+            raise RunError(
+                "an agent's environment can be made again, for evaluation, saving and loading, wrappers included",
+                got=f"{wrapper.name}, which does not say what it was made with ({', '.join(parameters[2:])})",
+                fix=_AGAIN,
+            )
+    layer = Layer(entry=wrapper.entry_point, kwargs=wrapper.kwargs or {})
+    cls = wrapper_class(layer)
+    if cls in _KEEPS_STATISTICS:
+        raise RunError(
+            "an agent's environment can be made again, statistics included",
+            got=f"{layer.name}, whose statistics are not saved",
+            fix="use Stable-Baselines3's VecNormalize around the agent's environments",
+        )
+    makes = next(part for part in cls.__mro__ if "__init__" in vars(part))
+    if wrapper.kwargs is not None and RecordConstructorArgs not in makes.__bases__:
+        raise RunError(
+            "a wrapper records the arguments of its own constructor",
+            got=f"{layer.name}, whose base class recorded {dict(wrapper.kwargs)}",
+            fix="let it inherit gymnasium.utils.RecordConstructorArgs itself, and call its __init__ first",
+        )
+    return layer
+
+
+def _same(own: Mapping[str, object], key: str, value: object) -> bool:
+    """Whether an argument is the id's own."""
+    if key not in own:
+        return False
+    if own[key] is value:
+        return True
+    try:
+        return bool(own[key] == value)
+    except ValueError:  # arrays
+        return bool(np.array_equal(own[key], value))  # type: ignore[arg-type]

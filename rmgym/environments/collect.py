@@ -1,0 +1,119 @@
+"""Real steps of a real environment, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from importlib.metadata import version
+
+from rmgym.cards import find_env_card
+from rmgym.environments.build import build_env
+from rmgym.environments.fixed_horizon import ABSORBING
+from rmgym.environments.kinds import Env
+from rmgym.errors import RunError
+from rmgym.progress import progress_bar
+from rmgym.specs import EnvSpec
+from rmgym.transitions import NOT_ABSORBING, Transitions
+from rmgym.trees import Tree, Value, concatenate, stack
+
+Policy = Callable[[Value], Value]
+"""From an observation to an action that the environment takes."""
+
+
+def collect(
+    env: str | EnvSpec,
+    steps: int,
+    *,
+    seed: int = 0,
+    reset_every: int | None = None,
+    policy: Policy | None = None,
+    env_kwargs: Mapping[str, object] | None = None,
+    fixed_horizon: int | None = None,
+    progress: bool = True,
+) -> Transitions:
+    """Take ``steps`` steps in a real environment.
+
+    An episode that ``reset_every`` (or the last step asked for) cuts is neither terminated nor truncated: nothing in
+    the environment ended it, and its text must not say so.
+
+    Args:
+        env: a registered environment id, or a spec (then ``env_kwargs`` and ``fixed_horizon`` are the spec's).
+        steps: number of steps, at least 1.
+        seed: seeds the first reset and the random policy; same seed, same steps.
+        reset_every: start a new episode after this many steps; frequent resets visit more kinds of states. None lets
+            every episode end by itself, which labels by outcome need.
+        policy: chooses actions; by default they are drawn from the action space.
+        env_kwargs: arguments of the environment.
+        fixed_horizon: let every episode last so many steps (:class:`rmgym.FixedHorizonWrapper`).
+        progress: show a progress bar on stderr.
+
+    Returns:
+        ``steps`` transitions with the true final observation of each episode, the true reward, and ``metadata`` with
+        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``card`` (hash of the card, None without one) and
+        ``rmgym``.
+
+    Raises:
+        RunError: the environment cannot be made, or a count is not positive.
+    """
+    for name, count in (("steps", steps), ("reset_every", reset_every)):
+        if count is not None and count < 1:
+            raise RunError(f"{name} is at least 1", got=count, fix=f"pass a positive {name}")
+    spec = EnvSpec(id=env, kwargs=env_kwargs or {}, horizon=fixed_horizon) if isinstance(env, str) else env
+    card = find_env_card(spec.id, spec.card)
+    metadata = {
+        "env": spec.to_json(),
+        "seed": seed,
+        "reset_every": reset_every,
+        "card": None if card is None else card.hash,
+        "rmgym": version("rmgym"),
+    }
+    with closing(build_env(spec)) as live:
+        rows = _roll(live, steps, seed, reset_every, policy, progress)
+    obs, action, next_obs, terminated, truncated, absorbing, reward, episode, step = zip(*rows, strict=True)
+    return Transitions.from_arrays(
+        concatenate(obs),
+        concatenate(action),
+        concatenate(next_obs),
+        terminated,
+        truncated,
+        absorbing=absorbing,
+        true_reward=reward,
+        episode=episode,
+        step=step,
+        metadata=metadata,
+    )
+
+
+def collected_in(steps: Transitions) -> EnvSpec | None:
+    """The environment that steps were collected in; None for steps of another origin.
+
+    Raises:
+        RunError: another version of rmgym wrote them.
+    """
+    spec = steps.metadata.get("env")
+    return None if spec is None else EnvSpec.from_json(spec, "the steps' metadata")
+
+
+def _roll(
+    env: Env, steps: int, seed: int, reset_every: int | None, policy: Policy | None, progress: bool
+) -> list[tuple[Tree, ...]]:
+    """One tuple per step: obs, action and next_obs as batches of one, and the other arrays of transitions in order."""
+    rows, space = list[tuple[Tree, ...]](), env.observation_space
+    env.action_space.seed(seed)
+    obs, _ = env.reset(seed=seed)
+    episode, step = 0, 0
+    with progress_bar(shown=progress) as bar:
+        task = bar.add_task("collecting steps", total=steps)
+        for _ in range(steps):
+            action = env.action_space.sample() if policy is None else policy(obs)
+            before = stack(space, [obs])  # a copy: an environment may return the same array again and again
+            acted = stack(env.action_space, [action])
+            obs, reward, terminated, truncated, info = env.step(action)
+            absorbing = info.get(ABSORBING, NOT_ABSORBING)
+            rows.append((before, acted, stack(space, [obs]), terminated, truncated, absorbing, reward, episode, step))
+            bar.advance(task)
+            step += 1
+            if terminated or truncated or step == reset_every:
+                obs, _ = env.reset()
+                episode, step = episode + 1, 0
+    return rows

@@ -1,0 +1,1 @@
+"""What a policy is worth: both returns on the same held-out episodes."""

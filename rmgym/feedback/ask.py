@@ -1,0 +1,104 @@
+"""Ask: choose questions, put them to a teacher, store the answers. The one road for scripts, people and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.plan import QuestionPlan
+from rmgym.feedback.store import LabelStore
+from rmgym.feedback.tables import Answer
+from rmgym.feedback.teachers.answers import Answers
+from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
+from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.text.batch import TextBatch
+from rmgym.transitions import Transitions
+
+Kind = Literal["rating", "preference"]
+
+
+def ask(
+    store: LabelStore,
+    teacher: Teacher,
+    transitions: Transitions,
+    texts: TextBatch,
+    plan: QuestionPlan | None = None,
+    *,
+    annotator: str | None = None,
+) -> list[int]:
+    """Have steps rated and segments compared; asking again changes nothing.
+
+    All questions of the plan are put to the teacher, those it has answered before too, because levels depend on all
+    rated steps. The teacher speaks before any question is stored: what it cannot label leaves none behind.
+
+    Args:
+        store: where questions and answers go.
+        teacher: who answers.
+        transitions: all collected steps, whole episodes in order.
+        texts: one text per step.
+        plan: what to ask; by default 100 ratings.
+        annotator: name stored with the answers; by default the teacher's source.
+
+    Returns:
+        The ids of the questions that the teacher left pending.
+
+    Raises:
+        FeedbackError: there is not enough to ask about, the teacher cannot tell these steps apart, or the store cannot
+            take the answers: another card, another scale than this annotator's earlier ratings.
+    """
+    plan = plan or QuestionPlan()
+    # How a cut episode would have ended is not known; without any that ended, the teacher says what is wrong.
+    if plan.whole_episodes and (ended := in_ended_episode(transitions)).any():
+        transitions, texts = transitions[ended], texts[ended]
+    ratings = RatingQuestions(transitions=transitions, texts=texts, rows=plan.rows(transitions, texts))
+    pairs = plan.pairs(transitions, texts)
+    comparisons = PreferenceQuestions(transitions=transitions, texts=texts, pairs=pairs, length=plan.length)
+    rated = _checked(teacher.rate(ratings), len(ratings)) if len(ratings) else Answers.pending(0)
+    compared = _checked(teacher.compare(comparisons), len(comparisons)) if len(comparisons) else Answers.pending(0)
+
+    rated_ids = store.add_rating_queries(transitions, texts, ratings.rows)
+    compared_ids = store.add_preference_queries(transitions, texts, pairs, plan.length)
+    name, source = annotator or teacher.source, teacher.source
+    rows = [
+        *_rows("rating", rated_ids, rated, name, source),
+        *_rows("preference", compared_ids, compared, name, source),
+    ]
+    if rows:
+        store.record(rows)
+    given = {row.query for row in rows}
+    return [query for query in (*rated_ids, *compared_ids) if query not in given]
+
+
+def _checked(answers: Answers, count: int) -> Answers:
+    if len(answers) != count:
+        got = f"{len(answers)} answers to {count} questions"
+        raise FeedbackError("a teacher gives one answer per question", got=got, fix="give NaN where there is none")
+    return answers
+
+
+def _rows(kind: Kind, queries: Sequence[int], answers: Answers, annotator: str, source: str) -> list[Answer]:
+    """Rows of the label database for what was answered or skipped."""
+    skipped = answers.skipped if answers.skipped is not None else np.zeros(len(answers), np.bool_)
+    rows = list[Answer]()
+    for i in np.flatnonzero(answers.answered | skipped).tolist():
+        value = None if skipped[i] else float(answers.values[i])
+        given = value is not None
+        rows.append(
+            Answer(
+                query=queries[i],
+                annotator=annotator,
+                source=source,
+                value=value if kind == "rating" else None,
+                levels=answers.levels if given else None,
+                cuts=list(answers.cuts) or None if given else None,
+                choice=value if kind == "preference" else None,
+                margin=float(answers.margins[i]) if given and answers.margins is not None else 0.0,
+                confidence=float(answers.confidence[i]) if answers.confidence is not None else None,
+                skipped=not given,
+            )
+        )
+    return rows

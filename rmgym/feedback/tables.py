@@ -1,0 +1,93 @@
+"""The tables of a label database: one schema for ratings and preferences, of people, scripts and models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+SCHEMA_VERSION = 2
+"""Stored as SQLite's ``user_version``; a database of another one is refused."""
+
+
+class Table(SQLModel, registry=registry()):
+    """Base of our tables, with a registry of its own so that they never mix with another program's."""
+
+
+class Project(Table, table=True):
+    """What all labels of one database are about (one row)."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    env_id: str | None = None
+    env_kwargs: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    card_hash: str | None = None
+    language: str
+    created: str
+
+
+class Segment(Table, table=True):
+    """Consecutive steps of one episode; a rated step is a segment of length 1.
+
+    Attributes:
+        collection: digest of the collected steps; episode numbers count within it.
+        episode: episode number.
+        start: index of the first step within the episode.
+        length: number of steps.
+        texts: :meth:`TextBatch.to_json` of the steps.
+        video: path of a recording, where there is one.
+    """
+
+    __table_args__ = (UniqueConstraint("collection", "episode", "start", "length"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    collection: str
+    episode: int
+    start: int
+    length: int
+    texts: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    video: str | None = None
+
+
+class Query(Table, table=True):
+    """A question: rate ``left``, or say which of ``left`` and ``right`` is better. ``kind``: rating | preference."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str = Field(index=True)
+    left: int = Field(foreign_key="segment.id")
+    right: int | None = Field(default=None, foreign_key="segment.id")
+
+
+class Answer(Table, table=True):
+    """One annotator's answer to one question; answering again replaces it.
+
+    Attributes:
+        query: the question.
+        annotator: who answered.
+        source: how, such as ``human`` or ``scripted:reward``.
+        time: when, UTC, ISO 8601.
+        value: a rating; None for a preference or a skip.
+        levels: number of levels the rating was given on, None for a continuous one.
+        cuts: the values at which a rating changes its level, where the annotator's are known; None else.
+        choice: probability that the left segment is better (1 left, 0 right, 0.5 tie, others soft); None for a rating
+            or a skip.
+        margin: how much better, in units of summed standardised reward; 0 where not said.
+        confidence: how sure the annotator is, in [0, 1]; None where not said.
+        skipped: the annotator could not or would not say.
+    """
+
+    __table_args__ = (UniqueConstraint("query", "annotator"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    query: int = Field(foreign_key="query.id", index=True)
+    annotator: str = Field(index=True)
+    source: str
+    time: str = ""
+    value: float | None = None
+    levels: int | None = None
+    cuts: list[float] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    choice: float | None = None
+    margin: float = 0.0
+    confidence: float | None = None
+    skipped: bool = False

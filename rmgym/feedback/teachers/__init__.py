@@ -1,0 +1,8 @@
+"""Who answers questions about steps: scripts, people, models."""
+
+from rmgym.feedback.teachers.answers import Answers as Answers
+from rmgym.feedback.teachers.asking import PreferenceQuestions as PreferenceQuestions
+from rmgym.feedback.teachers.asking import RatingQuestions as RatingQuestions
+from rmgym.feedback.teachers.base import Teacher as Teacher
+from rmgym.feedback.teachers.person import Person as Person
+from rmgym.feedback.teachers.scripted import ScriptedTeacher as ScriptedTeacher

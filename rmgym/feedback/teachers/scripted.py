@@ -1,0 +1,148 @@
+"""A scripted teacher: labels from the true reward, exact, so that a failure is the model's and not the labels'."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.errors import FeedbackError, nearest
+from rmgym.feedback.teachers.answers import Answers
+from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
+from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
+from rmgym.feedback.teachers.values import StateValue, outcome, progress
+from rmgym.transitions import Transitions
+
+Target = Literal["reward", "outcome", "progress"]
+TARGETS = ("reward", "outcome", "progress")
+
+
+class TiedPreferencesWarning(UserWarning):
+    """More than half of the comparisons are ties; ties teach little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptedTeacher:
+    """Rates steps and compares segments by the environment's true reward, without noise.
+
+    Attributes:
+        target: ``"reward"`` is the step's true reward. ``"outcome"`` is what follows from the step, for environments
+            whose true reward is constant (see :func:`outcome`). ``"progress"`` is how much the step improved what an
+            expert expects, for sparse rewards (see :func:`progress`).
+        levels: number of rating levels 1, 2, ..., as a human would give them; None keeps the exact value.
+        edges: where levels end: ``"width"`` cuts the range of the rated steps into equal widths, ``"quantile"`` puts
+            about as many of the rated steps in each level, which keeps rare good steps apart.
+        cuts: where levels end, given: the ``levels - 1`` values of an earlier :attr:`Answers.cuts`. Without them, each
+            call of :meth:`rate` cuts by its own steps, and the ratings of two calls are on two scales.
+        gamma: discount of ``"outcome"``, in [0, 1); its horizon is about ``1 / (1 - gamma)`` steps.
+        value: the expert's value of observations ``[B, ...] -> [B]``, needed for ``"progress"``; its discount is
+            ``value_gamma``. It comes from above, for example from :func:`rmgym.environments.tabular.tabular_value`.
+        value_gamma: discount of ``value``.
+        tie_tolerance: two segments whose summed values differ by at most this much are tied.
+    """
+
+    target: Target = "reward"
+    levels: int | None = None
+    edges: Edges = "width"
+    cuts: tuple[float, ...] = ()
+    gamma: float = 0.95
+    value: StateValue | None = None
+    value_gamma: float = 0.99
+    tie_tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for name, value, valid in (("target", self.target, TARGETS), ("edges", self.edges, EDGES)):
+            if value not in valid:
+                raise FeedbackError(f"{name} is one of {', '.join(valid)}", got=value, fix=nearest(value, valid))
+        if self.levels is not None and self.levels < 2:
+            raise FeedbackError("a rating has at least 2 levels", got=self.levels, fix="pass levels=10 or levels=None")
+        if self.cuts and len(self.cuts) + 1 != self.levels:
+            got = f"{len(self.cuts)} cuts with levels={self.levels}"
+            raise FeedbackError("levels are told apart by one cut fewer", got=got, fix="pass levels=len(cuts) + 1")
+        if self.target == "progress" and self.value is None:
+            raise FeedbackError(
+                "progress is judged by an expert's value function", got=None, fix="pass value=tabular_value(env_id)"
+            )
+        if not 0 <= self.gamma < 1:
+            raise FeedbackError("gamma is in [0, 1)", got=self.gamma, fix="pass gamma=0.95")
+
+    @property
+    def source(self) -> str:
+        """What the label store calls this teacher, such as ``scripted:outcome``."""
+        return f"scripted:{self.target}"
+
+    def values(self, transitions: Transitions) -> npt.NDArray[np.float64]:
+        """Exact worth of every step, ``float64 [B]``.
+
+        Raises:
+            FeedbackError: the true reward is unknown, or outcomes are asked of pieces of episodes.
+        """
+        if not np.isfinite(transitions.true_reward).all():
+            raise FeedbackError(
+                "a scripted teacher reads the true reward",
+                got=transitions.true_reward,
+                fix="collect steps with 'rmgym collect', or label them by hand",
+            )
+        if self.target == "outcome":
+            return outcome(transitions, gamma=self.gamma)
+        if self.target == "progress":
+            assert self.value is not None  # __post_init__ has seen to it
+            return progress(transitions, self.value, gamma=self.value_gamma)
+        return transitions.true_reward.astype(np.float64)
+
+    def rate(self, questions: RatingQuestions) -> Answers:
+        """Rate steps: 1 to ``levels``, or the exact value where ``levels`` is None.
+
+        Args:
+            questions: the steps; for ``"outcome"`` among whole episodes in order.
+
+        Raises:
+            FeedbackError: there is nothing to rate, all ratings are equal, or as in :meth:`values`.
+        """
+        values = self.values(questions.transitions)[questions.rows]
+        if not len(values):
+            raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
+        if self.levels is not None and self.cuts:  # a scale that was set before: a level alone says something
+            return Answers(values=levels_of(values, self.cuts), levels=self.levels, cuts=self.cuts)
+        if np.ptp(values) == 0:
+            raise self._teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
+        if self.levels is None:
+            return Answers(values=values.astype(np.float32))
+        cuts = cut_points(values, self.levels, self.edges)
+        ratings = levels_of(values, cuts)
+        if np.ptp(ratings) == 0:  # quantiles of values that are nearly all equal
+            got = f"{len(values)} steps, all in one of {self.levels} levels"
+            raise FeedbackError("ratings differ between steps", got=got, fix="use edges='width' (--edges width)")
+        return Answers(values=ratings, levels=self.levels, cuts=cuts)
+
+    def compare(self, questions: PreferenceQuestions) -> Answers:
+        """Compare segments by the sum of their steps' values: 1, 0, or 0.5 for a tie.
+
+        Raises:
+            FeedbackError: every comparison is a tie, or as in :meth:`values`.
+
+        Warns:
+            TiedPreferencesWarning: more than half of the comparisons are ties.
+        """
+        left, right = questions.sums(self.values(questions.transitions))
+        tied = np.abs(left - right) <= self.tie_tolerance
+        if tied.all():
+            raise self._teaches_nothing("some segments are better than others", f"{len(tied)} comparisons, all tied")
+        if tied.mean() > 0.5:
+            warnings.warn(
+                f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use "
+                "ScriptedTeacher(target='outcome'), other segment lengths, or ratings",
+                TiedPreferencesWarning,
+                stacklevel=2,
+            )
+        return Answers(values=np.where(tied, 0.5, left > right).astype(np.float32))
+
+    def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
+        if self.target == "reward":
+            fix = "this environment's reward is constant here: use target='outcome' (--target outcome)"
+        else:
+            fix = "collect whole episodes that end differently: more steps, a better policy, --reset-every 0"
+        return FeedbackError(rule, got=got, fix=fix)

@@ -1,0 +1,1 @@
+"""Pretrained language models: where their weights are, how they are loaded, tuned and shared."""

@@ -1,0 +1,183 @@
+"""A connection to a reward server that outlives the server: it waits, asks again, and gives up after a stated time."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import time
+import warnings
+import weakref
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from rmgym.errors import ModelError
+
+TOKEN = "RMGYM_TOKEN"
+"""The environment variable that holds a server's token."""
+_FACTS: dict[str, Any] = {"name": str, "digest": str, "card_hash": str | None, "describe": dict}
+_LONGEST_PAUSE = 2.0
+_CONNECT = 10.0
+"""Seconds for the connection itself, where ``timeout`` allows as many."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine alone; names other than ``localhost`` are not looked up, and do not count."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_url(url: str) -> None:
+    """Refuse what is no address of a server.
+
+    Raises:
+        ModelError: it is not ``http(s)://host[:port]``, or has a user or password in it, which would be saved.
+    """
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL("")
+    if parsed.userinfo:
+        raise ModelError("a server's URL holds no password", got="a URL with '@'", fix=f"set {TOKEN} or pass token=")
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
+        raise ModelError(
+            "a reward server has a URL of the form http://host:port", got=url, fix="take the one 'rmgym serve' prints"
+        )
+
+
+def check_token(token: str) -> str:
+    """Return a token that a header can hold.
+
+    Raises:
+        ModelError: it is empty, or holds spaces or characters beyond ASCII.
+    """
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ModelError(
+            "a token is printable ASCII without spaces",
+            got=f"one of {len(token)} characters",
+            fix="make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+    return token
+
+
+class Connection:
+    """Asks one server; may be shared by threads, not by processes.
+
+    Args:
+        url: of the server.
+        token: by default that of the environment.
+        wait: seconds to wait for a server that is away or busy, from the first request that failed.
+        timeout: seconds for one answer.
+    """
+
+    def __init__(self, url: str, *, token: str | None, wait: float, timeout: float) -> None:
+        self.url, self.wait, self.pid = url.rstrip("/"), wait, os.getpid()
+        token = token if token is not None else os.environ.get(TOKEN) or None
+        self._client = httpx2.Client(
+            headers={} if token is None else {"Authorization": f"Bearer {check_token(token)}"},
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
+            # A proxy of the environment cannot reach this machine's own loopback.
+            trust_env=not is_loopback(httpx2.URL(url).host),
+        )
+        weakref.finalize(self, self._client.close)
+
+    def ask(self, path: str, body: bytes | None = None) -> bytes:
+        """GET, or POST where there is a body; the answer's body.
+
+        Raises:
+            ModelError: there is no answer in time, or it is a refusal.
+        """
+        patience = _Patience(self.url, self.wait)
+        while True:
+            try:
+                if body is None:
+                    answer = self._client.get(self.url + path)
+                else:
+                    answer = self._client.post(self.url + path, content=body)
+            except httpx2.RequestError as error:
+                patience.pause(f"{type(error).__name__}: {error}", error)
+                continue
+            if answer.is_success:
+                return answer.content
+            explanation = _error_of(answer)
+            if answer.status_code == 503 and explanation is not None:
+                patience.pause(f"{explanation['rule']} ({explanation['received']})", busy=True)
+            elif explanation is None and (answer.status_code >= 500 or _is_starting(answer)):  # a proxy's, or Ray's
+                patience.pause(f"HTTP {answer.status_code}: {answer.text[:100]}")
+            else:
+                raise self._refusal(answer, explanation)
+
+    def ask_json(self, path: str) -> dict[str, Any]:
+        """What the server says about its model, checked.
+
+        Raises:
+            ModelError: as :meth:`ask`, or this is no reward server.
+        """
+        body = self.ask(path)
+        try:
+            facts: Any = json.loads(body)
+            if all(isinstance(facts[key], kind) for key, kind in _FACTS.items()):
+                return facts  # type: ignore[no-any-return]
+        except (ValueError, TypeError, KeyError):
+            pass
+        raise self._other(body[:100].decode(errors="replace"))
+
+    def _refusal(self, answer: httpx2.Response, explanation: dict[str, str] | None) -> ModelError:
+        if explanation is None:
+            return self._other(f"HTTP {answer.status_code}: {answer.text[:100]}")
+        return ModelError(explanation["rule"], got=explanation["received"], fix=explanation["fix"])
+
+    def _other(self, got: str) -> ModelError:
+        return ModelError("a reward server answers at this URL", got=f"{self.url}: {got}", fix="check host and port")
+
+
+class _Patience:
+    """Pauses between attempts, ever longer, until the time is over."""
+
+    def __init__(self, url: str, wait: float) -> None:
+        self.url, self.wait = url, wait
+        self._until: float | None = None
+        self._attempts, self._warned = 0, False
+        # Of this wait alone: clients that failed together must not come back together, and no score depends on it.
+        self._rng = np.random.default_rng()
+
+    def pause(self, why: str, cause: Exception | None = None, *, busy: bool = False) -> None:
+        """Sleep; say once that the server is away, from the second failure on (the first may be an idle connection).
+
+        Raises:
+            ModelError: the time is over.
+        """
+        now = time.monotonic()
+        self._until = now + self.wait if self._until is None else self._until
+        left = self._until - now
+        if left <= 0:
+            raise ModelError(
+                f"the reward server answers within {self.wait:g} s",
+                got=f"{self.url}: {why}",
+                fix="start it again ('rmgym serve MODEL') and resume, or wait longer: wait= of the model 'remote'",
+            ) from cause
+        self._attempts += 1
+        if self._attempts > 1 and not busy and not self._warned:
+            self._warned = True
+            explanation = f"the reward server {self.url} is away ({why}); waiting for it for up to {self.wait:g} s"
+            warnings.warn(explanation, RuntimeWarning, stacklevel=2)
+        longest = min(0.05 * 2 ** (self._attempts - 1), _LONGEST_PAUSE)
+        time.sleep(min(left, longest * float(self._rng.uniform(0.5, 1.0))))
+
+
+def _is_starting(answer: httpx2.Response) -> bool:
+    """Whether Ray Serve's proxy answers before it knows of the deployment behind it."""
+    return answer.status_code == 404 and "/-/routes" in answer.text
+
+
+def _error_of(answer: httpx2.Response) -> dict[str, str] | None:
+    """The error that an rmgym server sent; None where somebody else answers."""
+    try:
+        explanation = answer.json()["error"]
+        return {key: str(explanation[key]) for key in ("rule", "received", "fix")}
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,203 @@
+"""A run's folder: ``run.json`` and what stands beside it, written and read here alone.
+
+``run.json`` is the record of a job (:class:`rmgym.jobs.Job`): its settings are a :class:`rmgym.specs.RunSpec`, its
+result an :class:`Outcome`. ``reward.json`` says where the run's reward came from, where a suite made it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rmgym.errors import RmgymError, RunError
+from rmgym.evaluation.log import Column, ComparisonLog
+from rmgym.jobs import read_record
+from rmgym.specs import RunSpec
+from rmgym.specs.base import Spec
+from rmgym.storage.atomic import write_json
+
+KIND = "run"
+"""Of the job that a run is."""
+RUN, REWARD = f"{KIND}.json", "reward.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Spec):
+    """What a finished run came to; what is not a number is None.
+
+    Attributes:
+        wall_seconds: training time, that of interrupted attempts included.
+        steps_per_second: training speed, evaluations included.
+        final: the last evaluation, by column of ``comparison.csv``.
+        alarms: steps at which the reward seemed to be gamed.
+        survival_bonus: what is to be said of a reward that pays for an episode's length.
+        student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
+    """
+
+    wall_seconds: float
+    steps_per_second: float
+    final: Mapping[str, float | None]
+    alarms: tuple[int, ...] = ()
+    survival_bonus: str | None = None
+    student: Mapping[str, float | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutReward(Spec):
+    """Where a run's reward came from.
+
+    Attributes:
+        model: kind of the model: a registered name, a control, or ``shuffled``; None where it is not known.
+        labels: how many labels it was fitted on, 0 for controls, None where it is not known.
+        seconds: to collect, label and fit; None where it is not known.
+        stages: the same by stage.
+        metrics: of the fit, see :func:`rmgym.fit`.
+    """
+
+    model: str | None = None
+    labels: int | None = None
+    seconds: float | None = None
+    stages: Mapping[str, float] = field(default_factory=dict[str, float])
+    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def write(self, folder: Path) -> None:
+        """Put it beside a run.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_json(folder / REWARD, self.to_json())
+
+    @classmethod
+    def read(cls, folder: Path) -> AboutReward:
+        """What stands beside a run; nothing known where there is no file.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        file = folder / REWARD
+        try:
+            values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        except ValueError as error:
+            raise RunError(f"{REWARD} is JSON", got=f"{file}: {error}", fix="run the suite again") from error
+        return cls.from_json(values, str(file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as its folder tells it, finished or still running.
+
+    Attributes:
+        folder: where it is.
+        spec: what it is.
+        status: ``done`` or ``running`` (also when it was killed).
+        outcome: what it came to; None where it is not done.
+        curve: one entry per evaluation, by column of ``comparison.csv``, each ``float64 [E]``.
+        steps: a sample of the last evaluation's steps, by column of ``steps.csv``.
+        about: where its reward came from.
+    """
+
+    folder: Path
+    spec: RunSpec
+    status: str
+    outcome: Outcome | None
+    curve: Mapping[str, Column]
+    steps: Mapping[str, Column]
+    about: AboutReward
+
+    @property
+    def task(self) -> str:
+        """Environment and its arguments, as ``FrozenLake-v1 (map_name=8x8)``."""
+        return self.spec.agent.env.task if self.spec.agent.env is not None else "an environment without an id"
+
+    @property
+    def algo(self) -> str:
+        """Name of the algorithm."""
+        return self.spec.agent.algo
+
+    @property
+    def reward(self) -> str:
+        """What reports call the reward."""
+        return self.spec.reward_name
+
+    @property
+    def seed(self) -> int:
+        """Of everything that was drawn in training."""
+        return self.spec.agent.seed or 0
+
+    @property
+    def wall_seconds(self) -> float:
+        """Training time so far, NaN where it is not known."""
+        return self.outcome.wall_seconds if self.outcome is not None else self.last("wall_seconds")
+
+    @property
+    def steps_per_second(self) -> float:
+        """Training speed so far, NaN where it is not known."""
+        if self.outcome is not None:
+            return self.outcome.steps_per_second
+        seconds = self.last("wall_seconds")
+        return self.last("steps") / seconds if seconds > 0 else math.nan
+
+    @property
+    def survival_bonus(self) -> str | None:
+        """See :class:`Outcome`."""
+        return None if self.outcome is None else self.outcome.survival_bonus
+
+    @property
+    def student(self) -> Mapping[str, float | None] | None:
+        """See :class:`Outcome`."""
+        return None if self.outcome is None else self.outcome.student
+
+    def last(self, column: str) -> float:
+        """Value of a curve column at the last evaluation, NaN before the first."""
+        values = self.curve[column]
+        return float(values[-1]) if len(values) else math.nan
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Read one run folder.
+
+    Raises:
+        RunError: the folder holds no run, or a damaged one.
+    """
+    path = Path(folder)
+    try:
+        record, log = read_record(path, KIND), ComparisonLog(path)
+        if record is None:
+            raise FileNotFoundError(RUN)
+        return Run(
+            folder=path,
+            spec=RunSpec.from_json(record.settings, RUN),
+            status=record.status,
+            outcome=Outcome.from_json(record.result, RUN) if isinstance(record.result, Mapping) else None,
+            curve=log.curve(),
+            steps=log.steps(),
+            about=AboutReward.read(path),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            "a run is a folder with run.json, as 'rmgym train' writes it",
+            got=f"{path}: {error}" if isinstance(error, RmgymError) else f"{path}: {error!r}",
+            fix="name a run, or a folder that contains runs",
+        ) from error
+
+
+def read_runs(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
+    """Read every run in or below the given folders, sorted by task, algorithm, reward and seed.
+
+    Raises:
+        RunError: a path holds no run at all.
+    """
+    runs = dict[Path, Run]()
+    for path in map(Path, paths):
+        folders = [file.parent for file in sorted(path.rglob(RUN))] if path.is_dir() else []
+        if not folders:
+            fix = f"name folders that contain {RUN} ('rmgym train')"
+            raise RunError("a report is made of runs", got=str(path), fix=fix)
+        runs |= {folder.resolve(): read_run(folder) for folder in folders}
+    return sorted(runs.values(), key=lambda run: (run.task, run.algo, run.reward, run.seed))

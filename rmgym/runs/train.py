@@ -1,0 +1,225 @@
+"""One run: an agent trained on one reward, watched with both, in a folder that can be killed and resumed."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rmgym.composition import Composition
+from rmgym.distillation.student_options import StudentOptions
+from rmgym.evaluation.log import ComparisonLog, Row
+from rmgym.jobs import Job
+from rmgym.runs.record import KIND, Outcome, Run, read_run
+from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
+from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints
+from rmgym.sb3.deferred import learned_env
+from rmgym.sb3.learning import learn
+from rmgym.sb3.spec import spec_of
+from rmgym.specs import AgentSpec, EnvSpec, RunSpec, When
+from rmgym.specs.base import Json
+from rmgym.specs.run import Best
+from rmgym.threads import torch_threads
+from rmgym.wrappers.source import Model
+
+AGENT, TENSORBOARD = "agent.zip", "tensorboard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        path: its folder: ``run.json``, ``comparison.csv``, ``steps.csv``, ``agent.zip``, ``tensorboard/``.
+        spec: what it was.
+        outcome: what it came to.
+        comparison: rows of ``comparison.csv``.
+    """
+
+    path: Path
+    spec: RunSpec
+    outcome: Outcome
+    comparison: list[Row]
+
+    @property
+    def final(self) -> Row:
+        """The last row: the trained agent."""
+        return self.comparison[-1]
+
+    def to_json(self) -> Json:
+        """Everything as JSON-able values but the folder."""
+        return {**self.spec.to_json(), **self.outcome.to_json(), "comparison": self.comparison}
+
+
+def train(
+    algo: str | os.PathLike[str],
+    env_id: str | EnvSpec,
+    reward_model: Model,
+    *,
+    out: str | os.PathLike[str],
+    total_steps: int | None = None,
+    seed: int = 0,
+    eval_every: int | None = None,
+    episodes: int = 10,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    reward_name: str | None = None,
+    when: When = "rollout",
+    student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
+    engine: str = "eager",
+    env_kwargs: Mapping[str, object] | None = None,
+    fixed_horizon: int | None = None,
+    card: str | os.PathLike[str] | None = None,
+    language: str = "en",
+    n_envs: int | None = None,
+    composition: Composition | Mapping[str, object] | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    save_best: Best | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    verbose: int = 0,
+) -> RunResult:
+    """Train an agent on a reward model and watch both returns.
+
+    The process may be killed at any moment; with ``resume=True`` the same call goes on from the last checkpoint and
+    gives the same agent as a run that was never interrupted. A finished run is returned as it is.
+
+    Args:
+        algo: name of an agent card, or the path of one.
+        env_id: Gymnasium id, or a spec.
+        reward_model: a folder, hub id, control's name or model; ``"true"`` trains on the true reward.
+        out: the run's folder.
+        total_steps: environment steps; by default the card's.
+        seed: of everything that is drawn in training.
+        eval_every: steps between evaluations; by default a tenth of the training.
+        episodes: held-out episodes of each evaluation.
+        checkpoint_every: steps between checkpoints (each resets the environments); by default a fifth of the training.
+        resume: go on with the run in ``out``, or begin one.
+        progress: show a progress bar on stderr.
+        reward_name: how reports call this reward; by default the model's name.
+        when: this and ``student``, ``env_kwargs``, ``language``, ``n_envs``, ``composition``: see :func:`make_agent`.
+        student: a fast model that stands in for a slow one.
+        engine: what computes a language model's heads; ``"auto"`` is tried once and kept when a run goes on.
+        env_kwargs: arguments of ``gymnasium.make``.
+        fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
+            is in the environment as it is.
+        card: path of an environment card.
+        language: language of the texts.
+        n_envs: number of parallel environments.
+        composition: how the reward is put together.
+        hyperparameters: of the algorithm, over the card's.
+        save_best: see :class:`RewardComparisonCallback`.
+        threads: torch threads; more than one slows small networks down.
+        device: torch device of the policy.
+        verbose: 1 prints a line per evaluation.
+
+    Raises:
+        JobError: the folder holds a run and ``resume`` is False, or was begun with other settings.
+        RunError: see :func:`make_agent`.
+    """
+    folder = Path(out)
+    with torch_threads(threads):
+        agent = make_agent(
+            algo,
+            env_id,
+            reward_model=reward_model,
+            seed=seed,
+            when=when,
+            student=student,
+            engine=_engine(engine, folder, resume=resume),
+            env_kwargs=env_kwargs,
+            fixed_horizon=fixed_horizon,
+            card=card,
+            language=language,
+            n_envs=n_envs,
+            total_steps=total_steps,
+            composition=composition,
+            tensorboard_log=folder / TENSORBOARD,
+            device=device,
+            **(hyperparameters or {}),
+        )
+        agent_spec, learned = spec_of(agent), learned_env(agent)
+        assert agent_spec is not None  # make_agent has seen to both
+        assert learned is not None
+        spec = _run_spec(agent_spec, reward_name, eval_every, episodes, checkpoint_every, save_best)
+        job = Job(folder, spec.settings(), kind=KIND)
+        with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
+            if status == "done":
+                return _finished(read_run(folder))
+            checkpoint = latest_checkpoint(folder)
+            seconds = 0.0
+            if checkpoint is not None:
+                agent, seconds = load_checkpoint(
+                    checkpoint, learned.loaded, tensorboard_log=folder / TENSORBOARD, device=device
+                )
+            else:
+                _clear(folder)  # of an attempt that came to no checkpoint
+            started = time.perf_counter() - seconds
+            comparison = RewardComparisonCallback(
+                eval_every=spec.eval_every, episodes=episodes, out=folder, save_best=save_best, verbose=verbose
+            )
+            comparison.started = started
+            learn(agent, spec, comparison, Checkpoints(folder, spec.checkpoint_every, seed, started), progress)
+            save_agent(agent, folder / AGENT)
+            outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
+            job.finish(outcome.to_json())
+        remove_checkpoints(folder)
+    return RunResult(path=folder, spec=spec, outcome=outcome, comparison=comparison.rows)
+
+
+def _engine(engine: str, folder: Path, *, resume: bool) -> str:
+    """The engine that a run goes on with, where it was left to the machine: another one would give other rewards."""
+    if engine != "auto" or not resume or not (folder / f"{KIND}.json").exists():
+        return engine
+    return read_run(folder).spec.agent.reward.engine
+
+
+def _run_spec(
+    agent: AgentSpec,
+    reward_name: str | None,
+    eval_every: int | None,
+    episodes: int,
+    checkpoint_every: int | None,
+    save_best: Best | None,
+) -> RunSpec:
+    total = agent.total_steps or 0
+    return RunSpec(
+        agent=agent,
+        reward_name=reward_name or agent.reward.name,
+        eval_every=max(total // 10, 1) if eval_every is None else eval_every,
+        episodes=episodes,
+        checkpoint_every=max(total // 5, 1) if checkpoint_every is None else checkpoint_every,
+        save_best=save_best,
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an attempt has left that comes to nothing."""
+    shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
+
+
+def _finished(run: Run) -> RunResult:
+    assert run.outcome is not None  # it is done
+    return RunResult(path=run.folder, spec=run.spec, outcome=run.outcome, comparison=ComparisonLog(run.folder).rows())
+
+
+def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -> Outcome:
+    """What ``run.json`` says of a run that is done; what is not a number is null there."""
+    return Outcome(
+        wall_seconds=seconds,
+        steps_per_second=steps / seconds,
+        final=_without_nan(comparison.rows[-1]),
+        alarms=tuple(comparison.alarms),
+        survival_bonus=comparison.survival_bonus,
+        student=None if comparison.student is None else _without_nan(comparison.student),
+    )
+
+
+def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

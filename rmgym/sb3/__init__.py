@@ -1,0 +1,11 @@
+"""Learned rewards for Stable-Baselines3: everything that is meant to be imported from here."""
+
+from rmgym.evaluation.evaluate import Comparison as Comparison
+from rmgym.sb3.agents import exchange_reward_model as exchange_reward_model
+from rmgym.sb3.agents import make_agent as make_agent
+from rmgym.sb3.agents import score_rollouts as score_rollouts
+from rmgym.sb3.callbacks import RewardComparisonCallback as RewardComparisonCallback
+from rmgym.sb3.evaluation import evaluate as evaluate
+from rmgym.sb3.saving import load_agent as load_agent
+from rmgym.sb3.saving import save_agent as save_agent
+from rmgym.sb3.vec_env import LearnedRewardVecEnv as LearnedRewardVecEnv

@@ -1,0 +1,234 @@
+"""Stable-Baselines3 agents from cards, trained on a learned reward that they remember."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.preprocessing import is_image_space
+
+from rmgym.cards import find_agent_card
+from rmgym.composition import Composition
+from rmgym.distillation.student_options import StudentOptions
+from rmgym.environments.raw_observation import policy_layers
+from rmgym.errors import RunError
+from rmgym.sb3.deferred import attach, defer, is_deferred, learned_env, refuse
+from rmgym.sb3.engine_choice import engine_of, on_engine
+from rmgym.sb3.environments import describe, make_training_env
+from rmgym.sb3.hyperparameters import algorithm_class, constructor_arguments, set_up
+from rmgym.sb3.layers import NORMALIZED
+from rmgym.sb3.spec import check_digest, describe_reward, remember, spec_of
+from rmgym.specs import AgentSpec, EnvSpec, When
+from rmgym.threads import warn_if_crowded
+from rmgym.trees import Space
+from rmgym.wrappers.source import Model, is_true, load
+
+
+def make_agent(
+    algo: str | os.PathLike[str],
+    env_id: str | EnvSpec,
+    *,
+    reward_model: Model,
+    seed: int = 0,
+    when: When = "rollout",
+    student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
+    engine: str = "eager",
+    env_kwargs: Mapping[str, object] | None = None,
+    fixed_horizon: int | None = None,
+    card: str | os.PathLike[str] | None = None,
+    language: str = "en",
+    n_envs: int | None = None,
+    total_steps: int | None = None,
+    composition: Composition | Mapping[str, object] | None = None,
+    tensorboard_log: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    verbose: int = 0,
+    **hyperparameters: Any,
+) -> BaseAlgorithm:
+    """Make an agent that trains on a learned reward, set up by its card.
+
+    The chain is ``Monitor`` (innermost: ``ep_rew_mean`` is the true return), :class:`LearnedRewardVecEnv`, and
+    ``VecNormalize(norm_reward=False)`` where the card says so. ``agent.rmgym`` says what it was made of
+    (:class:`rmgym.specs.AgentSpec` as JSON); it is saved with the agent.
+
+    Args:
+        algo: name of an agent card, or the path of one.
+        env_id: Gymnasium id; or a spec, in place of ``env_kwargs``, ``fixed_horizon``, ``card`` and ``language``.
+        reward_model: a folder, hub id, control's name or model; ``"true"`` passes the true reward through.
+        seed: of everything that is drawn.
+        when: ``"rollout"`` scores whole rollouts (PPO) or blocks of new steps (DQN) in one batch; ``"step"`` asks the
+            model at every vector step. A deterministic model gives the same agent either way.
+        student: a fast model that stands in for a slow one and is checked against it on every rollout: True, or
+            options of :class:`rmgym.Student`.
+        engine: what computes a language model's heads (:mod:`rmgym.scoring.engines`); ``"auto"`` takes the fastest
+            exact one here.
+        env_kwargs: arguments of ``gymnasium.make``.
+        fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
+            is in the environment as it is.
+        card: path of an environment card; by default the installed one that fits.
+        language: language of the texts.
+        n_envs: number of parallel environments, instead of the card's.
+        total_steps: training length kept in ``agent.rmgym``, instead of the card's; ``learn`` takes its own.
+        composition: how the reward is put together; by default it is the learned one.
+        tensorboard_log: folder for TensorBoard events.
+        device: torch device of the policy.
+        verbose: as in SB3.
+        hyperparameters: arguments of the algorithm, over the card's.
+
+    Raises:
+        CardError: there is no such card, or it holds a hyperparameter that the algorithm does not take.
+        RunError: an unknown environment or hyperparameter.
+        ModelError: there is no such model, or it was fitted for another card.
+    """
+    if isinstance(env_id, EnvSpec):
+        env = env_id
+    else:
+        where = None if card is None else str(Path(card).resolve())
+        env = EnvSpec(id=env_id, kwargs=env_kwargs or {}, horizon=fixed_horizon, card=where, language=language)
+    agent_card = find_agent_card(algo)
+    setup = set_up(agent_card, env.id, hyperparameters)
+    cls = algorithm_class(agent_card.algorithm, str(algo))
+    refuse(cls.__name__)
+    env = replace(
+        env,
+        wrappers=env.wrappers or policy_layers(env.id, env.card),
+        layers=env.layers or ((NORMALIZED,) if setup.normalize else ()),
+    )
+    loaded, engine = on_engine(load(reward_model), engine, env)
+    options = StudentOptions.of(student, seed=seed)
+    spec = AgentSpec(
+        env=env,
+        reward=describe_reward(
+            reward_model, loaded, composition=Composition.of(composition), engine=engine, student=options
+        ),
+        algo=agent_card.name,
+        algorithm=agent_card.algorithm,
+        hyperparameters={name: _plain(value) for name, value in setup.hyperparameters.items()},
+        n_envs=setup.n_envs if n_envs is None else n_envs,
+        seed=seed,
+        total_steps=setup.total_steps if total_steps is None else total_steps,
+        when=when,
+    )
+    if is_true(reward_model):
+        spec = replace(spec, when="step")  # there is nothing to score
+    venv = make_training_env(spec, loaded)
+    arguments = constructor_arguments(setup.hyperparameters, venv.action_space)
+    log = None if tensorboard_log is None else str(tensorboard_log)
+    arguments |= {"seed": seed, "device": device, "verbose": verbose, "tensorboard_log": log}
+    try:
+        agent = cls(policy=_policy(agent_card.policy, venv.observation_space), env=venv, **arguments)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{cls.__name__} can be built for {env.id}",
+            got=f"{error}; hyperparameters {setup.hyperparameters}",
+            fix="choose an algorithm for this action space, or correct the hyperparameters",
+        ) from error
+    remember(agent, spec)
+    warn_if_crowded()
+    if spec.when == "rollout":
+        attach(agent)
+    return agent
+
+
+def score_rollouts(
+    agent: BaseAlgorithm,
+    model: Model,
+    *,
+    card: str | os.PathLike[str] | None = None,
+    language: str = "en",
+    composition: Composition | Mapping[str, object] | None = None,
+    student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
+) -> None:
+    """Make an existing PPO, A2C, DQN or SAC agent train on a learned reward, scored in batches.
+
+    Its innermost ``VecEnv`` is wrapped and its buffer exchanged, unless that was done before: then the model is only
+    attached again (after ``PPO.load(path, env)`` or ``set_env``). The agent remembers its environment, wrappers
+    included, so that evaluation and loading make it again exactly.
+
+    Args:
+        agent: an agent with an environment, and without experience if it has a replay buffer.
+        model: a folder, hub id, control's name or model.
+        card: path of an environment card; by default the installed one that fits.
+        language: language of the texts.
+        composition: how the reward is put together; by default it is the learned one.
+        student: see :func:`make_agent`.
+
+    Raises:
+        RunError: the agent cannot be changed so, or its environment could not be made again.
+        ModelError: there is no such model, or it was fitted for another card.
+    """
+    before, loaded = spec_of(agent), load(model)
+    if before is not None:
+        check_digest(before.reward, loaded, "this agent")
+    where = None if card is None else str(Path(card).resolve())
+    # Before anything is rewired; an agent without an environment is refused below.
+    env = None if agent.env is None else describe(agent.env, card=where, language=language)
+    options = StudentOptions.of(student, seed=agent.seed or 0)
+    learned = defer(agent, loaded, card=where, language=language, composition=composition, student=options)
+    if before is None:
+        name = type(agent).__name__
+        before = AgentSpec(
+            env=env,
+            reward=describe_reward(
+                model, loaded, composition=learned.composition, engine=engine_of(loaded), student=options
+            ),
+            algo=name.lower(),
+            algorithm=f"{type(agent).__module__.partition('.')[0]}.{name}",
+            n_envs=agent.n_envs,
+            seed=agent.seed,
+        )
+    remember(agent, before)
+    warn_if_crowded()
+
+
+def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
+    """Let an agent go on with another reward model, such as one fitted on newer feedback.
+
+    Rollouts are scored with it from the next one on; a replay buffer is relabelled before it is sampled or saved
+    again, so that an agent never learns from a mixture of two rewards.
+
+    Args:
+        agent: an agent with deferred scoring (``make_agent``, ``score_rollouts``).
+        model: a folder, hub id, control's name or model.
+
+    Raises:
+        RunError: the agent scores per step or not at all.
+        ModelError: there is no such model, or it was fitted for another card; the agent is as it was.
+    """
+    env, spec = learned_env(agent), spec_of(agent)
+    if env is None or not is_deferred(agent):
+        raise RunError(
+            "a reward model is exchanged where steps are scored in batches",
+            got=f"{type(agent).__name__} without deferred scoring",
+            fix="call rmgym.sb3.score_rollouts(agent, model) first, or make_agent(..., when='rollout')",
+        )
+    loaded = load(model)
+    env.exchange(loaded)
+    if spec is not None:
+        reward = describe_reward(model, loaded, composition=spec.reward.composition, engine=engine_of(loaded))
+        remember(agent, replace(spec, reward=replace(reward, student=spec.reward.student)))
+
+
+def _policy(name: str, observation_space: Space) -> str:
+    """The policy that a card names, or its form for Dict observations, or for pictures from SB3's 36 x 36 on."""
+    kind = "Mlp"
+    if isinstance(observation_space, gym.spaces.Dict):
+        kind = "MultiInput"
+    elif is_image_space(observation_space) and min((observation_space.shape or (0,))[:2]) >= 36:
+        kind = "Cnn"
+    return {"MlpPolicy": f"{kind}Policy", "MlpLstmPolicy": f"{kind}LstmPolicy"}.get(name, name)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON-able value as it is, another one as text: SB3 saves hyperparameters too, and whole."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        return repr(value)
+    return value

@@ -1,0 +1,251 @@
+"""Learned and true return side by side, while an agent trains."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rmgym.environments.raw_observation import policy_layers
+from rmgym.errors import PlaceholderRewardError, RunError
+from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
+from rmgym.evaluation.leakage import survival_bonus
+from rmgym.evaluation.log import ComparisonLog, Row
+from rmgym.sb3.deferred import is_deferred, learned_env, learned_returns
+from rmgym.sb3.evaluation import own_env
+from rmgym.sb3.layers import view_of
+from rmgym.sb3.saving import save_agent
+from rmgym.sb3.spec import spec_of
+from rmgym.specs import EnvSpec
+from rmgym.wrappers.source import Model, is_true, load
+
+_LOG = logging.getLogger(__name__)
+
+
+class RewardComparisonCallback(BaseCallback):
+    """Evaluate on held-out episodes of the true environment, with both rewards, every so many steps and at the end.
+
+    Writes to the SB3 logger (``rmgym/true_return``, ``rmgym/learned_return``, ``rmgym/spearman``, ``rmgym/pearson``,
+    ``rmgym/pair_accuracy``, ``rmgym/gap_alarm``; where a student stands in for a slow model,
+    ``rmgym/lm_call_share``, ``rmgym/audit_error``, ``rmgym/student_fits``; of training episodes
+    ``rollout/true_return_mean`` and ``rollout/learned_return_mean``) and to ``comparison.csv`` and ``steps.csv``.
+    Training is the same with and without it: evaluation has its own environments and leaves every random state as it
+    was.
+
+    Args:
+        reward_model: what is compared with the true reward; by default the model that the agent trains on.
+        eval_every: training steps between evaluations.
+        episodes: held-out episodes of each.
+        seed: of the first; the same episodes each time.
+        out: folder for the files; without one nothing is written. Rows of a run that is resumed are kept up to the
+            step where it goes on.
+        env: environment to evaluate in, an id or a spec; by default the agent's own, wrappers included.
+        save_best: keep the agent with the best ``"true"`` or ``"learned"`` return as ``best_true.zip`` or
+            ``best_learned.zip`` in ``out``: the name says which reward selected it.
+        alarm_window: evaluations over which the gap alarm looks back.
+        verbose: 1 prints a line per evaluation.
+
+    Attributes:
+        started: ``time.perf_counter()`` at the start of the run; by default the start of this training.
+        rows: one per evaluation, by column of ``comparison.csv``.
+        last: the last evaluation.
+        alarms: steps at which the learned return had risen and the true return fallen, each by more than its standard
+            error, over the window: the sign of a reward that is being gamed.
+        survival_bonus: what is to be said of a learned reward that pays for an episode's length
+            (:mod:`rmgym.evaluation.leakage`), logged once; None where nothing is.
+
+    Raises:
+        RunError: an option is impossible, or there is no environment or reward model to evaluate with.
+        PlaceholderRewardError: the agent would train on the zeros of deferred scoring.
+    """
+
+    def __init__(
+        self,
+        reward_model: Model | None = None,
+        *,
+        eval_every: int = 10_000,
+        episodes: int = 10,
+        seed: int = EVALUATION_SEED,
+        out: str | os.PathLike[str] | None = None,
+        env: str | EnvSpec | None = None,
+        save_best: Literal["true", "learned"] | None = None,
+        alarm_window: int = 3,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(verbose)
+        if eval_every < 1 or episodes < 1 or alarm_window < 2:
+            raise RunError(
+                "an evaluation happens every step or rarer, has an episode, and an alarm compares at least two",
+                got=f"eval_every={eval_every}, episodes={episodes}, alarm_window={alarm_window}",
+                fix="pass positive numbers",
+            )
+        if save_best not in (None, "true", "learned"):
+            raise RunError("'save_best' is 'true', 'learned' or None", got=save_best, fix="choose one")
+        if save_best is not None and out is None:
+            raise RunError("the best agent is saved in a folder", got="out=None", fix="pass out=")
+        self.reward_model: Model | None = reward_model
+        self.eval_every, self.episodes, self.seed, self.alarm_window = eval_every, episodes, seed, alarm_window
+        self.log = None if out is None else ComparisonLog(Path(out))
+        self.env: EnvSpec | None = EnvSpec(id=env, wrappers=policy_layers(env, None)) if isinstance(env, str) else env
+        self.save_best = save_best
+        self.started: float | None = None
+        self.rows: list[Row] = []
+        self.last: Comparison | None = None
+        self.alarms: list[int] = []
+        self.survival_bonus: str | None = None
+        self._evaluated = 0
+        self._true_returns: deque[float] = deque(maxlen=100)
+        self._learned_returns: deque[float] = deque(maxlen=100)
+
+    def _init_callback(self) -> None:
+        """Fill in what the agent knows about itself."""
+        learned = learned_env(self.model)
+        if learned is not None and learned.when == "rollout" and not is_deferred(self.model):
+            raise PlaceholderRewardError(
+                "an environment that defers its rewards needs an agent that asks for them",
+                got=f"{type(self.model).__name__} with SB3's own buffer, which would train on zeros",
+                fix="call rmgym.sb3.score_rollouts(agent, model), or pass when='step' to LearnedRewardVecEnv",
+            )
+        if self.reward_model is not None:
+            self.reward_model = load(self.reward_model)
+        elif learned is not None:
+            self.reward_model = learned.loaded  # the exact one: a student is not judged by itself
+        else:
+            raise RunError("a comparison has a reward model", got="none", fix="pass reward_model=")
+        self.env = self.env or own_env(self.model)
+        if self.env is None:
+            raise RunError(
+                "an evaluation makes its own environments",
+                got="an environment without an id",
+                fix="gymnasium.register it, or pass env=",
+            )
+        if learned is not None:  # what the agent trains on decides what it is judged by
+            card = self.env.card or learned.textualizer.card.file or None
+            self.env = replace(self.env, card=card, language=learned.textualizer.language)
+
+    def _on_training_start(self) -> None:
+        self._evaluated = steps = self.model.num_timesteps
+        earlier = self.rows or ([] if self.log is None else self.log.rows())
+        self.rows = [row for row in earlier if row["steps"] <= steps] if steps else []
+        self.alarms = [int(row["steps"]) for i, row in enumerate(self.rows) if self._is_gamed(self.rows[: i + 1])]
+        if self.started is None:
+            self.started = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        if self.locals["dones"].any():
+            for info in self.locals["infos"]:
+                if "true_return" in info:
+                    self._true_returns.append(info["true_return"])
+                if "learned_return" in info:
+                    self._learned_returns.append(info["learned_return"])
+        if self.num_timesteps // self.eval_every > self._evaluated // self.eval_every:
+            self._evaluate()
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self._true_returns:
+            self.logger.record("rollout/true_return_mean", float(np.mean(self._true_returns)))
+        if finished := self._learned_returns or learned_returns(self.model):
+            self.logger.record("rollout/learned_return_mean", float(np.mean(finished)))
+        for name, value in (self.student or {}).items():
+            self.logger.record(f"rmgym/{name}", value)
+
+    @property
+    def student(self) -> dict[str, float] | None:
+        """How a student has stood in for the model so far (:attr:`rmgym.Student.statistics`), if one does."""
+        learned = learned_env(self.model)
+        return learned.student.statistics if learned is not None and learned.student is not None else None
+
+    def _on_training_end(self) -> None:
+        """The last word is about the agent as it is now, after its last update."""
+        if self.rows and self.rows[-1]["steps"] == self.num_timesteps:
+            self.rows.pop()
+            self.alarms = [step for step in self.alarms if step != self.num_timesteps]
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        assert self.env is not None  # this and the next: _init_callback and _on_training_start have seen to it
+        assert self.reward_model is not None
+        assert self.started is not None
+        self.last = evaluate(
+            self.model,
+            self.env,
+            self.reward_model,
+            episodes=self.episodes,
+            seed=self.seed,
+            view=view_of(self.model),
+        )
+        self._evaluated = self.num_timesteps
+        self._look_for_a_bonus(self.last)
+        row = {"steps": self.num_timesteps, "wall_seconds": time.perf_counter() - self.started, **self.last.row()}
+        self._keep_best(row)
+        self.rows.append(row)
+        gamed = self._is_gamed(self.rows)
+        if gamed:
+            self._alarm()
+        self._log(row, gamed)
+        if self.log is not None:
+            self.log.write(self.rows, self.last)
+
+    def _keep_best(self, row: Mapping[str, float]) -> None:
+        if self.save_best is None or self.log is None:
+            return
+        column = f"{self.save_best}_return_mean"
+        if row[column] > max((r[column] for r in self.rows), default=-math.inf):
+            save_agent(self.model, self.log.folder / f"best_{self.save_best}.zip")
+
+    def _is_gamed(self, rows: Sequence[Mapping[str, float]]) -> bool:
+        """Whether the learned return rose and the true return fell over the window, each beyond its standard error."""
+        if len(rows) < self.alarm_window:
+            return False
+        then, now = rows[-self.alarm_window], rows[-1]
+        return _change(then, now, "learned") > 0 and _change(then, now, "true") < 0
+
+    def _look_for_a_bonus(self, played: Comparison) -> None:
+        """Warn once, unless the agent is trained on the true reward or with a fixed horizon."""
+        assert self.reward_model is not None
+        spec = spec_of(self.model)
+        fixed = spec is not None and spec.env is not None and spec.env.horizon is not None
+        if self.survival_bonus is None and not is_true(self.reward_model) and not fixed:
+            self.survival_bonus = survival_bonus(played.steps, played.learned_reward)
+            if self.survival_bonus is not None:
+                _LOG.warning("after %d steps %s", self.num_timesteps, self.survival_bonus)
+
+    def _alarm(self) -> None:
+        self.alarms.append(self.num_timesteps)
+        then, now = self.rows[-self.alarm_window], self.rows[-1]
+        _LOG.warning(
+            "after %d steps the learned return rose from %.4g to %.4g while the true return fell from %.4g to %.4g: "
+            "the agent may be gaming its reward model",
+            self.num_timesteps,
+            *(row[f"{reward}_return_mean"] for reward in ("learned", "true") for row in (then, now)),
+        )
+
+    def _log(self, row: Mapping[str, float], gamed: bool) -> None:
+        values = {"true_return": row["true_return_mean"], "learned_return": row["learned_return_mean"]}
+        values |= {name: row[name] for name in ("spearman", "pearson", "pair_accuracy") if not math.isnan(row[name])}
+        for name, value in {**values, "gap_alarm": float(gamed)}.items():
+            self.logger.record(f"rmgym/{name}", value)
+        self.logger.dump(self.num_timesteps)
+        if self.verbose:
+            print(
+                f"{self.num_timesteps:>10,} steps  true {row['true_return_mean']:.4g} ± {row['true_return_std']:.3g}"
+                f"  learned {row['learned_return_mean']:.4g} ± {row['learned_return_std']:.3g}"
+                f"  spearman {row['spearman']:.3f}{'  GAP' if gamed else ''}"
+            )
+
+
+def _change(then: Mapping[str, float], now: Mapping[str, float], reward: str) -> float:
+    """Change of a mean return, zero if it is within its standard error."""
+    change = now[f"{reward}_return_mean"] - then[f"{reward}_return_mean"]
+    error = math.sqrt(sum(row[f"{reward}_return_std"] ** 2 / row["episodes"] for row in (then, now)))
+    return change if abs(change) > error else 0.0

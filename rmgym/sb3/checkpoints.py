@@ -1,0 +1,141 @@
+"""Checkpoints from which a run goes on as if it had never stopped.
+
+SB3 cannot resume inside a rollout, and does not save random states or environments. So a checkpoint is taken where a
+rollout starts, and there every run, interrupted or not, seeds its generators anew and resets its environments: what
+comes next depends on the checkpoint alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from rmgym.distillation.student import Student
+from rmgym.sb3.deferred import attach, is_deferred, learned_env
+from rmgym.sb3.restart import restart
+from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
+from rmgym.storage.atomic import replacing_folder, write_json
+from rmgym.wrappers.source import Model
+
+_AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
+
+
+class Checkpoints(BaseCallback):
+    """Save the agent every so many steps, at the start of a rollout, and keep the newest checkpoint.
+
+    Args:
+        folder: where ``checkpoint-<steps>`` goes.
+        every: steps between checkpoints.
+        seed: of the run.
+        started: ``time.perf_counter()`` at the start of the run, less the time of interrupted attempts.
+    """
+
+    def __init__(self, folder: Path, every: int, seed: int, started: float) -> None:
+        super().__init__()
+        self.folder, self.every, self.seed, self.started = folder, every, seed, started
+        self._saved_at, self._resumes = 0, False
+
+    def _on_training_start(self) -> None:
+        self._saved_at = self.model.num_timesteps
+        self._resumes = self._saved_at > 0
+        if self._resumes:  # learn() has reset the environments, and VecNormalize has counted what it saw
+            restore_statistics(self.model)
+
+    def _on_rollout_start(self) -> None:
+        steps = self.model.num_timesteps
+        if not self._resumes and steps // self.every == self._saved_at // self.every:
+            return
+        if not self._resumes:
+            save_checkpoint(self.model, self.folder, time.perf_counter() - self.started)
+        self._saved_at, self._resumes = steps, False
+        restart(self.model, self.seed)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def save_checkpoint(agent: BaseAlgorithm, folder: Path, seconds: float) -> Path:
+    """Write ``checkpoint-<steps>``, whole or not at all, and remove older ones.
+
+    Args:
+        agent: at the start of a rollout.
+        folder: the run's.
+        seconds: training time so far.
+
+    Raises:
+        StorageError: it cannot be written; the older one is intact.
+    """
+    target = folder / f"checkpoint-{agent.num_timesteps}"
+    with replacing_folder(target, what="a checkpoint") as partial:
+        save_agent(agent, partial / _AGENT)
+        if isinstance(agent, OffPolicyAlgorithm):
+            agent.save_replay_buffer(partial / _REPLAY)
+        if (student := _student(agent)) is not None:
+            student.save_state(partial / _STUDENT)
+        write_json(partial / _STATE, {"steps": agent.num_timesteps, "wall_seconds": seconds})
+    for old in _checkpoints(folder)[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
+    _remove_unfinished(folder)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a run, or None."""
+    return next(reversed(_checkpoints(folder)), None)
+
+
+def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[BaseAlgorithm, float]:
+    """Load an agent where it was, with its replay buffer and its student.
+
+    Args:
+        path: what :func:`save_checkpoint` wrote.
+        reward_model: the model it trains on.
+        options: of :func:`load_agent`.
+
+    Returns:
+        The agent, and the seconds it had trained.
+
+    Raises:
+        RunError: a file is damaged, or the agent trained on another reward model.
+    """
+    agent = load_agent(path / _AGENT, reward_model, **options)
+    if (student := _student(agent)) is not None:
+        student.load_state(path / _STUDENT)
+    if isinstance(agent, OffPolicyAlgorithm):
+        agent.load_replay_buffer(path / _REPLAY)
+        if is_deferred(agent):
+            attach(agent)
+    state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+    return agent, float(state["wall_seconds"])
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what a finished run no longer needs."""
+    for path in _checkpoints(folder):
+        shutil.rmtree(path, ignore_errors=True)
+    _remove_unfinished(folder)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed attempt was writing; a run has one process at a time."""
+    for path in folder.glob(".checkpoint-*.partial"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _student(agent: BaseAlgorithm) -> Student | None:
+    """What stands in for the model that an agent trains on."""
+    learned = learned_env(agent)
+    return None if learned is None else learned.student
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints, oldest first; the last file written in one is its state."""
+    paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
+    return sorted(paths, key=lambda p: int(p.name.partition("-")[2]))

@@ -1,0 +1,1 @@
+"""One reward model for many workers, over HTTP."""

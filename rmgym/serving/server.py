@@ -1,0 +1,184 @@
+"""The score server: a reward model behind HTTP.
+
+``POST /score`` takes and gives the messages of :mod:`rmgym.models.remote.wire`; ``GET /model`` says which model
+answers, ``/health`` whether it does, ``/metrics`` how much. Nothing that arrives is unpickled, formatted or
+run. What is not covered: encryption (put a TLS proxy in front, or a tunnel) and limits per client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from rmgym.errors import ModelError, RmgymError, ServeError, TextError
+from rmgym.models.base import Prediction, RewardModel
+from rmgym.models.remote.connection import check_token
+from rmgym.models.remote.wire import pack_prediction, unpack_texts
+from rmgym.serving.batching import Batcher, BatchOptions
+from rmgym.serving.telemetry import Metrics
+
+MAX_BODY = 64 * 2**20
+"""Most bytes of a request: some hundred thousand texts."""
+_LOG = logging.getLogger(__name__)
+_GONE = 1.0
+"""Seconds between looks whether a client still waits for its answer."""
+
+
+def score_app(
+    model: RewardModel,
+    *,
+    token: str | None = None,
+    batching: BatchOptions | None = None,
+    max_body: int = MAX_BODY,
+) -> FastAPI:
+    """Make the ASGI application that serves a model; one per process, as it holds the model's thread.
+
+    Args:
+        model: any reward model.
+        token: if given, everything but ``/health`` wants ``Authorization: Bearer <token>``.
+        batching: how requests of many clients are put together.
+        max_body: most bytes of a request.
+
+    Raises:
+        ModelError: the token does not fit into a header.
+    """
+    server = _Server(model, token if token is None else check_token(token), batching, max_body)
+    app = FastAPI(title="rmgym", lifespan=server.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(_Refusal, _refuse)
+    app.add_api_route("/health", server.health, response_model=None)
+    app.add_api_route("/model", server.model_facts, response_model=None)
+    app.add_api_route("/metrics", server.metrics_text, response_model=None)
+    app.add_api_route("/score", server.score, methods=["POST"], response_model=None)
+    return app
+
+
+class _Refusal(Exception):
+    """An answer other than 200."""
+
+    def __init__(self, status: int, error: RmgymError, **headers: str) -> None:
+        super().__init__(str(error))
+        self.status, self.error, self.headers = status, error, headers
+
+    def response(self) -> Response:
+        got = self.error.got if isinstance(self.error.got, str) else repr(self.error.got)
+        refusal = {"type": type(self.error).__name__, "rule": self.error.rule, "received": got, "fix": self.error.fix}
+        headers = {key.replace("_", "-"): value for key, value in self.headers.items()}
+        return JSONResponse({"error": refusal}, self.status, headers)
+
+
+async def _refuse(request: Request, refusal: Exception) -> Response:
+    del request
+    assert isinstance(refusal, _Refusal)
+    return refusal.response()
+
+
+class _Server:
+    """The endpoints, and what they share."""
+
+    def __init__(self, model: RewardModel, token: str | None, batching: BatchOptions | None, max_body: int) -> None:
+        self._token, self._max_body = token, max_body
+        self._digest = model.digest
+        self._facts = {
+            "name": model.name,
+            "digest": model.digest,
+            "card_hash": model.card_hash,
+            # NaN, which a measure of the fit may be, is no JSON.
+            "describe": json.loads(json.dumps(model.describe(), default=str), parse_constant=lambda name: None),
+        }
+        self._metrics = Metrics(model)
+        self._batcher = Batcher(model, batching, on_batch=self._metrics.batch)
+        self._metrics.watch(lambda: self._batcher.pending)
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
+        """At the end, answer what waits."""
+        del app
+        yield
+        await asyncio.to_thread(self._batcher.close)
+
+    async def health(self) -> Response:
+        """200 where requests are answered, else 503."""
+        alive = self._batcher.alive
+        return JSONResponse({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
+
+    async def model_facts(self, request: Request) -> Response:
+        """Which model answers."""
+        self._authorise(request)
+        return JSONResponse(self._facts)
+
+    async def metrics_text(self, request: Request) -> Response:
+        """Counters for Prometheus."""
+        self._authorise(request)
+        return Response(self._metrics.text(), media_type=self._metrics.content_type)
+
+    async def score(self, request: Request) -> Response:
+        """Score a message of texts."""
+        started = time.perf_counter()
+        try:
+            self._authorise(request)
+            prediction = await self._scored(request, await self._body(request))
+            answer = Response(pack_prediction(prediction, self._digest), media_type="application/octet-stream")
+        except _Refusal as refusal:
+            answer = refusal.response()
+        self._metrics.answer(answer.status_code, time.perf_counter() - started)
+        return answer
+
+    def _authorise(self, request: Request) -> None:
+        """Refuse who does not know the token; the time it takes tells nothing about it."""
+        if self._token is None:
+            return
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            error = ServeError(
+                "this reward server knows its clients by a token",
+                got="another one" if given else "a request without one",
+                fix="set RMGYM_TOKEN, or pass token= to the model 'remote'",
+            )
+            raise _Refusal(401, error, www_authenticate="Bearer")
+
+    async def _body(self, request: Request) -> bytes:
+        """Read a request, and no further than it may be long."""
+        announced = request.headers.get("content-length", "")
+        size, body = int(announced) if announced.isdecimal() else 0, bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if max(size, len(body)) > self._max_body:
+                error = ServeError(
+                    f"a request has at most {self._max_body} bytes",
+                    got=f"{size or 'more'}",
+                    fix="send fewer texts at once: batch= of the model 'remote'",
+                )
+                raise _Refusal(413, error, connection="close")
+        return bytes(body)
+
+    async def _scored(self, request: Request, body: bytes) -> Prediction:
+        try:
+            texts = unpack_texts(body)
+        except TextError as error:
+            raise _Refusal(400, error) from error
+        try:
+            waiting = asyncio.wrap_future(self._batcher.submit(texts))
+        except ServeError as error:
+            raise _Refusal(503, error, retry_after="1") from error
+        while not (await asyncio.wait([waiting], timeout=_GONE))[0]:
+            if await request.is_disconnected():
+                waiting.cancel()
+        try:
+            return waiting.result()
+        except asyncio.CancelledError:
+            gone = ServeError("a client waits for its answer", got="it is gone", fix="raise the client's timeout")
+            raise _Refusal(499, gone) from None
+        except RmgymError as error:
+            raise _Refusal(422, error) from error
+        except Exception as error:
+            _LOG.exception("the served model failed")
+            broken = ModelError("the served model scores texts without failing", got=repr(error), fix="see its log")
+            raise _Refusal(500, broken) from error

@@ -1,0 +1,32 @@
+"""What an agent is rewarded by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmgym.composition import Composition
+from rmgym.specs.base import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardSpec(Spec):
+    """A reward model and how its answers become a reward.
+
+    Attributes:
+        name: the model's registered name, such as ``minilm``; ``true`` for the environment's own reward.
+        digest: identity of all that changes a score: weights, options, precision and engine.
+        model: where it is: a folder (absolute), hub id, URL, or a control's name; None where it was given as an object,
+            which has to be given again.
+        composition: how the reward is put together.
+        engine: what computes the heads, see :mod:`rmgym.scoring.engines`.
+        student: options of a fast model that stands in for a slow one (:class:`rmgym.StudentOptions`), None without.
+    """
+
+    name: str
+    digest: str
+    model: str | None = None
+    composition: Composition = field(default_factory=Composition)
+    engine: str = "eager"
+    student: Mapping[str, Any] | None = None

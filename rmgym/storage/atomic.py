@@ -1,0 +1,181 @@
+"""Files and folders that are either old or new, never half written, and on the disk once the call returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from rmgym.errors import StorageError
+
+StrPath = str | os.PathLike[str]
+PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
+"""Names of what a process is writing, or was when it was killed; ``name`` is what it would have become."""
+
+
+def partial_path(path: StrPath) -> Path:
+    """Where this process writes what will become ``path``: beside it, so that a rename is enough."""
+    target = Path(path)
+    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+
+
+def remove_partials(path: StrPath) -> None:
+    """Remove what any process left while writing ``path``; for the holder of a lock, who knows that none is at it."""
+    target = Path(path)
+    for left in target.parent.glob(".*.partial"):
+        if (match := PARTIAL.fullmatch(left.name)) and match["name"] == target.name:
+            _remove(left)
+
+
+@contextmanager
+def replacing(path: StrPath, *, what: str = "a file") -> Generator[IO[bytes]]:
+    """Open a file for writing that takes the place of ``path`` when all is written and synced.
+
+    Args:
+        path: the file; its folder is made if missing.
+        what: what is written, for the error's words.
+
+    Raises:
+        StorageError: the disk is full or not writable; what was at ``path`` is intact.
+    """
+    target = Path(path)
+    partial = partial_path(target)
+    with _explained(target, what):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            _remove(partial)
+    _sync_names(target.parent)
+
+
+@contextmanager
+def replacing_folder(path: StrPath, *, what: str = "a folder") -> Generator[Path]:
+    """Give an empty folder that takes the place of ``path`` when all in it is written and synced.
+
+    A folder that is there already is removed just before the rename: killed in between, there is none.
+
+    Raises:
+        StorageError: the disk is full or not writable; what was at ``path`` is intact.
+    """
+    target = Path(path)
+    partial = partial_path(target)
+    with _explained(target, what):
+        try:
+            _remove(partial)
+            partial.mkdir(parents=True)
+            yield partial
+            sync_tree(partial)
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+        finally:
+            _remove(partial)
+    _sync_names(target.parent)
+
+
+def make_folder(path: StrPath, *, what: str) -> Path:
+    """Make a folder, and those above it, unless it is there.
+
+    Args:
+        path: the folder.
+        what: what will be written there, for the error's words.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    folder = Path(path)
+    with _explained(folder, what):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_bytes(path: StrPath, content: bytes, *, what: str = "a file") -> Path:
+    """Write bytes, as :func:`replacing` does."""
+    with replacing(path, what=what) as file:
+        file.write(content)
+    return Path(path)
+
+
+def write_text(path: StrPath, text: str, *, what: str = "a file") -> Path:
+    """Write UTF-8 text, as :func:`replacing` does."""
+    return write_bytes(path, text.encode(), what=what)
+
+
+def write_json(path: StrPath, content: object, *, what: str = "a file") -> Path:
+    """Write JSON, as :func:`replacing` does.
+
+    Raises:
+        TypeError: ``content`` has no JSON; nothing is written.
+        StorageError: see :func:`replacing`.
+    """
+    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", what=what)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have all files of a folder, and their names, on the disk.
+
+    Raises:
+        OSError: a file cannot be synced.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with Path(place, name).open("rb+") as file:  # Windows syncs only what is open for writing
+                os.fsync(file.fileno())
+        _sync_names(Path(place))
+
+
+def move_into_place(written: Path, target: Path) -> None:
+    """Rename a folder that another library has written whole, once all of it is on the disk; ``target`` must not exist.
+
+    Raises:
+        OSError: it cannot be synced or renamed.
+    """
+    sync_tree(written)
+    written.replace(target)
+    _sync_names(target.parent)
+
+
+@contextmanager
+def _explained(target: Path, what: str) -> Generator[None]:
+    try:
+        yield
+    except StorageError:  # of a file inside: it has its words already
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{what} is written to a writable folder with enough space",
+            got=f"{target}: {error}",
+            fix="free space or choose another folder; what was there before is intact",
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the names in a folder on the disk, so that a rename outlives a power cut.
+
+    Windows cannot, nor can some network file systems. Then a power cut may bring the old file back, still whole; so
+    this is no reason to say that the write has failed.
+    """
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,147 @@
+"""Trees of arrays as one Parquet file: a column per leaf, shapes and structure in the schema's metadata.
+
+Values of ragged spaces are written as JSON. Nothing is pickled, so reading a file executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from rmgym.errors import RmgymError
+from rmgym.storage.atomic import replacing
+from rmgym.trees import Array, Tree, Value, leaves
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write(path: str | os.PathLike[str], trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> Path:
+    """Write atomically, as :func:`rmgym.storage.atomic.replacing` does.
+
+    Raises:
+        RmgymError: a dtype cannot be saved.
+        StorageError: the disk is full or not writable; what was at ``path`` is intact.
+    """
+    import pyarrow.parquet as pq
+
+    table = _table(trees, metadata)
+    with replacing(path, what="a file of transitions") as file:
+        pq.write_table(table, file)
+    return Path(path)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]:
+    """Read what :func:`write` wrote: trees by name, and the metadata.
+
+    Raises:
+        RmgymError: the file is missing, damaged, or was not written by rmgym.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:  # read_table would take key=value folders of the path for columns
+            table = file.read()
+        about = json.loads((table.schema.metadata or {})[b"rmgym"])
+        trees = {name: _build(table, about["shapes"], name, form) for name, form in about["forms"].items()}
+        return trees, about["metadata"]
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise RmgymError(
+            "transitions are read from a Parquet file written by rmgym",
+            got=f"{path}: {error}",
+            fix="write one with 'rmgym collect ENV --out FILE'",
+        ) from error
+
+
+def _table(trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> pa.Table:
+    """A table with a column per leaf."""
+    import pyarrow as pa
+
+    arrays = {path: leaf for name, tree in trees.items() for path, leaf in leaves(tree, name).items()}
+    forms = {name: _form(tree) for name, tree in trees.items()}
+    shapes = {path: "json" if leaf.dtype == object else list(leaf.shape[1:]) for path, leaf in arrays.items()}
+    about = json.dumps({"shapes": shapes, "forms": forms, "metadata": dict(metadata)})
+    columns = {path: _column(path, leaf) for path, leaf in arrays.items()}
+    return pa.table(columns).replace_schema_metadata({"rmgym": about})
+
+
+def _form(tree: Tree) -> object:
+    """The structure of a tree: None for a leaf, a list or a dictionary of structures."""
+    if isinstance(tree, dict):
+        return {key: _form(part) for key, part in tree.items()}
+    return [_form(part) for part in tree] if isinstance(tree, tuple) else None
+
+
+def _column(path: str, leaf: Array) -> pa.Array:
+    import pyarrow as pa
+
+    if leaf.dtype == object:
+        return pa.array([json.dumps(_plain(value)) for value in leaf], pa.string())
+    if leaf.dtype.kind not in "biuf" or not leaf.dtype.isnative or 0 in leaf.shape[1:]:
+        raise RmgymError(
+            "saved transitions hold booleans, integers and floats in native byte order",
+            got=f"{path}: {leaf.dtype} {list(leaf.shape)}",
+            fix="wrap the environment so that it returns such arrays",
+        )
+    flat = pa.array(np.ascontiguousarray(leaf).reshape(-1))
+    width = int(np.prod(leaf.shape[1:], dtype=int))
+    return flat if leaf.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
+
+
+def _build(table: pa.Table, shapes: Mapping[str, list[int] | str], name: str, form: object) -> Tree:
+    if isinstance(form, dict):
+        return {key: _build(table, shapes, f"{name}.{key}", part) for key, part in form.items()}
+    if isinstance(form, list):
+        return tuple(_build(table, shapes, f"{name}.{i}", part) for i, part in enumerate(form))
+    column, shape = table[name].combine_chunks(), shapes[name]
+    if shape == "json":
+        values = np.empty(len(table), object)
+        for i, text in enumerate(column.to_pylist()):
+            values[i] = _value(json.loads(text))
+        return values
+    values = column.flatten() if shape else column
+    array: Array = values.to_numpy(zero_copy_only=False, writable=True).reshape(len(table), *shape)
+    return array
+
+
+def _plain(value: Value) -> object:
+    """A value of a ragged space as JSON: a list that says what it is, and of what."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, gym.spaces.GraphInstance):
+        return ["graph", *(None if part is None else _plain(part) for part in value)]
+    if isinstance(value, dict):
+        return ["dict", {key: _plain(part) for key, part in value.items()}]
+    if isinstance(value, tuple | list):
+        return ["tuple", *(_plain(part) for part in value)]
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise RmgymError(
+            "saved transitions hold numbers, strings and containers of them",
+            got=f"{type(value).__name__} of dtype {array.dtype}",
+            fix="wrap the environment so that it returns such values",
+        )
+    return ["array", array.dtype.str, list(array.shape), array.reshape(-1).tolist()]
+
+
+def _value(plain: Any) -> Any:
+    """Inverse of :func:`_plain`; a list comes back as a tuple."""
+    if plain is None or isinstance(plain, str):
+        return plain
+    kind, *parts = plain
+    if kind == "graph":
+        return gym.spaces.GraphInstance(*(_value(part) for part in parts))
+    if kind == "dict":
+        return {key: _value(part) for key, part in parts[0].items()}
+    if kind == "tuple":
+        return tuple(_value(part) for part in parts)
+    dtype, shape, flat = parts
+    array = np.array(flat, np.dtype(dtype)).reshape(shape)
+    return array if shape else array[()]

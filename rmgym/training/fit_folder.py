@@ -1,0 +1,93 @@
+"""What a fit is, and what it leaves in its folder while it runs, so that it can be killed at any instant and resumed.
+
+``fit.json``
+    the record of a :class:`rmgym.jobs.Job`: what is fitted on what, and, once done, how well.
+``checkpoints/checkpoint-N/``
+    weights (now and best), optimiser, schedule, random state. ``Trainer`` writes its files one after the other into
+    ``checkpoints/.partial``; only when all are on the disk does a rename give them their name. So a folder with that
+    name is whole, and the highest number is the place to go on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.feedback.labels import Labels
+from rmgym.jobs import Json
+from rmgym.models.neural import NeuralRewardModel
+from rmgym.storage.atomic import move_into_place
+from rmgym.text.batch import TextBatch
+from rmgym.training.fit_options import FitOptions
+
+Numbers: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.floating]
+
+KIND = "fit"
+"""Of the job, whose record is ``fit.json``."""
+
+
+def put_in_place(written: Path) -> None:
+    """Give a checkpoint, written whole in ``.partial``, its place one folder up, then drop the older ones.
+
+    Raises:
+        OSError: it cannot be synced or renamed; the older ones are intact.
+    """
+    place = written.parent.parent
+    move_into_place(written, place / written.name)
+    for old in place.glob("checkpoint-*"):
+        if old.name != written.name:
+            shutil.rmtree(old)
+
+
+class FitCheckpoints:
+    """The checkpoints of one fit.
+
+    Args:
+        folder: the fit's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "checkpoints"
+
+    @property
+    def partial(self) -> Path:
+        """Where ``Trainer`` writes."""
+        return self.folder / ".partial"
+
+    def last(self) -> Path | None:
+        """The checkpoint to go on from; what was half written is dropped."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+        whole = self.folder.glob("checkpoint-*")
+        return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+    def remove(self) -> None:
+        """Drop them all: of a fit that is done, or that begins anew."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def fit_settings(model: NeuralRewardModel, labels: Labels, options: FitOptions) -> dict[str, Json]:
+    """What decides the outcome of a fit: the unfitted model, the labels, the options."""
+    arrays = list[Numbers]()
+    for part in (labels.ratings, labels.preferences):
+        arrays += [] if part is None else [v for k, v in sorted(vars(part).items()) if k not in ("texts", "steps")]
+    return {
+        "model": f"{model.name} {model.digest}",
+        "labels": data_digest(labels.texts, arrays),
+        "options": asdict(options),
+    }
+
+
+def data_digest(texts: TextBatch, arrays: Iterable[Numbers]) -> str:
+    """SHA-256 (16 hex digits) of texts and the arrays that belong to them."""
+    total = hashlib.sha256(json.dumps([texts.templates, texts.language, texts.card_hash]).encode())
+    for array in (texts.template_index, texts.numbers, texts.offsets, *arrays):
+        total.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()[:16]

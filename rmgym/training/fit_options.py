@@ -1,0 +1,94 @@
+"""How a reward model is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from rmgym.errors import FitError, nearest
+from rmgym.options import read_options
+
+LossKind = Literal["huber", "mse"]
+Schedule = Literal["cosine", "linear", "constant"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Options of :func:`rmgym.fit`.
+
+    Attributes:
+        max_steps: optimiser steps, unless early stopping ends the run before.
+        batch_size: labels per step; every label is drawn once before any is drawn again.
+        learning_rate: of everything but a tuned language model. AdamW (Loshchilov & Hutter 2019).
+        lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
+            learns at ten times this rate.
+        weight_decay: of matrices; biases, norms and single scales have none.
+        warmup_ratio: share of ``max_steps`` over which the learning rate rises from zero.
+        schedule: what follows: ``cosine`` or ``linear`` decay to zero, or ``constant``.
+        max_grad_norm: gradients are scaled down to this norm; 0 switches clipping off.
+        validation: share of the labels held out, by whole episodes; 0 trains on all of them.
+        eval_every: steps between two looks at the held-out labels.
+        patience: looks without improvement after which fitting stops; None never stops early.
+        loss: of ratings: ``huber`` or ``mse`` of standardised values.
+        steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
+            (through the log-sigmoid it is biased, so None, all steps, is the exact way).
+        shuffle_labels: permute the labels among the texts first: the control ``shuffled``.
+        precision: of matrix products while fitting: ``bfloat16`` is cheaper on processors that know it, where a
+            language model runs at every step; weights, optimiser and the finished model stay in float32.
+        checkpoint_every: steps between two checkpoints, where the model is fitted into a folder.
+        seed: order of labels, held-out episodes, dropout.
+
+    Raises:
+        FitError: a value is impossible.
+    """
+
+    max_steps: int = 1500
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    lm_learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.05
+    schedule: Schedule = "cosine"
+    max_grad_norm: float = 1.0
+    validation: float = 0.1
+    eval_every: int = 100
+    patience: int | None = 10
+    loss: LossKind = "huber"
+    steps_per_segment: int | None = None
+    shuffle_labels: bool = False
+    precision: Precision = "float32"
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "eval_every", "checkpoint_every", "patience", "steps_per_segment"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise FitError(f"{name} is at least 1", got=count, fix=f"pass a larger {name}")
+        for name in ("learning_rate", "lm_learning_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")
+        for name in ("weight_decay", "max_grad_norm", "seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise FitError(f"{name} is not negative", got=getattr(self, name), fix="pass 0 or more")
+        for name in ("validation", "warmup_ratio"):
+            if not 0 <= getattr(self, name) < 1:
+                raise FitError(f"{name} is a share in [0, 1)", got=getattr(self, name), fix="try 0.1")
+        for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
+            if (value := getattr(self, name)) not in get_args(kind):
+                raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))
+
+    @classmethod
+    def of(cls, values: Mapping[str, object], owner: str = "options of a fit") -> Self:
+        """Options from named values, as a suite's file holds them.
+
+        Args:
+            values: by name.
+            owner: whose they are, such as the file and the reward; every error begins with it.
+
+        Raises:
+            FitError: a key is unknown, a value has the wrong type, or as the class says.
+        """
+        return read_options(cls, values, owner, FitError)

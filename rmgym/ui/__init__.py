@@ -1,1 +1,0 @@
-"""What other processes and people talk to: the score server."""

@@ -1,0 +1,68 @@
+"""Trying an environment: what passes, and what is said of what does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gymnasium as gym
+import pytest
+from typer.testing import CliRunner
+
+from rmgym.cli.main import app
+from rmgym.runs.check import check_environment
+from tests.doubles import COUNTER, CounterEnv
+
+
+class Broken(CounterEnv):
+    """Its third step of all fails."""
+
+    def step(self, action: Any) -> Any:
+        self.taken = getattr(self, "taken", 0) + 1
+        if self.taken == 3:
+            raise ZeroDivisionError("the physics came apart")
+        return super().step(action)
+
+
+gym.register("Broken-v0", Broken)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "card", "algorithm"),
+    [
+        (COUNTER, None, "ppo"),
+        ("Pendulum-v1", "Pendulum-v1.toml", "sac"),
+        ("Blackjack-v1", "Blackjack-v1.toml", "ppo"),
+        ("MiniGrid-Empty-5x5-v0", "MiniGrid-Empty-5x5-v0.toml", "ppo"),
+    ],
+)
+def test_a_sound_environment_passes(env_id: str, card: str | None, algorithm: str) -> None:
+    came = check_environment(env_id, steps=40, train_steps=200)
+    assert (came.status, came.stage, came.reason) == ("passed", "train", "")
+    assert (came.card, came.algorithm) == (card, algorithm)
+    assert not any("unwrapped version" in warning for warning in came.warnings)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "status", "stage", "reason"),
+    [
+        ("NoSuch-v0", "not made", "make", "registered with Gymnasium"),
+        ("CarRacing-v3", "refused", "words", "CaptionWrapper"),
+        ("Ant-v5", "refused", "words", "more than 64 elements"),
+        ("Broken-v0", "failed", "steps", "ZeroDivisionError: the physics came apart"),
+    ],
+)
+def test_what_does_not_pass_says_where_and_why(env_id: str, status: str, stage: str, reason: str) -> None:
+    came = check_environment(env_id)
+    assert (came.status, came.stage) == (status, stage)
+    assert reason in came.reason
+    assert "\n" not in came.reason
+
+
+def test_on_the_command_line() -> None:
+    run = CliRunner().invoke(app, ["envs", "CarRacing-v3", "--check", "--json"])
+    assert run.exit_code == 1
+    assert json.loads(run.stdout)["observation"] == "Box(96, 96, 3)"
+    run = CliRunner().invoke(app, ["envs", "FrozenLake-v1", "--check"])
+    assert run.exit_code == 0, run.output
+    assert "passed" in run.stdout

@@ -1,0 +1,62 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmgym.errors import RunError
+from rmgym.runs.record import read_run, read_runs
+from tests.bench.folders import write_run
+
+
+def test_reads_what_was_written(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "a", env="FrozenLake-v1", env_kwargs={"map_name": "8x8"}, seed=3))
+    assert (run.task, run.algo, run.reward, run.seed, run.status) == (
+        "FrozenLake-v1 (map_name=8x8)",
+        "ppo",
+        "learned",
+        3,
+        "done",
+    )
+    np.testing.assert_array_equal(run.curve["true_return_mean"], [-1000, -500, -200])
+    np.testing.assert_array_equal(run.steps["learned_reward"], [3, 2, 1])
+    assert (run.last("true_return_mean"), run.about.labels, run.wall_seconds) == (-200, 100, 6)
+
+
+def test_a_run_that_still_writes_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", status="running")
+    with (folder / "comparison.csv").open("a") as file:
+        file.write("4000,8.0,10,-1")
+    run = read_run(folder)
+    assert (run.status, run.wall_seconds, run.steps_per_second) == ("running", 6, 500)
+    np.testing.assert_array_equal(run.curve["steps"], [1000, 2000, 3000])
+
+
+def test_a_run_without_an_evaluation_has_no_numbers(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", status="running")
+    (folder / "comparison.csv").unlink()
+    (folder / "steps.csv").unlink()
+    run = read_run(folder)
+    assert math.isnan(run.last("true_return_mean"))
+    assert len(run.curve["steps"]) == len(run.steps["step"]) == 0
+
+
+def test_unknown_correlations_are_nan(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", spearman=math.nan)
+    assert math.isnan(read_run(folder).last("spearman"))
+
+
+def test_finds_runs_below_folders_once_and_in_order(tmp_path: Path) -> None:
+    for seed in (2, 0, 1):
+        write_run(tmp_path / "deep" / "er" / f"seed{seed}", seed=seed)
+    write_run(tmp_path / "deep" / "a", reward="a")
+    found = read_runs([tmp_path, tmp_path / "deep", tmp_path / "deep" / "a"])
+    assert [(run.reward, run.seed) for run in found] == [("a", 0), ("learned", 0), ("learned", 1), ("learned", 2)]
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
+def test_what_is_no_run_is_an_error(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError):
+        read_runs([tmp_path])

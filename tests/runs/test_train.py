@@ -1,0 +1,219 @@
+"""Runs: their folder, and that being killed changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rmgym.errors import JobError, RunError, StorageError
+from rmgym.evaluation.log import COLUMNS, ComparisonLog
+from rmgym.models.controls import RandomReward
+from rmgym.runs.train import RunResult, train
+from rmgym.sb3 import evaluate, load_agent
+from rmgym.sb3.checkpoints import latest_checkpoint
+from rmgym.sb3.saving import read_saved
+from rmgym.specs import RunSpec
+from rmgym.storage.atomic import replacing
+from tests.doubles import COUNTER, ToyReward
+from tests.sb3.small import SMALL, parameters
+
+PENDULUM: dict[str, Any] = {
+    "algo": "ppo",
+    "env_id": "Pendulum-v1",
+    "env_kwargs": {"max_episode_steps": 30},
+    "n_envs": 2,
+    "total_steps": 1_000,
+    "eval_every": 300,
+    "episodes": 2,
+    "progress": False,
+    "hyperparameters": {**SMALL["ppo"], "use_sde": True, "sde_sample_freq": -1},
+}
+CARTPOLE: dict[str, Any] = {
+    **PENDULUM,
+    "algo": "dqn",
+    "env_id": "CartPole-v1",
+    "n_envs": 1,
+    "hyperparameters": SMALL["dqn"],
+}
+
+
+def final(folder: Path, model: Any = None) -> np.ndarray:
+    return parameters(load_agent(folder / "agent.zip", model))
+
+
+def told(rows: list[dict[str, float]]) -> list[dict[str, str]]:
+    """Rows without the time they took, as text: NaN equals NaN."""
+    return [{key: repr(float(value)) for key, value in row.items() if key != "wall_seconds"} for row in rows]
+
+
+def kill_after_checkpoint(settings: dict[str, Any], folder: Path) -> int:
+    """Run in another process, kill -9 it after its first checkpoint; returns the steps of the last one."""
+    code = f"from rmgym.runs.train import train; train(reward_model='random', out={str(folder)!r}, **{settings!r})"
+    with (folder.parent / "log.txt").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 120
+            while latest_checkpoint(folder) is None and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    checkpoint = latest_checkpoint(folder)
+    assert checkpoint is not None, (folder.parent / "log.txt").read_text()
+    return int(checkpoint.name.partition("-")[2])
+
+
+@pytest.mark.parametrize("settings", [PENDULUM, CARTPOLE], ids=["ppo", "dqn"])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(settings: dict[str, Any], tmp_path: Path) -> None:
+    whole = train(reward_model="random", out=tmp_path / "whole", **settings)
+    steps = kill_after_checkpoint(settings, tmp_path / "killed")
+    assert 0 < steps < 1_000
+    assert json.loads((tmp_path / "killed" / "run.json").read_text())["status"] == "running"
+    resumed = train(reward_model="random", out=tmp_path / "killed", resume=True, **settings)
+    assert np.array_equal(final(whole.path), final(resumed.path))
+    assert told(resumed.comparison) == told(whole.comparison)
+    assert json.loads((tmp_path / "killed" / "run.json").read_text())["status"] == "done"
+
+
+class Dies(ToyReward):
+    """The same rewards, until it is asked once too often: then the process is 'interrupted'."""
+
+    def predict(self, texts: Any) -> Any:
+        if len(self.calls) == 30:
+            raise KeyboardInterrupt
+        return super().predict(texts)
+
+
+@pytest.mark.parametrize(
+    ("algo", "env_id", "calls", "hyperparameters"),
+    [
+        ("ppo", "MountainCar-v0", 8, {}),  # normalised observations
+        ("dqn", "CartPole-v1", 24, {"n_steps": 3}),  # returns over several steps must not cross the reset
+    ],
+)
+def test_an_interrupted_run_goes_on(
+    algo: str, env_id: str, calls: int, hyperparameters: dict[str, Any], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        **PENDULUM, "algo": algo, "env_id": env_id, "hyperparameters": {**SMALL[algo], **hyperparameters}
+    }  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        train(reward_model=Dies(calls=[0] * (30 - calls)), out=tmp_path / "broken", checkpoint_every=250, **settings)
+    assert latest_checkpoint(tmp_path / "broken") is not None
+    model = ToyReward()
+    resumed = train(reward_model=model, out=tmp_path / "broken", checkpoint_every=250, resume=True, **settings)
+    whole = train(reward_model=ToyReward(), out=tmp_path / "whole", checkpoint_every=250, **settings)
+    assert np.array_equal(final(resumed.path, model), final(whole.path, model))
+    assert told(resumed.comparison) == told(whole.comparison)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    where = RandomReward(seed=4).save(tmp_path_factory.mktemp("model"))
+    threads = torch.get_num_threads()
+    made = train("dqn", COUNTER, where, out=tmp_path_factory.mktemp("runs") / "run", **TINY)
+    assert torch.get_num_threads() == threads
+    return made
+
+
+TINY: dict[str, Any] = {
+    "total_steps": 200,
+    "episodes": 3,
+    "progress": False,
+    "hyperparameters": SMALL["dqn"],
+    "seed": 7,
+    "reward_name": "noise",
+}
+
+
+def test_the_folder_of_a_run(run: RunResult) -> None:
+    record = json.loads((run.path / "run.json").read_text())
+    agent = record["settings"]["agent"]
+    assert RunSpec.from_json(record["settings"], "run.json").settings() == run.spec.settings() == record["settings"]
+    assert (agent["env"]["id"], agent["env"]["kwargs"], agent["algo"], agent["seed"]) == (COUNTER, {}, "dqn", 7)
+    assert (agent["total_steps"], record["settings"]["reward_name"], record["status"]) == (200, "noise", "done")
+    assert agent["reward"]["digest"] == RandomReward(seed=4).digest
+    result = record["result"]
+    assert result == run.outcome.to_json()
+    assert result["steps_per_second"] == pytest.approx(run.final["steps"] / result["wall_seconds"])
+    rows = ComparisonLog(run.path).rows()
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["steps"] for row in rows] == [*range(20, 201, 20), 208]  # DQN trains in blocks of 16
+    assert rows[-1] == run.final == result["final"]
+    found = evaluate(load_agent(run.path / "agent.zip"), COUNTER, RandomReward(seed=4), episodes=3)
+    assert run.final["true_return_mean"] == found.row()["true_return_mean"]
+    assert list(run.path.glob("tensorboard/DQN_1/events*"))
+    assert not list(run.path.glob("*checkpoint*"))
+
+
+def test_a_finished_run_is_returned_as_it_is(run: RunResult) -> None:
+    where = read_saved(run.path / "agent.zip").spec.reward.model
+    before = (run.path / "agent.zip").stat().st_mtime_ns
+    again = train("dqn", COUNTER, where, out=run.path, resume=True, **TINY)
+    assert (again.outcome, again.comparison, again.spec.settings()) == (
+        run.outcome,
+        run.comparison,
+        run.spec.settings(),
+    )
+    assert (run.path / "agent.zip").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 8}, "seed: 7 -> 8"),
+        ({"episodes": 4, "language": "zh"}, "agent.env.language: 'en' -> 'zh'; episodes: 3 -> 4"),
+        ({"hyperparameters": {**SMALL["dqn"], "gamma": 0.5}}, "hyperparameters"),
+        ({"reward_model": "constant"}, "reward.digest"),
+        ({"resume": False}, "resume=True"),
+    ],
+)
+def test_another_run_has_another_folder(run: RunResult, change: dict[str, Any], said: str) -> None:
+    where = read_saved(run.path / "agent.zip").spec.reward.model
+    call = {"reward_model": where, "resume": True, **TINY, **change}
+    with pytest.raises(JobError, match=said):
+        train("dqn", COUNTER, out=run.path, **call)
+
+
+def test_what_is_not_a_number_is_null_in_json(tmp_path: Path) -> None:
+    done = train("dqn", COUNTER, "constant", out=tmp_path / "run", **{**TINY, "total_steps": 32})
+    assert np.isnan(done.final["spearman"])
+    assert done.outcome.final["spearman"] is None
+    json.loads((tmp_path / "run" / "run.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def test_a_file_is_old_or_new(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    def fill_the_disk() -> None:
+        with replacing(file) as target:
+            target.write(b"half")
+            raise OSError(28, os.strerror(28))
+
+    with pytest.raises(StorageError, match="intact"):
+        fill_the_disk()
+    assert file.read_text() == "old"
+    with replacing(file) as target:
+        target.write(b"new")
+        assert file.read_text() == "old"
+    assert file.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_steps_and_folder_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="total_steps=1"):
+        train("dqn", COUNTER, "constant", out=tmp_path, **{**TINY, "total_steps": 0})
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(JobError, match="record of a run"):
+        train("dqn", COUNTER, "constant", out=tmp_path, resume=True, **TINY)

@@ -1,0 +1,40 @@
+"""Threads are set for a block, and crowding is named."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+import rmgym
+from rmgym import threads
+from rmgym.errors import OversubscriptionWarning
+from tests.doubles import ToyReward
+from tests.sb3.small import PPO_SMALL
+
+
+def test_a_block_has_its_own_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    with threads.torch_threads(3):
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "load", "warned"),
+    [(1, 2, 9.0, False), (2, 2, 0.3, False), (2, 2, 1.4, True), (4, 2, 0.0, True), (4, 16, 9.0, False)],
+)
+def test_crowding_is_named(count: int, cores: int, load: float, warned: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(threads, "available_cores", lambda: cores)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    with threads.torch_threads(count), warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        rmgym.sb3.make_agent("ppo", "CartPole-v1", reward_model=ToyReward(), **PPO_SMALL)
+    said = [w for w in heard if w.category is OversubscriptionWarning]
+    assert bool(said) == warned
+    for warning in said:
+        assert "set_num_threads(1)" in str(warning.message)
+        assert warning.filename == __file__

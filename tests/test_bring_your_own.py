@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,9 +30,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "room.toml").write_text(blocks("toml")[0], encoding="utf-8")
     for i, command in enumerate(COMMANDS):
         assert command.startswith("rmgym ")
-        done = subprocess.run(
-            [sys.executable, "-m", *command.split()], cwd=folder, capture_output=True, text=True, check=False
-        )
+        arguments = [Path(sys.executable).with_name("rmgym"), *command.split()[1:]]
+        there = {**os.environ, "PYTHONPATH": "."}  # as the page says
+        done = subprocess.run(arguments, cwd=folder, env=there, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         (folder / f"said-{i}.txt").write_text(done.stdout, encoding="utf-8")
     return folder

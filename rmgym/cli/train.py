@@ -27,7 +27,9 @@ def train(
         Path | None, typer.Option("--out", help="The run's folder; by default runs/ENV-ALGO-REWARD-seedK.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What reports call this reward.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Environment steps; by default the agent card's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps, rounded up to whole rollouts; by default the agent card's.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn in training.")] = 0,
     eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
     episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,6 +148,7 @@ def train(
         assert agent_spec is not None  # make_agent has seen to both
         assert learned is not None
         spec = _run_spec(agent_spec, reward_name, eval_every, episodes, checkpoint_every, save_best)
+        spec = replace(spec, card_hash=learned.textualizer.card_hash)
         job = Job(folder, spec.settings(), kind=KIND)
         with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
             if status == "done":

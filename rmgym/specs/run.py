@@ -24,6 +24,8 @@ class RunSpec(Spec):
         episodes: held-out episodes of each evaluation.
         checkpoint_every: steps between checkpoints; each resets the environments.
         save_best: which return selects the agent that is kept beside the last one, if any.
+        card_hash: identity of all that shapes the texts, of the card's content among it; the card's path does not
+            tell whether it was edited between two attempts.
 
     Raises:
         RunError: a number is impossible.
@@ -35,6 +37,7 @@ class RunSpec(Spec):
     episodes: int = 10
     checkpoint_every: int
     save_best: Best | None = None
+    card_hash: str | None = None
 
     def __post_init__(self) -> None:
         if (total := self.agent.total_steps) is None or total < 1:

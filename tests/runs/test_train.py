@@ -172,7 +172,7 @@ def test_a_finished_run_is_returned_as_it_is(run: RunResult) -> None:
     ("change", "said"),
     [
         ({"seed": 8}, "seed: 7 -> 8"),
-        ({"episodes": 4, "language": "zh"}, "agent.env.language: 'en' -> 'zh'; episodes: 3 -> 4"),
+        ({"episodes": 4, "language": "zh"}, "agent.env.language: 'en' -> 'zh'; .*episodes: 3 -> 4"),
         ({"hyperparameters": {**SMALL["dqn"], "gamma": 0.5}}, "hyperparameters"),
         ({"reward_model": "constant"}, "reward.digest"),
         ({"resume": False}, "resume=True"),
@@ -217,3 +217,15 @@ def test_steps_and_folder_are_checked(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(JobError, match="record of a run"):
         train("dqn", COUNTER, "constant", out=tmp_path, resume=True, **TINY)
+
+
+def test_a_card_edited_since_is_another_run(tmp_path: Path) -> None:
+    card = tmp_path / "card.toml"
+    text = (Path(__file__).parents[2] / "envs" / "CartPole-v1.toml").read_text(encoding="utf-8")
+    card.write_text(text, encoding="utf-8")
+    call: dict[str, Any] = {"out": tmp_path / "run", "card": card, **TINY}
+    train("dqn", "CartPole-v1", "constant", **call)
+    assert train("dqn", "CartPole-v1", "constant", resume=True, **call).spec.card_hash is not None
+    card.write_text(text.replace("cart position", "trolley position"), encoding="utf-8")
+    with pytest.raises(JobError, match="card_hash"):
+        train("dqn", "CartPole-v1", "constant", resume=True, **call)

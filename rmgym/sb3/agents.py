@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+import cloudpickle
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
@@ -226,9 +229,13 @@ def _policy(name: str, observation_space: Space) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON-able value as it is, another one as text: SB3 saves hyperparameters too, and whole."""
+    """A JSON-able value as it is, another one as text: SB3 saves hyperparameters too, and whole.
+
+    A function's address in memory is another one in every process; what it does is not.
+    """
     try:
         json.dumps(value)
     except TypeError:
-        return repr(value)
+        text, addresses = re.subn(r" at 0x[0-9a-fA-F]+", "", repr(value))
+        return f"{text} {sha256(cloudpickle.dumps(value)).hexdigest()[:16]}" if addresses else text
     return value

@@ -16,6 +16,7 @@ from torch import nn
 from rmgym.errors import CardError, ModelError, RunError
 from rmgym.models.controls import ConstantReward
 from rmgym.sb3 import LearnedRewardVecEnv, evaluate, load_agent, make_agent, save_agent, score_rollouts
+from rmgym.sb3.spec import spec_of
 from tests.doubles import COUNTER, ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
 
@@ -213,3 +214,16 @@ def test_normalised_whole_numbers_reach_the_agent_as_they_are() -> None:
     assert seen.dtype == np.float32
     assert ((seen > 0) & (seen < 1)).any()
     assert (seen < 0).any()
+
+
+def test_a_function_is_remembered_by_what_it_does_and_not_by_its_address() -> None:
+    def schedule(rate: float) -> Any:
+        return lambda left: rate * left
+
+    def remembered(rate: float) -> Any:
+        settings = {**PPO_SMALL, "learning_rate": schedule(rate)}
+        spec = spec_of(make_agent("ppo", COUNTER, reward_model="constant", **settings))
+        assert spec is not None
+        return spec.hyperparameters["learning_rate"]
+
+    assert remembered(0.1) == remembered(0.1) != remembered(0.2)

@@ -53,6 +53,10 @@ def test_nothing_heavy_is_loaded_before_it_is_used(code: str) -> None:
     assert loaded_by(code) == set()
 
 
+def test_agents_load_no_language_model_library_before_they_have_a_language_model() -> None:
+    assert loaded_by("import rmgym.sb3") == {"torch", "stable_baselines3"}
+
+
 def test_heavy_libraries_are_seen_when_they_are_loaded() -> None:
     assert loaded_by("import rmgym; rmgym.LearnedRewardWrapper; import matplotlib") >= {"matplotlib"}
 

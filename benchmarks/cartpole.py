@@ -10,31 +10,31 @@ its rewards are labelled by outcome (how long the pole stayed up afterwards).
 
 from __future__ import annotations
 
-from common import arguments, claim, write_results
-from suite_runs import arm, run
+from common import JUDGE, arguments, claim
+from suite_runs import measure, write
 
-SOLVED = 475
+ENV, SOLVED = "CartPole-v1", 475
 
 
 def main() -> None:
     """Run the suite and judge it."""
-    options = arguments(__doc__)
-    matches, cells = run(options)
+    options = arguments(__doc__, flags=JUDGE)
+    measured = measure(options)
     claims = []
-    for match in matches:
+    for algo in ("dqn", "ppo"):
         for reward in ("minilm-300", "constant"):
-            result, name = arm(match, reward).true_return, f"{match.algo}-{reward}"
-            trained = f"CartPole-v1, {match.algo.upper()} on {reward}"
+            result, name = measured.mean(ENV, algo, reward), f"{algo}-{reward}"
+            trained = f"{ENV}, {algo.upper()} on {reward}"
             statement = f"{trained}: mean true return after 100k steps is at least {SOLVED}"
-            ci = (result.low, result.high)
-            claims.append(claim(name, statement, result.value, ci=ci, bound=SOLVED, holds=result.value >= SOLVED))
-            curves = [c["true_return_curve"] for c in cells if (c["algo"], c["reward"]) == (match.algo, reward)]
-            worst = min(max(curve) for curve in curves)
+            holds = result.value >= SOLVED
+            claims.append(claim(name, statement, result.value, ci=result[1:3], bound=SOLVED, holds=holds))
+            cells = [cell for cell in measured.cells if (cell["algo"], cell["reward"]) == (algo, reward)]
+            worst = min(max(cell["true_return_curve"]) for cell in cells)
             statement = (
                 f"{trained}: every seed has an evaluation of at least {SOLVED} within 100k steps (worst seed's best)"
             )
             claims.append(claim(f"{name}-reached", statement, worst, bound=SOLVED, holds=worst >= SOLVED))
-    write_results(options.out, cells, claims, options.seeds)
+    write(options, measured, claims)
 
 
 if __name__ == "__main__":

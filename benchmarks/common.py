@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
@@ -21,6 +22,8 @@ from rmgym.jobs.processes import ONE_THREAD, available_cores
 from rmgym.storage.atomic import write_text
 from rmgym.storage.provenance import machine, versions
 
+JUDGE = {"judge": "run nothing; make the claims of the result file anew from its cells"}
+"""The switch of scripts whose claims are made of their cells alone."""
 RESULTS = Path(__file__).parent / "results"
 Cell = dict[str, Any]
 
@@ -95,7 +98,12 @@ def _measure(work: Callable[[Cell], Cell], job: Job) -> None:
 def claim(
     name: str, statement: str, value: float, *, bound: float, holds: bool, ci: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """One claim in the form every result file uses; one that does not hold is kept all the same."""
+    """One claim in the form every result file uses; one that does not hold is kept all the same.
+
+    ``ci`` is left out where there is none: one seed, or seeds without any spread.
+    """
+    if ci is not None and not all(math.isfinite(end) for end in ci):
+        ci = None
     return {"id": name, "statement": statement, "value": value, "ci": ci, "bound": bound, "holds": bool(holds)}
 
 
@@ -114,6 +122,18 @@ def write_results(
     }
     text = json.dumps(_plain(result), indent=1, allow_nan=False)
     write_text(out, text + "\n", what="a benchmark's result")
+    _print(claims, out)
+
+
+def judge_again(out: Path, claims: Sequence[dict[str, Any]], **further: Any) -> None:
+    """Replace the claims of a result file, and print them; what was measured, where and with what stays as it is."""
+    result = json.loads(out.read_text(encoding="utf-8")) | further
+    result |= {"claims": list(claims), "cells": result.pop("cells")}  # cells stay last
+    write_text(out, json.dumps(_plain(result), indent=1, allow_nan=False) + "\n", what="a benchmark's result")
+    _print(claims, out)
+
+
+def _print(claims: Sequence[dict[str, Any]], out: Path) -> None:
     for each in claims:
         verdict = "holds " if each["holds"] else "FAILS "
         print(f"{verdict} {each['id']}: {each['value']:.4g} (bound {each['bound']:.4g})")
@@ -129,11 +149,11 @@ def _without_places(words: Sequence[str]) -> list[str]:
 
 
 def _plain(content: Any) -> Any:
-    """Content as JSON can say it: NaN becomes null, NumPy's numbers Python's."""
+    """Content as JSON can say it: NaN and infinities become null, NumPy's numbers Python's."""
     if isinstance(content, dict):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_plain(value) for value in content]
     if hasattr(content, "item"):
         content = content.item()
-    return None if isinstance(content, float) and content != content else content
+    return None if isinstance(content, float) and not math.isfinite(content) else content

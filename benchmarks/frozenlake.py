@@ -8,21 +8,21 @@ goal, else 0) and a random one.
 
 from __future__ import annotations
 
-from common import arguments, claim, write_results
-from suite_runs import arm, run
+from common import JUDGE, arguments, claim
+from suite_runs import measure, write
+
+TASK = ("FrozenLake8x8-v1", "dqn")
 
 
 def main() -> None:
     """Run the suite and judge it."""
-    options = arguments(__doc__)
-    (match,), cells = run(options)
-    learned, true = arm(match, "seq2seq-300").true_return, arm(match, "true").true_return
-    statement = f"{match.task}, DQN 100k steps: success rate on seq2seq is at least that on the true reward"
-    ci = (learned.low, learned.high)
-    claims = [
-        claim("learned-vs-true", statement, learned.value, ci=ci, bound=true.value, holds=learned.value >= true.value)
-    ]
-    write_results(options.out, cells, claims, options.seeds)
+    options = arguments(__doc__, flags=JUDGE)
+    measured = measure(options)
+    learned, true = measured.mean(*TASK, "seq2seq-300"), measured.mean(*TASK, "true")
+    statement = f"{TASK[0]}, DQN 100k steps: mean success rate on seq2seq is at least that on the true reward"
+    holds = learned.value >= true.value
+    claims = [claim("learned-vs-true", statement, learned.value, ci=learned[1:3], bound=true.value, holds=holds)]
+    write(options, measured, claims)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How many labels does a step reward need, and how fast is it then: numbers late, early or digits, LM frozen or tuned?
 
-Test R² on 200 unseen steps of a reward model fitted on 100, 300 or 1,000 exact ratings of randomly chosen steps, and
-how many steps it scores per second of processor time on one thread (dedupe and cache off).
-Pendulum's ratings are its true rewards. Acrobot's true reward is constant until success, so its ratings are the arm's
-mechanical energy after the step, which is what swinging up is about.
+Test R² on 200 unseen steps of a reward model fitted on 100, 300 or 1,000 ratings of randomly chosen steps, and how
+many steps it scores per second of processor time on one thread (dedupe and cache off). A model that knows nothing has
+an R² of 0. Pendulum's ratings are equal to the true reward. Acrobot's true reward is constant until success, so its
+ratings are the arm's mechanical energy after the step, which is what swinging up is about.
 
     python benchmarks/label_efficiency.py
 

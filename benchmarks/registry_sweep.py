@@ -29,6 +29,7 @@ KNOWN = {
     "maximum value is infinity": "the same",
     "symmetric and normalized space": "the environment's own action bounds; the text shows the action in its unit",
     "is out of date": "an older version of the environment, kept for comparison",
+    "have the text of another one": "a text rounds, and leaves out what a card does; how much that mixes up",
     "builtin type": "Box2D's bindings, at import",
 }
 """Warnings that are known, by a part of their words, and why they stay."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from suite_runs import Measured, random_policies
 
-from rmgym.metrics import bootstrap_ci
+from rmgym.bench.words import estimate, percent
+from rmgym.metrics import mean_ci
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -25,18 +28,33 @@ Result = dict[str, Any]
 
 
 def returns(result: Result) -> str:
-    """Agents by environment, algorithm and reward: true return, interval over seeds, agreement, every seed."""
+    """Agents by environment, algorithm and reward: true return, share of the range, agreement, every seed; last in each
+    environment, a random policy.
+    """
+    measured = Measured(cells=result["cells"], random=random_policies(result))
     rows = []
-    for key in dict.fromkeys((c["env"], c["algo"], c["reward"]) for c in result["cells"]):
-        cells = [c for c in result["cells"] if (c["env"], c["algo"], c["reward"]) == key]
-        interval = bootstrap_ci([c["true_return"] for c in cells], resamples=2000)
-        seeds = ", ".join(f"{c['true_return']:.4g}" for c in cells)
-        agreement = [c["spearman"] for c in cells if c["spearman"] is not None]
-        rho = f"{np.mean(agreement):.2f}" if agreement else "–"
-        mean = f"{interval.value:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
-        rows.append([key[0], key[1].upper(), key[2], str(cells[0]["labels"]), mean, rho, seeds])
-    header = ["environment", "agent", "reward", "labels", "true return [95 % CI]", "per-step Spearman", "each seed"]
-    return table(header, rows)
+    for env in dict.fromkeys(cell["env"] for cell in measured.cells):
+        for algo, reward in dict.fromkeys((c["algo"], c["reward"]) for c in measured.cells if c["env"] == env):
+            cells = [c for c in measured.cells if (c["env"], c["algo"], c["reward"]) == (env, algo, reward)]
+            seeds = ", ".join(f"{c['true_return']:.4g}" for c in cells)
+            ranks = mean_ci([math.nan if c["spearman"] is None else c["spearman"] for c in cells])
+            rho = "–" if reward == "true" else estimate(ranks._replace(low=math.nan, high=math.nan), _two_digits)
+            share = "–" if reward == "true" else estimate(measured.share(env, algo, reward), percent)
+            mean = estimate(measured.mean(env, algo, reward), _four_digits)
+            rows.append([env, algo.upper(), reward, str(cells[0]["labels"]), mean, share, rho, seeds])
+        played = measured.random[env]
+        mean = estimate(played.interval(), _four_digits)
+        rows.append([env, "random policy", "–", "–", mean, "–", "–", f"{played.size} episodes"])
+    header = ["environment", "agent", "reward", "labels", "true return [95 % CI]", "of the range [95 % CI]"]
+    return table([*header, "per-step Spearman", "each seed"], rows)
+
+
+def _four_digits(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def label_efficiency(result: Result) -> str:
@@ -104,17 +122,22 @@ _ARCHITECTURES = {
 
 def throughput(result: Result) -> str:
     """Training beside plain SB3, then scoring, share of peak and memory."""
-    bounds = {c["statement"]: c for c in result["claims"]}
+    begun = {(c["algo"], c["env"], c["model"]): c for c in result["cells"] if c["what"] == "cold"}
     rows = []
     for cell in (c for c in result["cells"] if c["what"] == "training"):
         statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {cell['model']} / plain SB3 on the true reward"
-        judged = bounds.get(statement)
-        spread = f"{cell['ratio']:.2f} ({min(cell['ratios']):.2f}–{max(cell['ratios']):.2f})"
+        judged = next((c for c in result["claims"] if c["statement"].startswith(statement)), None)
         read = f"{cell['numbers']:.0f}" + (f" / {cell['tokens']}" if cell["tokens"] else "")
-        rates = f"{cell['learned_steps_per_second']:,.0f} / {cell['plain_steps_per_second']:,.0f}"
         asked = "–" if judged is None else f"{judged['bound']:.2f}: {'holds' if judged['holds'] else 'fails'}"
         architecture = _ARCHITECTURES[cell["model"]]
-        rows.append([cell["algo"].upper(), cell["env"], cell["model"], architecture, read, rates, spread, asked])
+        is_warm = judged is not None and "warm" in judged["statement"]
+        env = f"{cell['env']}, {judged['statement'].rpartition(', ')[2]}" if is_warm else cell["env"]
+        what = [cell["model"], architecture, read]
+        rows.append([cell["algo"].upper(), env, *what, *_rates(cell), asked])
+        if is_warm:
+            start = begun.get((cell["algo"], cell["env"], cell["model"]))
+            rates = ["not measured yet", "–"] if start is None else _rates(start)
+            rows.append([cell["algo"].upper(), f"{cell['env']}, cold (from the first step)", *what, *rates, "–"])
     header = [
         "agent",
         "environment",
@@ -137,20 +160,36 @@ def throughput(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _rates(cell: Result) -> list[str]:
+    """Steps per second on both rewards, and their ratio over the pairs."""
+    rates = f"{cell['learned_steps_per_second']:,.0f} / {cell['plain_steps_per_second']:,.0f}"
+    return [rates, f"{cell['ratio']:.2f} ({min(cell['ratios']):.2f}–{max(cell['ratios']):.2f})"]
+
+
 def distillation(result: Result) -> str:
-    """Agents on the original, on a distilled and on an amortised reward."""
+    """Agents on the original, on a distilled one, on the original through a student; and a random policy."""
     rows = []
-    for arm in ("original", "distilled", "amortised"):
+    for arm in ("original", "distilled", "student"):
         cells = [c for c in result["cells"] if c["arm"] == arm]
         seeds = ", ".join(f"{c['true_return']:.4g}" for c in cells)
-        mean = f"{np.mean([c['true_return'] for c in cells]):.4g}"
+        mean = estimate(mean_ci([c["true_return"] for c in cells]), _four_digits)
         shares = [c["lm_call_share"] for c in cells if c.get("lm_call_share") is not None]
         errors = [c["audit_error"] for c in cells if c.get("audit_error") is not None]
         share = {"original": "100 %", "distilled": "0 (5,000 before)"}.get(arm) or f"{100 * np.mean(shares):.1f} %"
         error = f"{np.mean(errors):.3f}" if errors else "–"
         rate = f"{np.median([c['steps_per_second'] for c in cells]):,.0f}"
         rows.append([arm, mean, seeds, share, error, rate])
-    header = ["reward", "true return", "each seed", "steps the original read", "audited error (std)", "steps/s"]
+    played = random_policies(result)["Pendulum-v1"]
+    mean = estimate(played.interval(), _four_digits)
+    rows.append(["random policy", mean, f"{played.size} episodes", "–", "–", "–"])
+    header = [
+        "reward",
+        "true return [95 % CI]",
+        "each seed",
+        "steps the original read",
+        "audited error (std)",
+        "steps/s",
+    ]
     lines = [table(header, rows)]
     for judged in result["claims"]:
         low, high = judged["ci"]

@@ -39,7 +39,7 @@ def measure(cell: Cell) -> Cell:
         finally:
             text_seconds += time.process_time() - start
 
-    model = rmgym.create_reward_model("minilm", seed=cell["seed"])
+    model = rmgym.create_reward_model("minilm", seed=cell["seed"]).accept_random_weights()
     agent = rmgym.sb3.make_agent("ppo", cell["env"], reward_model=model, seed=cell["seed"])
     agent.learn(1)
     with patch.object(Textualizer, "batch", timed):

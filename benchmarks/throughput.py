@@ -5,7 +5,8 @@ Stable-Baselines3 with the same hyperparameters on the true reward. Both are mea
 process on one thread, in CPU time, and the ratio is the median over the pairs. Both learn with a rate of 0, so that
 both take the same steps: an agent that learns nothing falls sooner, and a reset costs time. Reward models are not
 fitted, which changes no speed (the distilled one is a real student; one that is audited while it trains depends on its
-original, and is measured in distillation.py). Texts hold state, action, next state and flags.
+original, and is measured in distillation.py). Texts hold state, action, next state and flags. Where states and actions
+are numbered, scores are looked up in a table: warm is a learner that has filled it, cold one at its beginning.
 
 Scoring: one rollout of Pendulum-v1 divided by what is written by hand today: the same steps as digits, one call of
 ``transformers`` per step with the same weights. Dedupe and cache are off.
@@ -18,17 +19,18 @@ per second, divided by the rate of a square matrix product in the same process.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import Cell, arguments, claim, run_cells, write_results
+from common import JUDGE, Cell, arguments, claim, judge_again, run_cells, write_results
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
+from throughput_picture import draw
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -88,9 +90,10 @@ def measure(cell: Cell) -> Cell:
     torch.set_num_threads(1)
     # Where nothing is learnt, Adam's averages decay to numbers so small that processors are slow with them.
     torch.set_flush_denormal(True)
-    return {"training": training, "sweep": sweep, "scoring": scoring, "peak": peak, "memory": memory}[cell["what"]](
-        cell
-    )
+    measures = {
+        "training": training, "cold": cold, "sweep": sweep, "scoring": scoring, "peak": peak, "memory": memory
+    }  # fmt: skip
+    return measures[cell["what"]](cell)
 
 
 def training(cell: Cell) -> Cell:
@@ -101,6 +104,17 @@ def training(cell: Cell) -> Cell:
         learned.learn(TABLED[cell["env"]])  # most of what there is to say has been read after that
     rates = alternate(learned, plain, cell["steps"], cell["pairs"])
     return {**rates, **read_per_step(model, cell["env"])}
+
+
+def cold(cell: Cell) -> Cell:
+    """The same where scores are looked up, by agents at their beginning: no score is in the table yet."""
+    model = make_model(cell["model"], cell["env"])
+    rates: dict[str, list[float]] = {"learned": [], "plain": []}
+    for _ in range(cell["pairs"] + 1):  # new agents, and so new tables, each time; the first pair warms up torch
+        for name, agent in zip(rates, agents(cell["algo"], cell["env"], model), strict=True):
+            seconds = cpu_seconds(lambda agent=agent: agent.learn(cell["steps"]))
+            rates[name].append(cell["steps"] / seconds)
+    return summary(rates)
 
 
 def read_per_step(model: NeuralRewardModel, env: str) -> Cell:
@@ -120,7 +134,7 @@ def sweep(cell: Cell) -> Cell:
     model = rmgym.create_reward_model("minilm", seed=0, width=cell["width"])
     model.prepare(rmgym.textualizer("CartPole-v1").batch(rmgym.collect("CartPole-v1", 500, progress=False)))
     shape = {"n_envs": cell["n_envs"], "n_steps": cell["n_steps"], "batch_size": cell["n_envs"] * cell["n_steps"]}
-    learned, plain = agents("ppo", "CartPole-v1", model.eval(), **shape)
+    learned, plain = agents("ppo", "CartPole-v1", model.accept_random_weights().eval(), **shape)
     block = shape["batch_size"]
     return alternate(learned, plain, -(-cell["steps"] // block) * block, cell["pairs"])
 
@@ -132,6 +146,11 @@ def alternate(learned: BaseAlgorithm, plain: BaseAlgorithm, steps: int, pairs: i
         for name, agent in (("learned", learned), ("plain", plain)):
             seconds = cpu_seconds(lambda agent=agent: agent.learn(steps, reset_num_timesteps=False))
             rates[name].append(steps / seconds)
+    return summary(rates)
+
+
+def summary(rates: dict[str, list[float]]) -> Cell:
+    """Medians over the pairs but the first."""
     ratios = np.array(rates["learned"][1:]) / np.array(rates["plain"][1:])
     return {
         "learned_steps_per_second": float(np.median(rates["learned"][1:])),
@@ -147,7 +166,7 @@ def make_model(name: str, env: str) -> NeuralRewardModel:
     model = rmgym.create_reward_model(options.pop("model"), seed=0, **options)
     texts = rmgym.textualizer(env).batch(rmgym.collect(env, 500, progress=False))
     model.prepare(texts)
-    model.eval()
+    model.accept_random_weights().eval()
     if "distilled" in name:
         return rmgym.distil(model, texts, "minilm", rmgym.FitOptions(max_steps=100), progress=False).model
     return model
@@ -255,6 +274,10 @@ def grid(quick: bool) -> list[Cell]:
         cells.append({"what": "training", "algo": algo, "env": env, "model": model, "steps": steps, "pairs": pairs})
         if early:
             cells[-1]["pairs"] = min(pairs, 2)
+    for algo, env, model in BOUNDS:
+        if env in TABLED:
+            steps = STEPS[algo] // share
+            cells.append({"what": "cold", "algo": algo, "env": env, "model": model, "steps": steps, "pairs": pairs})
     others = [("scoring", "minilm"), ("scoring", "early minilm"), ("peak", "minilm"), ("peak", "early minilm")]
     for what, model in others:
         cells.append({"what": what, "algo": "", "env": "Pendulum-v1", "model": model, "steps": 0, "pairs": pairs})
@@ -282,6 +305,8 @@ def claims(cells: list[Cell]) -> list[dict[str, object]]:
             bound = BOUNDS[cell["algo"], cell["env"], model]
             name = f"{cell['algo']}-{cell['env']}-{model}"
             statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {model} / plain SB3 on the true reward"
+            if cell["env"] in TABLED:
+                statement += f", warm (after {TABLED[cell['env']]:,} steps)"
         elif what in ("scoring", "peak", "memory"):
             bound, statement = OTHER_BOUNDS[what, model]
             name = f"{what}-{model}"
@@ -293,40 +318,18 @@ def claims(cells: list[Cell]) -> list[dict[str, object]]:
     return judged
 
 
-def draw(cells: list[Cell]) -> None:
-    """Steps per second against environments, rollout length and model size: docs/throughput.png."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    swept = [cell for cell in cells if cell["what"] == "sweep"]
-    blocks = (
-        ("n_envs", "environments (256 steps a rollout)", {"width": 128, "steps": 256}),
-        ("n_steps", "steps of a rollout in each of 8 environments", {"width": 128, "n_envs": 8}),
-        ("width", "width of the fusion head (8 environments, 32 steps)", {"n_envs": 8, "n_steps": 32}),
-    )
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.8), sharey=True)
-    for axis, (name, label, same) in zip(axes, blocks, strict=True):
-        shaped = [(cell, {**cell, "steps": cell["n_envs"] * cell["n_steps"]}) for cell in swept]
-        picked = [cell for cell, shape in shaped if all(shape[key] == value for key, value in same.items())]
-        picked.sort(key=lambda cell: cell[name])
-        for key, legend, style in (("plain", "true reward, plain SB3", "o--"), ("learned", "minilm, exact", "o-")):
-            axis.plot([c[name] for c in picked], [c[f"{key}_steps_per_second"] for c in picked], style, label=legend)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks([c[name] for c in picked], [str(c[name]) for c in picked])
-        axis.set_xlabel(label)
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("PPO steps per second of CPU, CartPole-v1")
-    axes[0].set_ylim(bottom=0)
-    axes[0].legend()
-    figure.tight_layout()
-    figure.savefig(Path(__file__).parent.parent / "docs" / "throughput.png", dpi=110)
-
-
 def main() -> None:
     """Measure every row."""
-    options = arguments(__doc__, seeds=(0,))
+    flags = {**JUDGE, "cold": "measure the cold starts alone, and put them into the result file"}
+    options = arguments(__doc__, seeds=(0,), flags=flags)
+    if options.judge or options.cold:
+        cells: list[Cell] = json.loads(options.out.read_text(encoding="utf-8"))["cells"]
+        if options.cold:
+            begun = [cell for cell in grid(options.quick) if cell["what"] == "cold"]
+            measured = run_cells(begun, measure, options.runs, processes=1)
+            cells = [*(cell for cell in cells if cell["what"] != "cold"), *measured]
+        judge_again(options.out, claims(cells), cells=cells)
+        return
     cells = run_cells(grid(options.quick), measure, options.runs, processes=1)
     if not options.quick:
         draw(cells)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rmgym.distillation.student_options import StudentOptions as StudentOptions
     from rmgym.environments import collect as collect
     from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
+    from rmgym.environments.raw_observation import RawObservation as RawObservation
     from rmgym.feedback.labels import Labels as Labels
     from rmgym.feedback.labels import Preferences as Preferences
     from rmgym.feedback.labels import Ratings as Ratings
@@ -58,6 +59,7 @@ _HOME = {
     "Prediction": "rmgym.models",
     "Preferences": "rmgym.feedback.labels",
     "Ratings": "rmgym.feedback.labels",
+    "RawObservation": "rmgym.environments.raw_observation",
     "RewardModel": "rmgym.models",
     "ScriptedTeacher": "rmgym.feedback.teachers.scripted",
     "Student": "rmgym.distillation.student",
@@ -92,6 +94,7 @@ __all__ = [
     "Prediction",
     "Preferences",
     "Ratings",
+    "RawObservation",
     "RewardModel",
     "ScriptedTeacher",
     "Student",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.errors import RunError
+from rmgym.errors import ConstantUncertaintyWarning, RunError
 from rmgym.options import refuse_unknown
 from rmgym.prediction import Prediction
 
@@ -26,7 +27,8 @@ class Composition:
         learned_weight: weight of the learned part.
         clip: lowest and highest value of the learned part before it is weighted, in the units of the model; None for
             no clipping, an infinite bound for one side only.
-        uncertainty_penalty: how many standard deviations are taken off the mean, at least 0.
+        uncertainty_penalty: how many standard deviations are taken off the mean, at least 0; for a model whose ``std``
+            differs between steps (an ensemble), else :class:`PenaltyWatch` warns.
 
     Raises:
         RunError: a number is not finite, the bounds are not in order, the penalty is negative, or nothing is left.
@@ -112,6 +114,48 @@ class Composition:
                 )
             reward += self.true_weight * true
         return reward.astype(np.float32)
+
+
+class PenaltyWatch:
+    """Warns, once, where an uncertainty penalty shifts all rewards alike instead of choosing among them.
+
+    A model with one head has one ``std``: its error on held-out labels, or zero.
+
+    Args:
+        composition: whose penalty.
+    """
+
+    ENOUGH = 64
+    """Steps after which one ``std`` is no accident, provided that their rewards differ."""
+
+    def __init__(self, composition: Composition) -> None:
+        self._penalty = composition.uncertainty_penalty
+        self._watching = self._penalty > 0 and composition.learned_weight != 0
+        self._first: tuple[float, float] | None = None
+        self._seen, self._rewards_differ = 0, False
+
+    def see(self, prediction: Prediction) -> None:
+        """Look at what a model says about further steps.
+
+        Warns:
+            ConstantUncertaintyWarning: it has said the same ``std`` of all so far.
+        """
+        if not self._watching or not len(prediction):
+            return
+        self._first = mean, std = self._first or (float(prediction.mean[0]), float(prediction.std[0]))
+        self._seen += len(prediction)
+        self._rewards_differ |= bool((prediction.mean != mean).any())
+        if (prediction.std != std).any():
+            self._watching = False
+        elif self._seen >= self.ENOUGH and self._rewards_differ:
+            self._watching = False
+            warnings.warn(
+                f"uncertainty_penalty={self._penalty:g} takes the same, {self._penalty * std:.3g}, from every reward: "
+                f"the model gave one std for all of {self._seen} steps. Fit an ensemble (model 'ensemble', or heads=5),"
+                " whose heads disagree where it is unsure, or leave the penalty out",
+                ConstantUncertaintyWarning,
+                stacklevel=2,
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -66,11 +66,23 @@ class JobError(RmgymError, ValueError):
 
 
 class PlaceholderRewardError(RunError, RuntimeError):
-    """An agent was about to train on placeholder rewards because its reward model is missing."""
+    """Rewards that are not there yet were about to be learnt from or reported."""
 
 
 class ServeError(RmgymError, ValueError):
     """A reward server cannot be started as asked, or refuses a request."""
+
+
+class ConstantUncertaintyWarning(UserWarning):
+    """An uncertainty penalty takes the same from every reward, because the model is equally unsure of all steps."""
+
+
+class UnseenStepsWarning(UserWarning):
+    """A reward model scores a kind of step that none of its labels was about."""
+
+
+class TrueRewardWarning(UserWarning):
+    """What somebody sums up are true rewards, since learned ones are not there yet."""
 
 
 class PerformanceHint(UserWarning):

@@ -79,7 +79,10 @@ def refuse_unknown(
         RmgymError: (of kind ``error``) there is one.
     """
     for where, key, valid in _unknown(kind, values, ()):
-        raise error(f"{owner}: unknown key {'.'.join(where)!r}", got=key, fix=nearest(key, set(valid) - set(internal)))
+        elsewhere = [place for place in _places(kind, "") if key in place[1] and key not in internal]
+        fix = f"it stands {' or '.join(name for name, _ in elsewhere)}" if elsewhere else ""
+        fix = fix or nearest(key, set(valid) - set(internal))
+        raise error(f"{owner}: unknown key {'.'.join(where)!r}", got=key, fix=fix)
     for key in values:
         if key in internal:
             valid = set(_hints(kind)) - set(internal)
@@ -98,7 +101,7 @@ def _unknown(hint: object, value: object, where: tuple[str, ...]) -> Iterator[Un
             yield from _unknown_fields(hint, value, where)
     elif origin in (Union, types.UnionType):
         # Of several dataclasses the first: which one is meant, only a discriminator could tell.
-        meant = next((part for part in arguments if _dataclass_in(part)), None)
+        meant = next((part for part in arguments if any(_dataclasses_in(part))), None)
         yield from _unknown(meant, value, where)
     elif origin in (list, tuple, Sequence) and isinstance(value, Sequence) and not isinstance(value, str):
         for i, member in enumerate(value):
@@ -122,6 +125,14 @@ def _unknown_fields(kind: type, values: Mapping[str, object], where: tuple[str, 
             yield from _unknown(hints[key], value, (*where, key))
 
 
+def _places(kind: type, name: str) -> Iterator[tuple[str, Collection[str]]]:
+    """Where keys may stand, in words, and which: in a dataclass and in those nested in it."""
+    yield f"in {name!r}" if name else "at the top", _hints(kind)
+    for key, hint in _hints(kind).items():
+        for nested in _dataclasses_in(hint):
+            yield from _places(nested, f"{name}.{key}" if name else key)
+
+
 @lru_cache(maxsize=256)
 def _hints(kind: type) -> dict[str, object]:
     """Types of a dataclass's fields that are arguments, by name."""
@@ -129,9 +140,12 @@ def _hints(kind: type) -> dict[str, object]:
     return {field.name: hints[field.name] for field in fields(kind) if field.init}
 
 
-def _dataclass_in(hint: object) -> bool:
-    """Whether a type is about a dataclass: itself, or members that are."""
-    return (isinstance(hint, type) and is_dataclass(hint)) or any(map(_dataclass_in, get_args(hint)))
+def _dataclasses_in(hint: object) -> Iterator[type]:
+    """The dataclasses that a type is about: itself, or those of its members."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+    for part in get_args(hint):
+        yield from _dataclasses_in(part)
 
 
 def _explain(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import RmgymError
+from rmgym.storage.atomic import refuse_existing
 from rmgym.storage.parquet import read, write
 from rmgym.trees import Selection, Tree, as_tree, batch_size, concatenate, take
 
@@ -129,12 +130,19 @@ class Transitions:
         joined["episode"] = np.concatenate(episodes)
         return cls(**joined, metadata=parts[0].metadata)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write one Parquet file, atomically.
 
+        Args:
+            path: the file.
+            overwrite: let it take the place of one that is there.
+
         Raises:
-            RmgymError: the disk is full or not writable, or a dtype cannot be saved; what was at ``path`` is intact.
+            RmgymError: there is such a file, the disk is full or not writable, or a dtype cannot be saved; what was at
+                ``path`` is intact.
         """
+        if not overwrite:
+            refuse_existing(path, what="steps")
         return write(path, {name: getattr(self, name) for name in ARRAY_FIELDS}, self.metadata)
 
     @classmethod

@@ -17,6 +17,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import TextError
+
 Array: TypeAlias = npt.NDArray[Any]
 """Of any dtype."""
 Space: TypeAlias = gym.Space[Any]
@@ -41,11 +43,15 @@ def is_text(space: Space) -> bool:
 
 
 def stack(space: Space, values: Sequence[Value]) -> Tree:
-    """Batch single values of a space; nothing in the batch is shared with them."""
+    """Batch single values of a space; nothing in the batch is shared with them.
+
+    Raises:
+        TextError: a value lacks a part of the space.
+    """
     if isinstance(space, gym.spaces.Dict):
-        return {key: stack(part, [value[key] for value in values]) for key, part in space.items()}
+        return {key: stack(part, [_part(value, key, space) for value in values]) for key, part in space.items()}
     if isinstance(space, gym.spaces.Tuple):
-        return tuple(stack(part, [value[i] for value in values]) for i, part in enumerate(space))
+        return tuple(stack(part, [_part(value, i, space) for value in values]) for i, part in enumerate(space))
     if is_ragged(space):
         return _objects(values)
     return np.array(values) if len(values) else np.zeros((0, *(space.shape or ())), space.dtype)
@@ -102,10 +108,10 @@ def leaves(tree: Tree, path: str = "") -> dict[str, Array]:
     """The leaves by dotted path, such as ``goal.0``; a tree that is one array has the path ``""``."""
     if isinstance(tree, np.ndarray):
         return {path: tree}
-    parts = tree.items() if isinstance(tree, dict) else ((str(i), part) for i, part in enumerate(tree))
+    parts = tree.items() if isinstance(tree, dict) else enumerate(tree)
     arrays = dict[str, Array]()
     for key, part in parts:
-        arrays |= leaves(part, f"{path}.{key}" if path else key)
+        arrays |= leaves(part, f"{path}.{key}" if path else str(key))
     return arrays
 
 
@@ -122,6 +128,17 @@ def as_tree(given: Tree) -> Tree:
     if isinstance(given, tuple) and all(isinstance(part, dict | tuple | np.ndarray) for part in given):
         return tuple(as_tree(part) for part in given)
     return np.asarray(given)
+
+
+def _part(value: Value, key: object, space: Space) -> Value:
+    try:
+        return value[key]
+    except (KeyError, IndexError, TypeError) as error:
+        raise TextError(
+            "a value has every part of its space",
+            got=f"{value!r}, without {key!r} of {space}",
+            fix="correct what the environment returns, or its space",
+        ) from error
 
 
 def _objects(values: Sequence[Value]) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -31,8 +30,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, command in enumerate(COMMANDS):
         assert command.startswith("rmgym ")
         arguments = [Path(sys.executable).with_name("rmgym"), *command.split()[1:]]
-        there = {**os.environ, "PYTHONPATH": "."}  # as the page says
-        done = subprocess.run(arguments, cwd=folder, env=there, capture_output=True, text=True, check=False)
+        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         (folder / f"said-{i}.txt").write_text(done.stdout, encoding="utf-8")
     return folder

@@ -39,7 +39,7 @@ def here(text: str, server: ServerProcess) -> str:
 
 def test_training_on_it(server: ServerProcess, tmp_path: Path) -> None:
     (command,) = (line for line in COMMANDS if line.startswith("rmgym train"))
-    called = [sys.executable, "-m", *here(command, server).split()]
+    called = [Path(sys.executable).with_name("rmgym"), *here(command, server).split()[1:]]
     done = subprocess.run(called, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/served/run.json").exists()

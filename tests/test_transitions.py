@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     where = {"write": (pq, "write_table"), "sync": (os, "fsync"), "rename": (os, "replace")}
     monkeypatch.setattr(*where[failing], full)
     with pytest.raises(RmgymError, match=r"enough space(?s:.)*No space left(?s:.)*intact"):
-        some(5).save(path)
+        some(5).save(path, overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["steps.parquet"]
     assert path.read_bytes() == before
 

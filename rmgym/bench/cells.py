@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TypeAlias
 
 from rmgym.bench.suite import Reward, Target
 from rmgym.specs import EnvSpec
-from rmgym.specs.base import Spec
+from rmgym.specs.base import Json, Spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +20,32 @@ class ModelCell(Spec):
         env: where steps are collected.
         target: what the scripted teacher rates.
         reward: the reward of the suite, with everything decided that was left open.
-        kind: what reports call its model, such as ``shuffled``.
         seed: of collecting, choosing and fitting.
     """
 
     env: EnvSpec
     target: Target
     reward: Reward
-    kind: str
     seed: int
+
+    @property
+    def recipe(self) -> str:
+        """Identity (hex) of all that decides the model but the seed."""
+        return _hash({**self.to_json(), "seed": None})
+
+    @property
+    def unshuffled(self) -> str:
+        """The same, whatever the reward is called and in whatever order its labels are: what a model and its
+        ``shuffled`` control have in common.
+        """
+        values = self.to_json()
+        reward = {**values["reward"], "name": None}
+        reward["fit"] = {key: value for key, value in reward["fit"].items() if key != "shuffle_labels"}
+        return _hash({**values, "seed": None, "reward": reward})
+
+
+def _hash(values: Json) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,119 +1,74 @@
-"""What runs say together: arms (runs that differ in seed only), matches (arms on one task), and a verdict in words."""
+"""What runs say together: matches, whose arms differ in nothing but their reward."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from rmgym.bench.arms import Arm, arms_of, distinction, grouped, training_setting
 from rmgym.cards import find_env_card
 from rmgym.errors import CardError
-from rmgym.metrics import Interval, bootstrap_ci
+from rmgym.metrics import Interval, Sample, share_ci
 from rmgym.runs.record import Run
 from rmgym.specs import EnvSpec
 from rmgym.trees import Array
 
-Kind = Literal["true", "learned", "control"]
-_NAN = Interval(math.nan, math.nan, math.nan)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """Runs of one task, algorithm and reward, one per seed; every number is a mean over seeds.
-
-    Attributes:
-        reward: name of the reward.
-        kind: ``true`` (the reference), ``learned``, or ``control`` (a reward that knows nothing).
-        runs: the runs, by seed; a seed without an evaluation yet does not count in the numbers.
-        true_return: at the last evaluation, with a 95 % bootstrap interval over seeds.
-        learned_return: at the same evaluation, in the reward model's own units.
-        spearman: rank correlation of learned and true reward, step by step, on the last evaluation's episodes.
-        pearson: linear correlation of the same.
-        pair_accuracy: share of pairs of these steps in the right order.
-        share: true return on a scale from 0, a random policy, to 1, the agent on the true reward; NaN where unknown.
-    """
-
-    reward: str
-    kind: Kind
-    runs: tuple[Run, ...]
-    true_return: Interval
-    learned_return: Interval
-    spearman: Interval
-    pearson: Interval
-    pair_accuracy: Interval
-    share: Interval = _NAN
-
-    @property
-    def labels(self) -> int | None:
-        """Labels behind one run's reward; None where unknown."""
-        return self.runs[0].about.labels
-
-    def mean(self, attribute: str) -> float:
-        """Mean over runs of a number of :class:`Run`, NaN where it is unknown."""
-        values = [v for v in (getattr(run, attribute) for run in self.runs) if math.isfinite(v)]
-        return float(np.mean(values)) if values else math.nan
-
-    @property
-    def reward_seconds(self) -> float:
-        """Mean seconds to collect, label and fit the reward; NaN where unknown."""
-        seconds = [run.about.seconds for run in self.runs if run.about.seconds is not None]
-        return float(np.mean(seconds)) if seconds else math.nan
-
-    def to_json(self) -> dict[str, object]:
-        """Numbers of the arm and of each run."""
-        numbers = ("true_return", "learned_return", "spearman", "pearson", "pair_accuracy", "share")
-        return {
-            "reward": self.reward,
-            "kind": self.kind,
-            "labels": self.labels,
-            **{name: getattr(self, name)._asdict() for name in numbers},
-            "wall_seconds": self.mean("wall_seconds"),
-            "reward_seconds": self.reward_seconds,
-            "steps_per_second": self.mean("steps_per_second"),
-            "runs": [
-                {
-                    "folder": str(run.folder),
-                    "seed": run.seed,
-                    "status": run.status,
-                    "steps": run.last("steps"),
-                    "true_return": run.last("true_return_mean"),
-                    "learned_return": run.last("learned_return_mean"),
-                    "spearman": run.last("spearman"),
-                    "wall_seconds": run.wall_seconds,
-                }
-                for run in self.runs
-            ],
-        }
+_UNKNOWN = Sample(math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """All arms of one task and algorithm.
+    """All arms of one task, algorithm and configuration: what is compared differs in its reward alone.
 
     Attributes:
         task: the environment with its arguments.
         algo: the algorithm.
+        variant: what tells it from other matches on the task with the algorithm, such as ``total_steps=20000``.
         arms: learned rewards first, then the true one, then controls.
-        random_return: return of a random policy (from the environment's card), NaN where unknown.
-        true_return: return of the agent on the true reward: its arm, else the card's, NaN where unknown.
+        random: returns of a random policy, as the runs have played it.
+        reference: returns of the agents on the true reward: of their arm, else what the card says; its mean is NaN
+            where neither is there.
+        has_true_arm: whether agents were trained on the true reward here.
         threshold: return at which the task counts as solved, by its card.
     """
 
     task: str
     algo: str
+    variant: str
     arms: tuple[Arm, ...]
-    random_return: float
-    true_return: float
+    random: Sample
+    reference: Sample
+    has_true_arm: bool
     threshold: float | None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return " · ".join(part for part in (self.task, self.algo.upper(), self.variant) if part)
+
+    @property
+    def random_return(self) -> float:
+        """Mean return of a random policy, NaN where unknown."""
+        return self.random.mean
+
+    @property
+    def true_return(self) -> float:
+        """Mean return of the agents on the true reward, NaN where unknown."""
+        return self.reference.mean
 
     @property
     def learned(self) -> list[Arm]:
         """Arms on learned rewards, best first."""
         arms = [arm for arm in self.arms if arm.kind == "learned"]
         return sorted(arms, key=lambda arm: -_or(arm.true_return.value, -math.inf))
+
+    @property
+    def controls(self) -> list[Arm]:
+        """Arms on rewards that know nothing."""
+        return [arm for arm in self.arms if arm.is_control]
 
     @property
     def unfinished(self) -> int:
@@ -125,7 +80,8 @@ class Match:
         return {
             "task": self.task,
             "algo": self.algo,
-            "random_return": self.random_return,
+            "variant": self.variant,
+            "random_policy": self.random._asdict(),
             "true_return": self.true_return,
             "threshold": self.threshold,
             "arms": [arm.to_json() for arm in self.arms],
@@ -133,32 +89,19 @@ class Match:
 
 
 def compare(runs: Sequence[Run]) -> list[Match]:
-    """Group runs into matches, sorted by task and algorithm."""
-    grouped: dict[tuple[str, str], dict[str, list[Run]]] = {}
-    for run in runs:
-        grouped.setdefault((run.task, run.algo), {}).setdefault(run.reward, []).append(run)
-    return [_match(task, algo, by_reward) for (task, algo), by_reward in sorted(grouped.items())]
+    """Group runs into matches, sorted by task and algorithm.
 
-
-def kind_of(run: Run) -> Kind:
-    """What a run's reward is, by its model where ``bench`` noted it, else by its name."""
-    model = run.about.model or run.reward
-    if model == "true":
-        return "true"
-    return "control" if model in ("constant", "random") or model.startswith("shuffled") else "learned"
-
-
-def gamed_from(arm: Arm, scale: float) -> float | None:
-    """Step at which learned and true return part: true return peaks and then falls by more than a tenth of ``scale``
-    while the learned return does not fall. None where they never part.
+    One match per environment with its arguments, wrappers and horizon, algorithm, hyperparameters and steps; in it one
+    arm per reward: its name, recipe (the model's digest; where a suite made it for each seed, what it was made of),
+    composition and engine; in an arm one run per seed.
     """
-    true, learned = mean_curve(arm.runs, "true_return_mean"), mean_curve(arm.runs, "learned_return_mean")
-    steps, values = true
-    if len(values) < 3 or not np.isfinite(values).all() or not math.isfinite(scale):
-        return None
-    peak = int(np.argmax(values))
-    fell = values[peak] - values[-1] > abs(scale) / 10
-    return float(steps[peak]) if fell and learned[1][-1] >= learned[1][peak] else None
+    groups = sorted(grouped(runs, training_setting), key=lambda group: (group[1][0].task, group[1][0].algo))
+    matches = list[Match]()
+    for setting, group in groups:
+        task, algo = group[0].task, group[0].algo
+        alike = [other for other, its in groups if (its[0].task, its[0].algo) == (task, algo)]
+        matches.append(_match(task, algo, distinction(setting, alike), group))
+    return matches
 
 
 def mean_curve(runs: Sequence[Run], column: str) -> tuple[Array, Array]:
@@ -170,50 +113,46 @@ def mean_curve(runs: Sequence[Run], column: str) -> tuple[Array, Array]:
     return grid, np.mean([np.interp(grid, steps, values) for steps, values in curves], axis=0)
 
 
-def _match(task: str, algo: str, by_reward: Mapping[str, list[Run]]) -> Match:
-    arms = [_arm(reward, sorted(runs, key=lambda r: r.seed)) for reward, runs in by_reward.items()]
-    arms.sort(key=lambda arm: (("learned", "true", "control").index(arm.kind), arm.reward))
-    first = arms[0].runs[0]
-    random, agent, threshold = _references(first.spec.agent.env)
-    own = next((arm.true_return.value for arm in arms if arm.kind == "true"), math.nan)
-    true = own if math.isfinite(own) else agent
-    scaled = tuple(_with_share(arm, random, true) for arm in arms)
-    return Match(task=task, algo=algo, arms=scaled, random_return=random, true_return=true, threshold=threshold)
-
-
-def _arm(reward: str, runs: list[Run]) -> Arm:
-    def over_seeds(column: str) -> Interval:
-        values = [v for v in (run.last(column) for run in runs) if math.isfinite(v)]
-        return bootstrap_ci(values, resamples=2000) if values else _NAN
-
-    return Arm(
-        reward=reward,
-        kind=kind_of(runs[0]),
-        runs=tuple(runs),
-        true_return=over_seeds("true_return_mean"),
-        learned_return=over_seeds("learned_return_mean"),
-        spearman=over_seeds("spearman"),
-        pearson=over_seeds("pearson"),
-        pair_accuracy=over_seeds("pair_accuracy"),
+def _match(task: str, algo: str, variant: str, runs: Sequence[Run]) -> Match:
+    arms = arms_of(runs)
+    random = _random_policy(runs)
+    own = next((arm for arm in arms if arm.is_reference and arm.evaluated), None)
+    published, threshold = _card_says(runs[0].spec.agent.env)
+    reference = published if own is None else Sample.of(own.true_returns)
+    return Match(
+        task=task,
+        algo=algo,
+        variant=variant,
+        arms=tuple(replace(arm, share=_share(arm, random, reference, is_own=arm is own)) for arm in arms),
+        random=random,
+        reference=reference,
+        has_true_arm=own is not None,
+        threshold=threshold,
     )
 
 
-def _with_share(arm: Arm, random: float, true: float) -> Arm:
-    if not (math.isfinite(random) and math.isfinite(true)) or true <= random:
-        return arm
-    return replace(arm, share=Interval(*((x - random) / (true - random) for x in arm.true_return)))
+def _share(arm: Arm, random: Sample, reference: Sample, *, is_own: bool) -> Interval:
+    share = share_ci(Sample.of(arm.true_returns), random=random, reference=reference)
+    return Interval(share.value, math.nan, math.nan, share.seeds) if is_own else share  # all of itself, by definition
 
 
-def _references(env: EnvSpec | None) -> tuple[float, float, float | None]:
-    """A random policy's and a true-reward agent's return, and the threshold, as its card says."""
+def _random_policy(runs: Sequence[Run]) -> Sample:
+    """Returns over the episodes that the runs have played at random, those that several have in common once."""
+    played = sorted((run.random for run in runs if run.random is not None), key=lambda random: len(random.returns))
+    distinct = {(random.seed, random.action_seed): random.returns for random in played}
+    return Sample.of([each for returns in distinct.values() for each in returns])
+
+
+def _card_says(env: EnvSpec) -> tuple[Sample, float | None]:
+    """The return of an agent on the true reward, over seeds that nobody has counted, and the threshold."""
     try:
-        card = None if env is None or env.kwargs else find_env_card(env.id)
+        card = None if env.kwargs else find_env_card(env.id, env.card)
     except CardError:
         card = None
     if card is None:
-        return math.nan, math.nan, None
-    random, agent = card.reference.get("random"), card.reference.get("agent")
-    return random.mean if random else math.nan, agent.mean if agent else math.nan, card.threshold
+        return _UNKNOWN, None
+    agent = card.reference.get("agent")
+    return Sample(agent.mean, math.nan, 1) if agent else _UNKNOWN, card.threshold
 
 
 def _or(value: float, other: float) -> float:

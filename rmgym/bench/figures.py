@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rmgym.bench.compare import Arm, Match, mean_curve
+from rmgym.bench.arms import Arm
+from rmgym.bench.compare import Match, mean_curve
 
 Figure = dict[str, Any]
 
@@ -42,7 +43,7 @@ def styles(matches: Iterable[Match]) -> dict[str, Style]:
         style_of[name] = Style(colour=colour, dash="solid", marker=marker)
     for name in (n for n, kind in kinds.items() if kind == "true"):
         style_of[name] = Style(colour=_TRUE, dash="dash", marker="cross")
-    for i, name in enumerate(sorted(n for n, kind in kinds.items() if kind == "control")):
+    for i, name in enumerate(sorted(n for n, kind in kinds.items() if kind in ("shuffled", "control"))):
         style_of[name] = Style(colour=_CONTROLS[i % len(_CONTROLS)], dash="dot", marker="x")
     return style_of
 
@@ -51,7 +52,7 @@ def curves(match: Match, style: dict[str, Style], column: Literal["true_return_m
     """True return of every arm, or learned return of the learned arms, over steps; seeds faint, their mean bold."""
     is_true = column == "true_return_mean"
     # Learned returns have units of their own: controls beside them would only squeeze the axis.
-    shown = match.arms if is_true else match.learned or [arm for arm in match.arms if arm.kind == "control"]
+    shown = match.arms if is_true else match.learned or match.controls
     layout = _layout(300) | {"xaxis": _axis("training steps"), "yaxis": _axis("")}
     if is_true:
         layout["shapes"] = _references(match, "y", "x")
@@ -65,7 +66,7 @@ def arms(match: Match, style: dict[str, Style]) -> Figure:
     evaluated = [arm for arm in match.arms if math.isfinite(arm.true_return.value)]
     for arm in reversed(evaluated):  # plotly draws the first category at the bottom
         look, seeds = style[arm.reward], [run.last("true_return_mean") for run in arm.runs]
-        mean, low, high = arm.true_return
+        mean, low, high = arm.true_return[:3]
         if len(seeds) > 1:
             faint = {"symbol": "line-ns", "size": 15, "line": {"color": look.colour, "width": 2}, "opacity": 0.45}
             data.append(_points(seeds, [arm.reward] * len(seeds), arm.reward, faint))

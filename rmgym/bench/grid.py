@@ -109,7 +109,6 @@ def _model_task(suite: Suite, environment: Environment, reward: Reward, seed: in
             env=environment.spec,
             target=environment.target,
             reward=replace(fitted, reset_every=cut),
-            kind=reward.model,
             seed=seed,
         ),
         after=None,

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rmgym.bench.compare import Arm, Match, compare, mean_curve
+from rmgym.bench.arms import Arm
+from rmgym.bench.compare import Match, compare, mean_curve
 from rmgym.bench.figures import Style, styles
 from rmgym.runs.record import Run
 from rmgym.storage.atomic import replacing
@@ -29,7 +30,7 @@ def write_picture(runs: Sequence[Run], path: str | os.PathLike[str]) -> Path:
         for arm in match.learned:
             _draw(right, arm, look[arm.reward], "learned_return_mean")
         _references(left, match)
-        left.set_title(f"{match.task}, {match.algo.upper()}: true return", loc="left", fontsize=11, fontweight="bold")
+        left.set_title(f"{match.title}: true return", loc="left", fontsize=11, fontweight="bold")
         right.set_title("learned return, same episodes", loc="left", fontsize=11, fontweight="bold")
         left.legend(frameon=False, fontsize=9)
         for axes in (left, right):

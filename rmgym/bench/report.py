@@ -14,7 +14,8 @@ from string import Template
 from rmgym.bench import figures
 from rmgym.bench.compare import Match, compare
 from rmgym.bench.table import HEADERS, cells
-from rmgym.bench.verdict import Verdict, number, percent, verdict
+from rmgym.bench.verdict import Verdict, verdict
+from rmgym.bench.words import number, percent
 from rmgym.runs.record import Run
 from rmgym.storage.atomic import write_text
 from rmgym.storage.provenance import versions
@@ -77,16 +78,12 @@ def results(runs: Sequence[Run], *, name: str = "") -> dict[str, object]:
 def _overview(matches: Sequence[Match]) -> str:
     """One line per match, for reports with several."""
     rows = "".join(
-        f'<tr class="{v.mark}"><td><a href="#match-{i}">{escape(_heading(match))}</a></td>'
+        f'<tr class="{v.mark}"><td><a href="#match-{i}">{escape(match.title)}</a></td>'
         f'<td class="said">{escape(v.headline)}</td></tr>'
         for i, match in enumerate(matches)
         for v in [verdict(match)]
     )
     return f'<section><div class="card scroll"><table>{rows}</table></div></section>'
-
-
-def _heading(match: Match) -> str:
-    return f"{match.task} · {match.algo.upper()}"
 
 
 def _figures(match: Match, look: dict[str, figures.Style]) -> dict[str, figures.Figure]:
@@ -104,7 +101,7 @@ def _section(i: int, match: Match, drawn: Mapping[str, figures.Figure]) -> str:
     """Verdict, places of the plots that were drawn, and table of one match."""
     running = f'<span class="status">{match.unfinished} running</span>' if match.unfinished else ""
     parts = [
-        f'<section id="match-{i}"><div class="head"><h2>{escape(_heading(match))}</h2>{running}</div>',
+        f'<section id="match-{i}"><div class="head"><h2>{escape(match.title)}</h2>{running}</div>',
         _verdict(match, verdict(match)),
     ]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from rmgym.bench.cells import ModelCell, TrainCell
 from rmgym.bench.grid import cell_job, read_cell
-from rmgym.bench.suite import CONTROLS
 from rmgym.runs.record import AboutReward
 from rmgym.storage.atomic import write_json, write_text
 
@@ -60,8 +59,8 @@ def make_model(cell: ModelCell, folder: Path) -> AboutReward:
         options = FitOptions.of({"seed": cell.seed, **reward.fit}, f"'reward.fit' of {reward.name!r}")
         fitted = fit(model, labels, options, out=folder / "model", resume=True, progress=False)  # type: ignore[arg-type]
     about = AboutReward(
-        model=cell.kind,
-        labels=len(labels),
+        recipe=cell.recipe,
+        unshuffled=cell.unshuffled,
         seconds=seconds.total,
         stages=seconds.stages,
         metrics=fitted.metrics,
@@ -75,7 +74,7 @@ def train_agent(cell: TrainCell, out: Path, folder: Path) -> AboutReward:
     from rmgym.runs.train import train
 
     model = out / cell.model if cell.is_fitted else cell.model
-    about = _about(model, cell.is_fitted)
+    about = AboutReward.read((out / cell.model).parent) if cell.is_fitted else AboutReward()
     about.write(folder)
     _stage(folder, "train")
     train(
@@ -92,19 +91,6 @@ def train_agent(cell: TrainCell, out: Path, folder: Path) -> AboutReward:
         progress=False,
     )
     return about
-
-
-def _about(model: Path | str, is_fitted: bool) -> AboutReward:
-    """What is known about a run's reward: from the suite that fitted it, or from the model's own record."""
-    from rmgym.models.files import read_manifest
-
-    if is_fitted:
-        return AboutReward.read(Path(model).parent)
-    if model in CONTROLS:
-        return AboutReward(model=str(model), labels=0)
-    manifest = read_manifest(model)
-    labels = manifest.get("fitted_on") or {}
-    return AboutReward(model=manifest["model"], labels=labels.get("ratings", 0) + labels.get("preferences", 0))
 
 
 def _steps(cell: ModelCell, file: Path) -> Transitions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -105,7 +106,8 @@ class Reward:
     @property
     def is_fitted(self) -> bool:
         """Whether the suite collects, labels and fits for it (controls and given folders are used as they are)."""
-        return self.model not in CONTROLS and "/" not in self.model and not Path(self.model).exists()
+        is_place = "/" in self.model and not self.model.startswith("hf:")
+        return self.model not in CONTROLS and not is_place and not Path(self.model).exists()
 
     def question_plan(self, target: Target, seed: int = 0) -> QuestionPlan:
         """What the scripted teacher is asked for it, with the defaults of ``rmgym label``."""
@@ -167,7 +169,8 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
         raise RunError("a suite is a readable file", got=str(file), fix="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError("a suite is valid TOML", got=f"{file}: {error}", fix="correct that line") from error
-    suite = read_options(Suite, content, str(file), RunError, "see benchmarks/suites for examples")
+    _refuse_keys_of_a_fit(file, content)
+    suite = read_options(Suite, content, str(file), RunError, "see docs/suites.md, and benchmarks/suites for examples")
     _check(file, suite)
     return suite
 
@@ -198,10 +201,38 @@ def _check(file: Path, suite: Suite) -> None:
         elif reward.is_fitted:
             if reward.model not in available_models():
                 rule = f"{file}: the model of reward {reward.name!r} is built in, or a folder with a '/' in its path"
-                raise RunError(rule, got=reward.model, fix=nearest(reward.model, available_models()))
+                fix = nearest(reward.model, available_models())
+                if reward.model.startswith("hf:"):
+                    fix = f"write model = 'hf', options = {{ backbone = {reward.model.removeprefix('hf:')!r} }}"
+                raise RunError(rule, got=reward.model, fix=fix)
             _check_fit(file, reward)
+            _check_options(file, reward)
             if reward.ratings + reward.preferences == 0:
                 raise RunError(f"{file}: fitting needs labels", got=reward.name, fix="set 'ratings'")
+
+
+def _refuse_keys_of_a_fit(file: Path, content: Mapping[str, Any]) -> None:
+    """Say where a key stands that a reward does not have, but its ``fit`` does; ``labels`` are ratings."""
+    listed = content.get("reward")
+    for reward in listed if isinstance(listed, list) else []:
+        for key in set(reward) - set(Reward.__dataclass_fields__) if isinstance(reward, dict) else ():
+            from rmgym.training import FitOptions  # loads torch: only where something is wrong
+
+            if key == "labels" or key in FitOptions.__dataclass_fields__:
+                fix = "write ratings = ..." if key == "labels" else f"write fit = {{ {key} = ... }}"
+                raise RunError(f"{file}: unknown key 'reward.{key}'", got=key, fix=fix)
+
+
+def _check_options(file: Path, reward: Reward) -> None:
+    """Refuse misspelt options of a model before anything is collected for it."""
+    if not reward.options:
+        return
+    from rmgym.models.registry import model_class  # likewise
+
+    kind = getattr(model_class(reward.model), "options_kind", None)
+    if kind is not None:
+        options = {key: value for key, value in reward.options.items() if key != "preset" or reward.model != "seq2seq"}
+        refuse_unknown(kind, options, f"{file}: 'reward.options' of {reward.name!r}", RunError)
 
 
 def _check_fit(file: Path, reward: Reward) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from rmgym.bench.compare import Arm, Match
-from rmgym.bench.verdict import interval, number, percent
+from rmgym.bench.arms import Arm
+from rmgym.bench.compare import Match
+from rmgym.bench.words import estimate, number, percent
+from rmgym.metrics import Interval
 
 HEADERS = (
     "reward",
@@ -24,8 +27,10 @@ HEADERS = (
 
 
 def cells(match: Match) -> list[list[str]]:
-    """One row per arm of a match; means over seeds, with 95 % intervals where there are several."""
-    return [_row(arm) for arm in match.arms]
+    """One row per arm of a match and one for a random policy; means over seeds, with 95 % intervals of them."""
+    dashes = ["–"] * (len(HEADERS) - 4)
+    played = ["random policy", "–", "–", number(match.random.mean), *dashes]
+    return [_row(arm) for arm in match.arms] + ([played] if match.random.size else [])
 
 
 def duration(seconds: float) -> str:
@@ -40,17 +45,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def _mean(value: Interval, show: Callable[[float], str]) -> str:
+    """Without the interval, which would make the table too wide."""
+    return estimate(value._replace(low=math.nan, high=math.nan), show)
+
+
 def _row(arm: Arm) -> list[str]:
     done = sum(run.status == "done" for run in arm.runs)
     seeds = str(len(arm.runs)) if done == len(arm.runs) else f"{done} of {len(arm.runs)} done"
     # The true reward agrees with itself: a correlation there would only repeat that.
-    agreement = [interval(arm.spearman), number(arm.pearson.value), percent(arm.pair_accuracy.value)]
+    agreement = [estimate(arm.spearman), _mean(arm.pearson, number), _mean(arm.pair_accuracy, percent)]
     return [
         arm.reward,
         seeds,
         "–" if arm.labels is None else f"{arm.labels:,}",
-        interval(arm.true_return),
-        percent(arm.share.value),
+        estimate(arm.true_return),
+        estimate(arm.share, percent),
         *(agreement if arm.kind != "true" else ["–"] * 3),
         duration(arm.reward_seconds),
         duration(arm.mean("wall_seconds")),

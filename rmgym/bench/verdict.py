@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rmgym.bench.compare import Arm, Match, gamed_from
-from rmgym.metrics import Interval
+from rmgym.bench.arms import Arm
+from rmgym.bench.compare import Match
+from rmgym.bench.words import estimate, number, percent, portion
 
 Mark = Literal["good", "partly", "bad", "open"]
+MARGIN = 0.1
+"""The share of a range that may be missing where a reward "does the work" of the true one, or a task is as good as
+solved."""
+HALF = 0.5
+"""The share from which on a reward carries part of the way, and from which on a control takes the proof away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +24,8 @@ class Verdict:
     """The verdict on one match.
 
     Attributes:
-        mark: ``good`` (at least 90 % of the range), ``partly`` (50 %), ``bad``, or ``open`` where it cannot be said.
+        mark: ``good`` (at least 90 % of the range, the whole interval where seeds differ, and no doubt is left),
+            ``partly`` (50 %, or more with a doubt), ``bad``, or ``open`` where it cannot be said.
         headline: one short sentence.
         sentences: what stands behind it.
     """
@@ -30,81 +37,125 @@ class Verdict:
 
 def verdict(match: Match) -> Verdict:
     """Judge a match by its best learned arm; controls and unfinished runs are always spoken of."""
-    learned = match.learned
-    sentences = [s for arm in learned for s in _about(arm, match)]
-    sentences += [_control(arm, match) for arm in match.arms if arm.kind == "control"]
-    seeds = {len(arm.runs) for arm in match.arms}
-    if max(seeds) < 3:
-        word = "One seed" if max(seeds) == 1 else "Two seeds"
-        sentences.append(f"{word}: a demonstration, not yet evidence; use three or more to compare rewards.")
-    if match.unfinished:
-        sentences.append(f"{match.unfinished} of these runs are not finished; their last evaluation so far counts.")
-    if not learned:
+    sentences = [s for arm in match.learned for s in _about(arm, match)]
+    sentences += [_control(arm, match) for arm in match.controls]
+    sentences += _evidence(match)
+    if not match.learned:
         return Verdict(mark="open", headline="No learned reward among these runs.", sentences=tuple(sentences))
-    best = learned[0]
-    share = best.share.value
-    if match.true_return <= match.random_return:
-        headline = "Nothing to judge yet: the agent on the true reward does no better than a random policy."
-        return Verdict(mark="open", headline=headline, sentences=tuple(sentences))
-    if not math.isfinite(share):
-        headline = f"{best.reward}: true return {number(best.true_return.value)}."
-        return Verdict(mark="open", headline=headline, sentences=tuple(sentences))
-    if _unproven(match):
-        headline = f"{best.reward} reaches {percent(share)}, but so does a reward that knows nothing."
+    best = match.learned[0]
+    if (nothing := _nothing_to_judge(best, match)) is not None:
+        return Verdict(mark="open", headline=nothing, sentences=tuple(sentences))
+    share, doubts = best.share.value, list(_doubts(best, match))
+    if share >= HALF and doubts:
+        headline = f"{best.reward} reaches {portion(share)} of the random-to-true range, but {doubts[0]}."
+        sentences.append(f"What stands against it: {'; '.join(doubts)}.")
         return Verdict(mark="partly", headline=headline, sentences=tuple(sentences))
-    mark: Mark = "good" if share >= 0.9 else "partly" if share >= 0.5 else "bad"
+    mark: Mark = "good" if share >= 1 - MARGIN else "partly" if share >= HALF else "bad"
     words = {
         "good": "does the work of the true reward",
         "partly": "carries part of the way",
         "bad": "does not carry this task",
     }
-    headline = f"{best.reward} {words[mark]}: {percent(share)} of the random-to-true range."
+    headline = f"{best.reward} {words[mark]}: {portion(share)} of the random-to-true range."
     return Verdict(mark=mark, headline=headline, sentences=tuple(sentences))
 
 
-def number(value: float) -> str:
-    """A number as people write it: ``-1,203``, ``-17.2``, ``0.97``; a dash where it is unknown."""
-    if not math.isfinite(value):
-        return "–"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{round(value, digits) + 0.0:,.{digits}f}"  # adding zero turns -0.0 into 0.0
+def _nothing_to_judge(best: Arm, match: Match) -> str | None:
+    """Why there is nothing to say yet, if so."""
+    if not math.isfinite(best.true_return.value):
+        return f"{best.reward} has not been evaluated yet."
+    if match.true_return <= match.random_return:
+        return "Nothing to judge yet: the agent on the true reward does no better than a random policy."
+    if math.isinf(best.share.low):
+        return "Nothing to judge yet: agents on the true reward cannot be told from a random policy at so few seeds."
+    if not math.isfinite(best.share.value):
+        return f"{best.reward}: true return {number(best.true_return.value)}; no agent on the true reward to compare."
+    return None
 
 
-def percent(share: float) -> str:
-    """A share as ``97%``; a dash where it is unknown."""
-    return f"{100 * share:.0f}%" if math.isfinite(share) else "–"
+def _doubts(best: Arm, match: Match) -> Iterator[str]:
+    """What keeps a high share from being a proof, the gravest first; clauses that follow "but"."""
+    if best.is_flat:
+        yield "it says the same of every step"
+    if best.has_true_part:
+        yield "the true reward was part of what the agents were trained on"
+    for arm in match.controls:
+        if arm.share.value >= HALF:
+            reached = "so does" if arm.share.value >= best.share.value - MARGIN else f"{portion(arm.share.value)} does"
+            yield f"{reached} a reward that knows nothing ({arm.reward})"
+    if not any(math.isfinite(arm.share.value) for arm in match.controls):
+        yield "no control shows what a reward earns that knows nothing"
+    if best.survival_bonus:
+        yield "the length of an episode may have given it away"
+    if best.unseen_absorbing:
+        yield "its model was never shown the absorbing state of the fixed horizon"
+    if best.gamed:
+        yield f"it is gamed in {len(best.gamed)} of {len(best.evaluated)} seeds"
+    if not match.has_true_arm:
+        yield "no agent was trained on the true reward here"
+    elif match.threshold is not None and match.true_return < _nearly(match.threshold, match.random_return):
+        of = f"{number(match.true_return)} of {number(match.threshold)}"
+        yield f"the agents on the true reward are far below the threshold themselves ({of})"
+    judged = [arm for arm in match.arms if arm is best or arm.is_reference]
+    if any(run.status != "done" for arm in (*judged, *match.controls) for run in arm.runs):
+        yield "not all runs are finished"
+    if min(len(arm.evaluated) for arm in judged) < 2:
+        yield "one seed proves nothing"
+    if match.random.size < 2:
+        yield "one episode does not tell what a random policy earns"
+    if best.share.value >= 1 - MARGIN > best.share.low:
+        yield f"its interval reaches down to {percent(best.share.low)}"
 
 
-def interval(value: Interval) -> str:
-    """``-172 [-190, -155]``; without brackets where one seed gives no interval."""
-    if not math.isfinite(value.low):
-        return number(value.value)
-    return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
+def _nearly(threshold: float, random: float) -> float:
+    """What counts as solved but for the margin."""
+    return threshold - MARGIN * (threshold - random)
 
 
-def _about(arm: Arm, match: Match) -> list[str]:
+def _evidence(match: Match) -> Iterator[str]:
+    """What the runs are: how many, how far, how independent."""
+    seeds = max(len(arm.runs) for arm in match.arms)
+    if seeds < 3:
+        word = "One seed" if seeds == 1 else "Two seeds"
+        yield f"{word}: a demonstration, not yet evidence; use three or more to compare rewards."
+    for arm in match.learned:
+        if len(arm.runs) > 1 and len({run.spec.agent.reward.digest for run in arm.runs}) == 1:
+            yield f"All seeds of {arm.reward} train on one fitted model: what another fit would do is not known."
+    for arm in match.arms:
+        if arm.superseded:
+            of = ", ".join(sorted({str(run.seed) for run in arm.superseded}))
+            yield f"{arm.reward} has several runs of seed {of}: the finished one counts, or the latest."
+    if match.unfinished:
+        yield f"{match.unfinished} of these runs are not finished; their last evaluation so far counts."
+
+
+def _about(arm: Arm, match: Match) -> Iterator[str]:
     """Sentences on one learned arm."""
     if not math.isfinite(arm.true_return.value):
-        return [f"{arm.reward} has not been evaluated yet."]
+        yield f"{arm.reward} has not been evaluated yet."
+        return
     labels = f" ({arm.labels:,} labels)" if arm.labels else ""
-    reached = f"Trained on {arm.reward}{labels} alone, {match.algo.upper()} reached a true return of "
-    reached += interval(arm.true_return)
+    alone = "and a part of the true reward" if arm.has_true_part else "alone"
+    reached = f"Trained on {arm.reward}{labels} {alone}, {match.algo.upper()} reached a true return of "
+    reached += estimate(arm.true_return)
     if math.isfinite(arm.share.value):
+        source = "the agent on the true reward" if match.has_true_arm else "what the card says of an agent"
         reached += (
-            f": {percent(arm.share.value)} of the way from a random policy ({number(match.random_return)}) "
-            f"to the agent on the true reward ({number(match.true_return)})"
+            f": {portion(arm.share.value)} of the way from a random policy ({number(match.random_return)}) "
+            f"to {source} ({number(match.true_return)})"
         )
-    sentences = [reached + ".", _agreement(arm)]
-    if bonus := next((run.survival_bonus for run in arm.runs if run.survival_bonus), None):
-        sentences.append(f"The length of an episode may have given {arm.reward} away: {bonus}.")
+        if math.isfinite(arm.share.low):
+            reached += f", 95 % interval {percent(arm.share.low)} to {percent(arm.share.high)}"
+    yield reached + "."
+    yield _agreement(arm)
+    if bonus := arm.survival_bonus:
+        yield f"The length of an episode may have given {arm.reward} away: {bonus}."
     if students := [run.student for run in arm.runs if run.student]:
-        sentences.append(_students(arm.reward, students))
-    step = gamed_from(arm, match.true_return - match.random_return)
-    if step is not None:
-        sentences.append(
-            f"From step {step:,.0f} on {arm.reward} is gamed: true return falls while the learned return does not."
-        )
-    return sentences
+        yield _students(arm.reward, students)
+    if since := arm.gamed:
+        seeds = f" in {len(since)} of {len(arm.evaluated)} seeds" if len(arm.evaluated) > 1 else ""
+        parts = "the learned return rises while the true return falls"
+        yield f"From step {min(since):,.0f} on {arm.reward} is gamed{seeds}: {parts}."
 
 
 def _students(reward: str, runs: Sequence[Mapping[str, float | None]]) -> str:
@@ -136,7 +187,9 @@ def _agreement(arm: Arm) -> str:
         words = "does not rank steps as the true reward does"
     right = f", {percent(arm.pair_accuracy.value)} of pairs in the right order"
     pairs = right if math.isfinite(arm.pair_accuracy.value) else ""
-    return f"On held-out episodes {arm.reward} {words} (Pearson {linear:.2f}, Spearman {rank:.2f}{pairs})."
+    some = arm.spearman
+    defined = f"; undefined in {some.undefined} of {some.seeds + some.undefined} seeds" if some.undefined else ""
+    return f"On held-out episodes {arm.reward} {words} (Pearson {linear:.2f}, Spearman {rank:.2f}{pairs}{defined})."
 
 
 def _control(arm: Arm, match: Match) -> str:
@@ -145,18 +198,22 @@ def _control(arm: Arm, match: Match) -> str:
         return f"The control {arm.reward} has not been evaluated yet."
     if not math.isfinite(share):
         return f"The control {arm.reward}, which knows nothing of the task, reached {reached}."
-    if share >= 0.5:
+    if share >= HALF:
         return (
             f"The control {arm.reward} knows nothing of the task and still reached {reached} ({percent(share)}): "
             f"on {match.task} a high return does not prove that a reward is right."
         )
     sentence = f"The control {arm.reward} reached {reached} ({percent(share)}): "
     sentence += "a reward that knows nothing does not solve this task."
-    carried = any(a.share.value >= 0.5 for a in match.learned)
-    return sentence + (" What the learned reward carried, it owes to its labels." if carried else "")
+    owed = [learned.reward for learned in match.learned if _is_owed(learned, arm)]
+    return sentence + (f" What {', '.join(owed)} carried, it owes to its labels." if owed else "")
 
 
-def _unproven(match: Match) -> bool:
-    best = match.learned[0].share.value
-    controls = [arm.share.value for arm in match.arms if arm.kind == "control" and math.isfinite(arm.share.value)]
-    return any(share >= 0.5 and share >= best - 0.1 for share in controls)
+def _is_owed(learned: Arm, control: Arm) -> bool:
+    """Whether a control shows that a reward owes its success to its labels: the same model on the same ones, permuted,
+    carries nothing, beyond chance where there are seeds enough to tell. Only a suite knows which ones were the same.
+    """
+    same = learned.unshuffled is not None and learned.unshuffled == control.unshuffled
+    carried = learned.share.value >= HALF and not learned.has_true_part
+    overlap = control.share.high >= learned.share.low  # False where one has no interval
+    return control.kind == "shuffled" and same and carried and not overlap

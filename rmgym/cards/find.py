@@ -13,8 +13,9 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from rmgym.cards.agent_schema import AgentCard
 from rmgym.cards.load import load_agent_card, load_env_card, own_folders
-from rmgym.cards.schema import AgentCard, EnvCard, specificity
+from rmgym.cards.schema import EnvCard, specificity
 from rmgym.errors import CardError, nearest
 
 

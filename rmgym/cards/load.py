@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from rmgym.cards.schema import AgentCard, EnvCard
+from rmgym.cards.agent_schema import AgentCard
+from rmgym.cards.schema import EnvCard
 from rmgym.errors import CardError
 from rmgym.options import read_options
 

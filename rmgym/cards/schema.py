@@ -16,9 +16,11 @@ from pydantic.dataclasses import dataclass
 from rmgym.errors import nearest
 
 FREE_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.])(?<!(?<![A-Za-z0-9_.])-)(?<![0-9][eE][-+])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![A-Za-z0-9_]|\.[0-9])"
+    r"(?<![A-Za-z0-9_.])(?<!(?<![A-Za-z0-9_.])-)(?<![0-9][eE][-+])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
+    r"(?:e-[0-9]{2,3})?(?![A-Za-z0-9_]|\.[0-9])"
 )
-"""A number standing free in text: no part of a word, not the exponent of ``1e-5``, not behind a sign as in ``--1``.
+"""A number standing free in text, such as ``-0.52`` or ``1.2346e-05``: no part of a word, not the exponent of ``1e-5``,
+not behind a sign as in ``--1``.
 
 Such numbers are slots for models, so a card's fixed words may hold none.
 """
@@ -40,7 +42,8 @@ def specificity(pattern: str, env_id: str) -> tuple[bool, int]:
     return pattern == env_id.rpartition(":")[2], len(pattern)
 
 
-_strict = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid")
+"""Of every part of a card: an unknown key is an error."""
 
 
 def _no_free_number(text: str) -> str:
@@ -63,7 +66,7 @@ Words = Annotated[dict[str, Text], AfterValidator(_has_english)]
 Key = Annotated[str, Rule(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-@dataclass(frozen=True, kw_only=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Field:
     """One value that the text of a step shows.
 
@@ -74,6 +77,8 @@ class Field:
         expression: for derived fields, arithmetic over other keys and facts (see :mod:`rmgym.text.expressions`).
         unit: its unit, empty for none.
         decimals: digits kept behind the point; values are rounded to it once, in the text.
+        scientific: write values of which fewer than three digits would be left, such as 0.0000123456 with four
+            decimals, as ``1.2346e-05``.
         labels: words for discrete values, by value; a labelled field is shown as words, never as a number.
         shown: False for a field that only feeds derived ones.
     """
@@ -84,6 +89,7 @@ class Field:
     expression: str = ""
     unit: Text = ""
     decimals: Annotated[int, Rule(ge=0, le=6)] = 3
+    scientific: bool = False
     labels: dict[int, Words] = Rule(default_factory=dict)
     shown: bool = True
 
@@ -102,7 +108,7 @@ def _expressions(fields: list[Field]) -> list[Field]:
     return fields
 
 
-@dataclass(frozen=True, kw_only=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Grid:
     """A view of a grid world in an observation, one cell ``(object, colour, state)`` per place, as MiniGrid's.
 
@@ -154,7 +160,7 @@ class Grid:
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Symmetry:
     """What changes together when the world is mirrored.
 
@@ -169,7 +175,7 @@ class Symmetry:
     swap_actions: list[tuple[int, int]] = Rule(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Reference:
     """A measured (or published) episode return.
 
@@ -197,7 +203,21 @@ def _a_wrapper(path: str) -> str:
     return path
 
 
-@dataclass(frozen=True, kw_only=True, config=_strict)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LeftOut:
+    """What no text of the environment shows: an element's path, that of a leaf with all its elements, or
+    ``first..last``.
+
+    Attributes:
+        observation: of the observation.
+        action: of the action.
+    """
+
+    observation: list[str] = Rule(default_factory=list)
+    action: list[str] = Rule(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class EnvCard:
     """What an environment's numbers mean.
 
@@ -211,6 +231,8 @@ class EnvCard:
         derived: values computed from ``observation``, earlier ones of ``derived``, and ``facts``.
         grid: views of a grid world in the observation.
         action: values of the action.
+        left_out: elements of the spaces that are none of these. A card fits a space every element of which it names or
+            leaves out.
         history: steps before each whose observation and action its text shows too, cut at the episode's beginning; for
             tasks where one observation does not tell the state.
         facts: public attributes of the environment that texts and expressions may use, by key.
@@ -233,6 +255,7 @@ class EnvCard:
     derived: Annotated[list[Field], AfterValidator(_expressions)] = Rule(default_factory=list)
     grid: list[Grid] = Rule(default_factory=list)
     action: Annotated[list[Field], AfterValidator(_places)] = Rule(default_factory=list)
+    left_out: LeftOut = Rule(default_factory=LeftOut)
     history: Annotated[int, Rule(ge=0, le=16)] = 0
     facts: dict[Key, str] = Rule(default_factory=dict)
     symmetries: list[Symmetry] = Rule(default_factory=list)
@@ -269,60 +292,7 @@ class EnvCard:
     def hash(self) -> str:
         """SHA-256 (16 hex digits) of everything that shapes the text; measured returns do not count."""
         content = asdict(self)
-        for name in ("extends", "source", "symmetries", "policy_wrappers", "horizon", "threshold", "reference", "file"):
+        unsaid = ("extends", "source", "left_out", "symmetries", "policy_wrappers", "horizon", "threshold", "reference")
+        for name in (*unsaid, "file"):
             del content[name]
-        for name in ("grid", "history"):  # cards without keep the hash that they had before there were any
-            if not content[name]:
-                del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, kw_only=True, config=_strict)
-class EnvironmentOverride:
-    """What an algorithm does differently in environments that match ``id``."""
-
-    id: str
-    source: str
-    n_envs: Annotated[int, Rule(ge=1)] | None = None
-    total_steps: Annotated[int, Rule(ge=1)] | None = None
-    normalize: bool | None = None
-    hyperparameters: dict[str, object] = Rule(default_factory=dict)
-
-
-def _in_sb3(path: str) -> str:
-    if not re.fullmatch(r"(stable_baselines3|sb3_contrib)\.[A-Za-z0-9_]+", path):
-        raise ValueError("an algorithm is a class of stable_baselines3 or sb3_contrib, such as 'stable_baselines3.PPO'")
-    return path
-
-
-@dataclass(frozen=True, kw_only=True, config=_strict)
-class AgentCard:
-    """How a Stable-Baselines3 algorithm is set up.
-
-    Attributes:
-        name: the name given on the command line.
-        algorithm: class path inside ``stable_baselines3`` or ``sb3_contrib``; nothing else is imported.
-        policy: SB3 policy name.
-        n_envs: number of parallel environments.
-        total_steps: default training length in environment steps.
-        normalize: normalise observations (``VecNormalize(norm_reward=False)``).
-        hyperparameters: constructor arguments; a string ``"linear:X"`` is a schedule from X down to 0.
-        environment: overrides; the longest matching id wins.
-        source: where the defaults come from.
-    """
-
-    name: Key
-    algorithm: Annotated[str, AfterValidator(_in_sb3)]
-    policy: str = "MlpPolicy"
-    n_envs: Annotated[int, Rule(ge=1)] = 1
-    total_steps: Annotated[int, Rule(ge=1)] = 100_000
-    normalize: bool = False
-    source: str = ""
-    hyperparameters: dict[str, object] = Rule(default_factory=dict)
-    environment: list[EnvironmentOverride] = Rule(default_factory=list)
-    file: str = ""
-
-    def override_for(self, env_id: str) -> EnvironmentOverride | None:
-        """The longest matching override, or None."""
-        matching = [o for o in self.environment if fits(o.id, env_id)]
-        return max(matching, key=lambda o: specificity(o.id, env_id), default=None)

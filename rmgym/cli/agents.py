@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from rmgym.cards import agent_cards, find_agent_card
+from rmgym.cli.completion import agent_names
 from rmgym.cli.output import AsJson, out, print_json, table
 
 
 def agents(
-    agent: Annotated[str | None, typer.Argument(help="A card's name or file; without one, all are listed.")] = None,
+    agent: Annotated[
+        str | None,
+        typer.Argument(help="A card's name or file; without one, all are listed.", autocompletion=agent_names),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List agent cards, or show one with its hyperparameters and where they come from."""

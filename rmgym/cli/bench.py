@@ -19,6 +19,7 @@ def bench(
     suite: Annotated[Path, typer.Argument(help="A suite file; see benchmarks/suites.", metavar="SUITE.toml")],
     to: Annotated[Path | None, typer.Option("--out", help="Its folder; by default runs/NAME.")] = None,
     workers: Workers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List its cells and how far they are; run none.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a suite: environments x algorithms x rewards x seeds.
@@ -28,7 +29,13 @@ def bench(
     from rmgym.bench.suite import load_suite
 
     loaded = load_suite(suite)
-    run_and_report(loaded, to or Path("runs") / loaded.name, workers=workers, as_json=as_json)
+    folder = to or Path("runs") / loaded.name
+    if dry_run:
+        from rmgym.cli.dry_run import show_cells
+
+        show_cells(loaded, folder, as_json=as_json)
+        return
+    run_and_report(loaded, folder, workers=workers, as_json=as_json)
 
 
 def run_and_report(suite: Suite, folder: Path, *, workers: int | None, as_json: bool) -> None:

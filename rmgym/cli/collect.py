@@ -23,6 +23,7 @@ def collect(
     reset_every: Annotated[
         int, typer.Option(help="Start a new episode after this many steps; 0 lets every episode end by itself.")
     ] = 25,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let them take the place of a file.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Collect real steps of an environment with random actions.
@@ -30,9 +31,12 @@ def collect(
     Frequent resets visit more kinds of states. For labels by outcome collect with --reset-every 0.
     """
     from rmgym.environments import collect as run
+    from rmgym.storage.atomic import refuse_existing
 
+    if not overwrite:
+        refuse_existing(out_file, what="steps")
     transitions = run(env, steps, seed=seed, reset_every=reset_every or None)
-    transitions.save(out_file)
+    transitions.save(out_file, overwrite=overwrite)
     facts = {
         "out": str(out_file),
         "steps": len(transitions),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from rmgym.cards import EnvCard, env_cards
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, out, print_json, table
+from rmgym.errors import CardError
 
 if TYPE_CHECKING:
     from rmgym.specs import EnvSpec
@@ -48,20 +50,37 @@ def envs(
 ) -> None:
     """List environment cards, or show one environment and the text of a real step, or (--check) try all of it.
 
-    An environment without a card works too: its text is made from its spaces.
+    ENV may be a pattern, such as 'MiniGrid*', to list the cards that match it. An environment without a card works too:
+    its text is made from its spaces.
     """
-    if env is not None and check:
+    if env is None or any(wildcard in env.id for wildcard in "*?["):
+        _list("*" if env is None else env.id, as_json)
+    elif check:
         _check(env, as_json)
-    elif env is not None:
-        _show(_describe(env), as_json)
-    elif as_json:
-        print_json([_facts(card) for card in env_cards()])
     else:
-        rows = [
-            (c.id, c.task["en"], _number(c.horizon), _number(c.threshold), _number(_random(c))) for c in env_cards()
-        ]
-        headers = ("id", "task", "horizon", "threshold", "random return")
-        out.print(table(headers, rows, right=headers[2:]))
+        _show(_describe(env), as_json)
+
+
+def _list(pattern: str, as_json: bool) -> None:
+    """List the cards whose id matches a pattern, a line for each.
+
+    Raises:
+        CardError: there is none.
+    """
+    cards = [card for card in env_cards() if fnmatchcase(card.id.lower(), pattern.lower())]
+    if not cards:
+        raise CardError("a pattern matches ids of cards", got=pattern, fix="see them all: rmgym envs")
+    if as_json:
+        print_json([_facts(card) for card in cards])
+        return
+    headers = ("id", "horizon", "random", "task")
+    rows = [(c.id, _number(c.horizon), _number(_random(c)), c.task["en"]) for c in cards]
+    out.print(table(headers, rows, right=headers[1:3], cut=headers[3:]))
+    out.print(
+        f"\n{len(cards)} cards; random is a random policy's return. One in full: rmgym envs ID\n"
+        "Fewer: rmgym envs 'MiniGrid*'",
+        markup=False,
+    )
 
 
 def _check(env: EnvSpec, as_json: bool) -> None:
@@ -81,6 +100,7 @@ def _check(env: EnvSpec, as_json: bool) -> None:
             ("observation", came.observation or "-"),
             ("action", came.action or "-"),
             ("trained", came.algorithm or "-"),
+            ("texts", "-" if came.texts is None else str(came.texts)),
             ("warnings", "\n".join(came.warnings) or "-"),
         ]
         out.print(table((env.id, ""), rows))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rmgym.cli.completion import model_names
 from rmgym.cli.output import AsJson, out, print_json, table
 from rmgym.errors import FeedbackError, FitError
 
@@ -15,7 +16,9 @@ from rmgym.errors import FeedbackError, FitError
 def fit(
     db: Annotated[Path, typer.Option("--db", help="Labels, as 'rmgym label' writes them.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="A reward model, see 'rmgym models'; or hf:FOLDER.")] = "minilm",
+    model: Annotated[
+        str, typer.Option(help="A reward model, see 'rmgym models'; or hf:FOLDER.", autocompletion=model_names)
+    ] = "minilm",
     annotator: Annotated[str | None, typer.Option(help="Use the labels of one annotator only.")] = None,
     preset: Annotated[str | None, typer.Option(help="The model's size, where it has presets.")] = None,
     model_option: Annotated[
@@ -36,6 +39,9 @@ def fit(
         bool, typer.Option("--shuffle-labels", help="Permute the labels first: a control that must not work.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier call left in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew over it; a finished model stays until the new one is whole.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a reward model on labels."""
@@ -67,7 +73,7 @@ def fit(
     network: Any = create_reward_model(model, seed=seed, **options)
     if hasattr(network, "to"):
         network = network.to(device)
-    result = fit_model(network, labels, how, out=folder, resume=resume)
+    result = fit_model(network, labels, how, out=folder, resume=resume, overwrite=overwrite)
     if as_json:
         print_json({"path": str(folder), "model": result.model.describe(), "metrics": result.metrics})
     else:
@@ -106,6 +112,11 @@ def _report(metrics: dict[str, Any]) -> None:
     out.print(table(("", "fitted on", "held out"), rows, right=("fitted on", "held out")))
     if metrics["note"]:
         out.print(metrics["note"])
+    if metrics["contradictions"]:
+        out.print(
+            f"{metrics['contradictions']} labels have another value than one of the same text. If that is more than "
+            "noise or chance, the text leaves out what they are about: 'rmgym envs ENV --check' counts such steps"
+        )
     stopped = ", stopped early" if metrics["stopped_early"] else ""
     out.print(f"{metrics['steps']} steps{stopped}, best at {metrics['best_step']}")
 

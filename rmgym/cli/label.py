@@ -58,9 +58,11 @@ def label(
 ) -> None:
     """Have steps rated and segments compared; answers are kept in a database.
 
-    You can stop at any time: every answer is stored when it is given, and the same command goes on.
+    You can stop at any time: every answer is stored when it is given, and the same command goes on. What was answered
+    stays: later steps are rated on the scale of the first ones, and --edges counts for those alone.
     """
     from rmgym.feedback.plan import QuestionPlan
+    from rmgym.feedback.scales import Scale, check_scales
     from rmgym.feedback.store import LabelStore
     from rmgym.feedback.teachers.person import Person
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
@@ -87,6 +89,7 @@ def label(
         name = annotator or getpass.getuser()
         person = Person(levels=levels)
         _refuse_other_card(store, text, env.id)
+        check_scales(name, {*store.scales(name), Scale(person.source, person.levels)})
         if not _are_asked(store, plan):
             _ask(store, person, name, source, text, plan)
         _interview(store, person, name, text, as_json)
@@ -154,11 +157,14 @@ def _ask(
     from rmgym.feedback.ask import ask
 
     transitions = source.transitions(plan)
+    kept = [scale for scale in store.scales(annotator) if scale.levels >= 0]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         ask(store, teacher, transitions, text.batch(transitions), plan, annotator=annotator)
     for warning in caught:
         err.print(f"warning: {warning.message}", markup=False)
+    for scale in kept if plan.ratings else ():
+        err.print(f"{annotator} keeps the scale of the earlier ratings: {scale}", markup=False, soft_wrap=True)
 
 
 def _refuse_other_card(store: LabelStore, text: Textualizer, env_id: str) -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from rmgym.cli.flags import Flags, flags_of, in_words_of
 from rmgym.errors import RmgymError
 
 
@@ -62,7 +66,7 @@ class _Command(TyperCommand):
         except RmgymError as error:
             if os.environ.get("RMGYM_DEBUG") == "1":
                 raise
-            _explain(error, as_json=as_json)
+            _explain(error, flags_of(self.params), as_json=as_json)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
             resume = COMMANDS[self.name].resume if self.name in COMMANDS else ""
@@ -93,21 +97,26 @@ class _Lazy(TyperGroup):
             self._stand_in()  # typer suggests the nearest among these
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: _Click, incomplete: str) -> list[_Click]:
+        self._stand_in()
+        return super().shell_complete(ctx, incomplete)
+
     def format_help(self, ctx: _Click, formatter: _Click) -> None:
         self._stand_in()
         super().format_help(ctx, formatter)
 
     def _stand_in(self) -> None:
-        """Names and help lines are all that help and suggestions need; nothing is called afterwards."""
+        """Names and help lines are all that help, suggestions and completion need; nothing is called afterwards."""
         for name, entry in COMMANDS.items():
             self.commands.setdefault(name, TyperCommand(name, help=entry.about))
 
 
-def _explain(error: RmgymError, *, as_json: bool) -> None:
+def _explain(error: RmgymError, flags: Flags, *, as_json: bool) -> None:
     """Say which rule was broken, what was received and what to do: to stderr, or as JSON to stdout."""
+    kind, error = type(error).__name__, in_words_of(error, flags)
     if as_json:
         got = error.got if isinstance(error.got, str) or error.got is None else repr(error.got)
-        facts = {"type": type(error).__name__, "rule": error.rule, "received": got, "fix": error.fix}
+        facts = {"type": kind, "rule": error.rule, "received": got, "fix": error.fix}
         typer.echo(json.dumps({"error": facts}))
     else:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
@@ -126,7 +135,6 @@ app = typer.Typer(
     cls=_Lazy,
     name="rmgym",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -140,3 +148,16 @@ def main(
 ) -> None:
     """Language-model rewards for any Gymnasium environment, and a verdict on whether they are any good."""
     del version
+    _find_modules_here()
+
+
+def _find_modules_here() -> None:
+    """Let ``my_envs:Room-v0`` find ``my_envs.py`` in the current folder, as ``python -m rmgym`` does.
+
+    Python looks there last, so that no file that happens to lie there takes the place of an installed package; with
+    ``PYTHONSAFEPATH`` it does not look there.
+    """
+    with suppress(FileNotFoundError):  # the folder is gone
+        here = str(Path.cwd())
+        if not sys.flags.safe_path and not {"", here} & set(sys.path):
+            sys.path.append(here)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from rmgym.cli.completion import environment_ids
 from rmgym.cli.output import parse_json_option
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def takes_environment(command: Command) -> Command:
     own, shared = dict(signature(command).parameters), dict(signature(_environment).parameters)
     hints = {**get_type_hints(_environment, include_extras=True), **_hints(command)}
     if own["env"].default is None:
-        hints["env"] = Annotated[str | None, typer.Argument(help="An environment id; without one, all are listed.")]
+        about = "An environment id, or a pattern such as 'MiniGrid*'; without one, all cards are listed."
+        hints["env"] = Annotated[str | None, typer.Argument(help=about, autocompletion=environment_ids)]
         shared["env"] = shared["env"].replace(default=None)
 
     @wraps(command)
@@ -43,7 +45,7 @@ def takes_environment(command: Command) -> Command:
 
 
 def _environment(
-    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.")],
+    env: Annotated[str, typer.Argument(help="Environment id, such as Pendulum-v1.", autocompletion=environment_ids)],
     env_kwargs: Annotated[str | None, typer.Option(help="Arguments of the environment, a JSON object.")] = None,
     fixed_horizon: Annotated[
         int | None, typer.Option(help="Let every episode last so many steps; after its end nothing happens any more.")

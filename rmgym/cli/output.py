@@ -26,17 +26,26 @@ def print_json(content: object) -> None:
     typer.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str))
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), cut: Sequence[str] = ()
+) -> Table:
     """A plain table; the columns named in ``right`` are aligned to the right. Cells are text, never markup.
 
-    The first column, which says what a row is about, is never broken into lines.
+    The first column, which says what a row is about, is never broken into lines; nor are the columns named in ``cut``,
+    which end where the screen does.
     """
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), expand=bool(cut))
     for i, header in enumerate(headers):
         numeric = header in right
-        grid.add_column(header, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or i == 0)
+        grid.add_column(
+            header,
+            justify="right" if numeric else "left",
+            overflow="ellipsis" if header in cut else "fold",
+            no_wrap=numeric or i == 0 or header in cut,
+            ratio=1 if header in cut else None,  # what the others leave of the line
+        )
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     return grid

@@ -13,8 +13,9 @@ from rmgym.bench.verdict import verdict
 from rmgym.cli.output import out, table
 from rmgym.runs.record import Run
 
-_NARROW = ("seeds", "Pearson", "pairs right", "label + fit")
-"""Columns that a narrow terminal goes without; the report has them."""
+_WIDE = ("seeds", "Pearson", "pairs right", "label + fit", "training", "steps/s")
+"""Columns that a narrow terminal goes without, as it does without all intervals but the first; the report has them."""
+_INTERVAL = HEADERS.index("true return") + 1
 _STYLES = {"good": "bold green", "partly": "bold yellow", "bad": "bold red", "open": "bold"}
 
 
@@ -22,11 +23,20 @@ def show_results(runs: Sequence[Run]) -> None:
     """Print the table and the verdict of every task."""
     for match in compare(runs):
         judged = verdict(match)
-        out.print(Text(f"\n{match.task} · {match.algo.upper()}", style="bold"))
-        shown = [i for i, header in enumerate(HEADERS) if out.width >= 120 or header not in _NARROW]
-        rows = [[row[i] for i in shown] for row in cells(match)]
+        out.print(Text(f"\n{match.title}", style="bold"))
+        is_wide = out.width >= 120
+        shown = [i for i, header in enumerate(HEADERS) if is_wide or header not in _WIDE]
+        rows = [
+            [row[i] if is_wide or i < _INTERVAL else _without_interval(row[i]) for i in shown] for row in cells(match)
+        ]
         out.print(table([HEADERS[i] for i in shown], rows, right=HEADERS[1:]))
         out.print(Text(f"\n{judged.headline}", style=_STYLES[judged.mark]))
         for sentence in judged.sentences:
             out.print(Padding(Text(f"- {sentence}"), (0, 0, 0, 2)))
     out.print()
+
+
+def _without_interval(cell: str) -> str:
+    """``0.43`` of ``0.43 [0.10, 0.70]``, with what stands behind the brackets."""
+    value, _, rest = cell.partition(" [")
+    return value + rest.partition("]")[2]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
-from rmgym.cli.output import AsJson, err, narrate, out, print_json
+from rmgym.cli.output import AsJson, narrate, out, print_json
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ def train(
     reward: Annotated[
         str, typer.Option(help="A reward model's folder, hub id or URL, or a control: true, random, ...")
     ],
-    algo: Annotated[str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.")] = "ppo",
+    algo: Annotated[
+        str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.", autocompletion=agent_names)
+    ] = "ppo",
     to: Annotated[
         Path | None, typer.Option("--out", help="The run's folder; by default runs/ENV-ALGO-REWARD-seedK.")
     ] = None,
@@ -57,9 +61,9 @@ def train(
         raise RunError("a tolerance is a student's", got=f"--tolerance {tolerance}", fix="add --student")
     words = [env.id.replace("/", "-"), Path(algo).stem, name or Path(reward).name or reward, f"seed{seed}"]
     folder = to or Path("runs") / "-".join(words)
-    if not as_json:
-        err.print(f"{algo} on {env.id}, reward {reward}; TensorBoard: tensorboard --logdir {folder}", markup=False)
     narrate("rmgym.scoring.engines")
+    if not as_json:
+        narrate("rmgym.runs.train")
     result = run(
         algo,
         env,
@@ -87,7 +91,8 @@ def _report(result: RunResult) -> None:
     out.print(
         f"true return {final['true_return_mean']:.4g} ± {final['true_return_std']:.3g}, learned return "
         f"{final['learned_return_mean']:.4g} ± {final['learned_return_std']:.3g}, Spearman {final['spearman']:.3f} "
-        f"after {final['steps']:,.0f} steps at {result.outcome.steps_per_second:,.0f}/s\n"
+        f"after {final['steps']:,.0f} steps at {result.outcome.steps_per_second:,.0f}/s; a random policy returns "
+        f"{fmean(result.random.returns):.4g}\n"
         f"run: {result.path}\nreport: rmgym report {result.path}",
         markup=False,
     )

@@ -15,11 +15,11 @@ from rich.progress import track
 from rmgym.errors import FitError
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.jobs import Job, Json
-from rmgym.models.base import RewardModel
+from rmgym.models.base import RewardModel, check_fitted
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.scoring.cached import CachedReward
-from rmgym.scoring.scorer import distinct
 from rmgym.text.batch import TextBatch
+from rmgym.text.distinct import distinct
 from rmgym.training import FitOptions, FitResult, fit
 from rmgym.training.fit_folder import data_digest
 from rmgym.training.fitting import fittable, read_fit
@@ -59,9 +59,10 @@ def distil(
     Raises:
         FitError: the teacher says the same of all texts.
         JobError: ``out`` holds a student of another teacher, other texts or options.
-        ModelError: the student cannot read the texts.
+        ModelError: the teacher was not fitted, or the student cannot read the texts.
         StorageError: ``out`` cannot be written, or another process works there.
     """
+    check_fitted(teacher)
     first, _ = distinct(texts)
     groups = np.arange(len(texts)) if groups is None else groups
     texts, groups = texts[first], groups[first]

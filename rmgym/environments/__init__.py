@@ -2,3 +2,5 @@
 
 from rmgym.environments.collect import collect as collect
 from rmgym.environments.make import make_env as make_env
+
+__all__ = ["collect", "make_env"]

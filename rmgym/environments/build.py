@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec as GymnasiumSpec
 from gymnasium.envs.registration import WrapperSpec
 from gymnasium.utils import RecordConstructorArgs
-from gymnasium.wrappers import NormalizeObservation, NormalizeReward, TimeLimit
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 from rmgym.environments.kinds import Env, Wrapper
 from rmgym.environments.make import make_env, register
@@ -48,7 +48,7 @@ def build_env(spec: EnvSpec) -> Env:
     return env
 
 
-def describe_env(live: GymnasiumSpec | None, *, card: str | None = None, language: str = "en") -> EnvSpec | None:
+def describe_env(live: GymnasiumSpec | None, *, card: str | None = None, language: str = "en") -> EnvSpec:
     """What makes an environment again, wrappers included.
 
     A learned reward inside is left out; where it stood is remembered, since the text is made of what is below it.
@@ -58,14 +58,22 @@ def describe_env(live: GymnasiumSpec | None, *, card: str | None = None, languag
         card: path of the environment card in use.
         language: language of the texts.
 
-    Returns:
-        None for an environment that was never registered.
-
     Raises:
-        RunError: an argument or a wrapper could not be made again.
+        RunError: the environment was never registered, another one has its id, or an argument or a wrapper could not be
+            made again.
     """
-    if live is None:
-        return None
+    if live is None or not register(live.id):
+        raise RunError(
+            "an agent's environment can be made again by its id, for evaluation, saving and loading",
+            got="an environment that was never registered, or was not made by gymnasium.make",
+            fix="gymnasium.register(id='Mine-v0', entry_point=MyEnv), then gymnasium.make('Mine-v0')",
+        )
+    if gym.registry[live.id].entry_point != live.entry_point:
+        raise RunError(
+            "an environment is made again from its registered id",
+            got=f"{live.id} made from {live.entry_point}, which is registered with {gym.registry[live.id].entry_point}",
+            fix="register it under an id of its own",
+        )
     kwargs = describe_kwargs(live)
     outside = list(live.additional_wrappers)
     if outside:  # those that come with the id are made by it
@@ -74,34 +82,6 @@ def describe_env(live: GymnasiumSpec | None, *, card: str | None = None, languag
             outside = outside[len(inside) :]
     layers = [_layer(wrapper) for wrapper in outside if wrapper.entry_point not in _WATCHES]
     return EnvSpec(id=live.id, kwargs=kwargs, wrappers=tuple(layers), card=card, language=language)
-
-
-def refuse_moved_limit(env: Env) -> None:
-    """Refuse a time limit that was wrapped around an environment by hand.
-
-    ``env.spec`` has one number for all of them, and not where each stood: whatever is made of it would be another
-    environment.
-
-    Raises:
-        RunError: there is one.
-    """
-    layer: gym.Env[Any, Any] = env
-    limits = list[TimeLimit[Any, Any]]()
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, TimeLimit):
-            limits.append(layer)
-        layer = layer.env
-    if not limits or env.spec is None:
-        return
-    with closing(make_env(env.spec.id, describe_kwargs(env.spec))) as plain:
-        inside = plain.spec.additional_wrappers if plain.spec is not None else ()
-    below = limits[0].env.spec
-    if len(limits) > 1 or (below is not None and len(below.additional_wrappers) > len(inside)):
-        raise RunError(
-            "an environment's time limit is the one that gymnasium.make puts there",
-            got=f"TimeLimit around {limits[0].env}",
-            fix="gymnasium.make(id, max_episode_steps=...) and wrap that",
-        )
 
 
 def describe_kwargs(live: GymnasiumSpec) -> dict[str, Any]:
@@ -168,6 +148,8 @@ def _same(own: Mapping[str, object], key: str, value: object) -> bool:
         return False
     if own[key] is value:
         return True
+    if type(own[key]) is not type(value):  # 1, 1.0 and True are equal
+        return False
     try:
         return bool(own[key] == value)
     except ValueError:  # arrays

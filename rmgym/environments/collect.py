@@ -9,13 +9,16 @@ from importlib.metadata import version
 from rmgym.cards import find_env_card
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
-from rmgym.environments.kinds import Env
+from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
+from rmgym.environments.kinds import Env, one_reward
+from rmgym.environments.raw_observation import Raw
 from rmgym.errors import RunError
 from rmgym.progress import progress_bar
 from rmgym.specs import EnvSpec
-from rmgym.transitions import NOT_ABSORBING, Transitions
+from rmgym.transitions import IN_ABSORBING, NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, Value, concatenate, stack
 
+_PATIENT = 10  # of so many episodes under a fixed horizon, one goes on until its task has ended
 Policy = Callable[[Value], Value]
 """From an observation to an action that the environment takes."""
 
@@ -36,6 +39,9 @@ def collect(
     An episode that ``reset_every`` (or the last step asked for) cuts is neither terminated nor truncated: nothing in
     the environment ended it, and its text must not say so.
 
+    Under a fixed horizon every tenth episode is not cut before its task has ended and a step in the absorbing state has
+    followed, so that there are such steps to label; no longer so after one whose task did not end by the horizon.
+
     Args:
         env: a registered environment id, or a spec (then ``env_kwargs`` and ``fixed_horizon`` are the spec's).
         steps: number of steps, at least 1.
@@ -49,15 +55,16 @@ def collect(
 
     Returns:
         ``steps`` transitions with the true final observation of each episode, the true reward, and ``metadata`` with
-        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``card`` (hash of the card, None without one) and
-        ``rmgym``.
+        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``card`` (hash of the card, None without one), ``rmgym``,
+        and ``facts`` where the card has some: their values there.
 
     Raises:
-        RunError: the environment cannot be made, or a count is not positive.
+        RunError: the environment cannot be made, a count is not positive, a reward is no number, or a fact of the card
+            (a map) is another one after a reset.
     """
     for name, count in (("steps", steps), ("reset_every", reset_every)):
         if count is not None and count < 1:
-            raise RunError(f"{name} is at least 1", got=count, fix=f"pass a positive {name}")
+            raise RunError(f"{name} is at least 1", got=count, fix=f"pass {name}=1 or more")
     spec = EnvSpec(id=env, kwargs=env_kwargs or {}, horizon=fixed_horizon) if isinstance(env, str) else env
     card = find_env_card(spec.id, spec.card)
     metadata = {
@@ -68,7 +75,11 @@ def collect(
         "rmgym": version("rmgym"),
     }
     with closing(build_env(spec)) as live:
-        rows = _roll(live, steps, seed, reset_every, policy, progress)
+        names = {} if card is None else card.facts
+        facts = facts_of(live, names)
+        rows = _roll(live, steps, seed, reset_every, policy, progress, lambda: refuse_other_facts(live, names, facts))
+    if facts:
+        metadata["facts"] = {key: plain_fact(fact) for key, fact in facts.items()}
     obs, action, next_obs, terminated, truncated, absorbing, reward, episode, step = zip(*rows, strict=True)
     return Transitions.from_arrays(
         concatenate(obs),
@@ -95,25 +106,44 @@ def collected_in(steps: Transitions) -> EnvSpec | None:
 
 
 def _roll(
-    env: Env, steps: int, seed: int, reset_every: int | None, policy: Policy | None, progress: bool
+    env: Env,
+    steps: int,
+    seed: int,
+    reset_every: int | None,
+    policy: Policy | None,
+    progress: bool,
+    check: Callable[[], None],
 ) -> list[tuple[Tree, ...]]:
-    """One tuple per step: obs, action and next_obs as batches of one, and the other arrays of transitions in order."""
-    rows, space = list[tuple[Tree, ...]](), env.observation_space
+    """One tuple per step: obs, action and next_obs as batches of one, and the other arrays of transitions in order.
+
+    ``check`` looks at the environment after each reset.
+    """
+    rows, raw, (space, action_space) = list[tuple[Tree, ...]](), Raw(env), spaces_of(env)
+
+    def reset(seed: int | None = None) -> tuple[Value, Tree]:
+        obs, info = env.reset(seed=seed)
+        check()
+        return obs, stack(space, [raw.obs(obs, info)])  # a copy: an environment may return the same array again
+
     env.action_space.seed(seed)
-    obs, _ = env.reset(seed=seed)
-    episode, step = 0, 0
+    obs, before = reset(seed)
+    episode, step, patient = 0, 0, True
     with progress_bar(shown=progress) as bar:
         task = bar.add_task("collecting steps", total=steps)
         for _ in range(steps):
             action = env.action_space.sample() if policy is None else policy(obs)
-            before = stack(space, [obs])  # a copy: an environment may return the same array again and again
             acted = stack(env.action_space, [action])
             obs, reward, terminated, truncated, info = env.step(action)
-            absorbing = info.get(ABSORBING, NOT_ABSORBING)
-            rows.append((before, acted, stack(space, [obs]), terminated, truncated, absorbing, reward, episode, step))
+            if raw.handed_on:
+                acted = stack(action_space, [raw.action(action, info)])
+            after, absorbing = stack(space, [raw.obs(obs, info)]), info.get(ABSORBING, NOT_ABSORBING)
+            rows.append((before, acted, after, terminated, truncated, absorbing, one_reward(reward), episode, step))
             bar.advance(task)
-            step += 1
-            if terminated or truncated or step == reset_every:
-                obs, _ = env.reset()
+            before, step = after, step + 1
+            waits = patient and ABSORBING in info and episode % _PATIENT == 0
+            patient = patient and not (waits and truncated and absorbing == NOT_ABSORBING)
+            enough = reset_every is not None and step >= reset_every and (not waits or absorbing == IN_ABSORBING)
+            if terminated or truncated or enough:
+                obs, before = reset()
                 episode, step = episode + 1, 0
     return rows

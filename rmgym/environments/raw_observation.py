@@ -1,39 +1,50 @@
-"""Observations for the agent's network apart from those for the text.
+"""Observations and actions of the agent's network apart from those of the text.
 
 SB3 takes no ``Tuple`` observation and no text in one. An environment's card names wrappers that make something of them
-which a network can read; the text is still made from what the environment itself returned.
+which a network can read; the text is still made from what the environment itself took and returned.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 import gymnasium as gym
 
 from rmgym.cards import EnvCard, find_env_card
-from rmgym.environments.kinds import Env, Info, StepResult, Wrapper
-from rmgym.errors import CardError, nearest
+from rmgym.environments.introspect import wrapper_attribute
+from rmgym.environments.kinds import Env, Environment, Info, StepResult, Wrapper
+from rmgym.errors import CardError, RunError, nearest
 from rmgym.specs import Layer
 from rmgym.trees import Value
 
-RAW = "raw_obs"
-"""Key of ``info`` under which the raw observation travels through a ``VecEnv``; :class:`LearnedRewardVecEnv` takes it
-out again."""
+RAW, RAW_ACTION = "rmgym.raw_obs", "rmgym.raw_action"
+"""Keys of ``info`` under which the raw observation and action travel; the learned reward takes them out again."""
 
 
 class RawObservation(Wrapper, gym.utils.RecordConstructorArgs):
-    """Hand the environment's own observation on in ``info["raw_obs"]``, past the wrappers above.
+    """Hand the environment's own observations and actions on to the text, past the wrappers above.
+
+    Put it below wrappers that change them for an agent: ``RescaleAction(RawObservation(env), -1, 1)``.
 
     Attributes:
         raw_observation_space: the environment's own observation space.
+        raw_action_space: the environment's own action space.
+
+    Example:
+        >>> import gymnasium as gym, rmgym
+        >>> env = gym.wrappers.RescaleAction(rmgym.RawObservation(gym.make("Pendulum-v1")), -1, 1)
+        >>> _ = env.reset(seed=0)
+        >>> env.step(env.action_space.high)[4]["rmgym.raw_action"]
+        array([2.], dtype=float32)
     """
 
     def __init__(self, env: Env) -> None:
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.Wrapper.__init__(self, env)
-        self.raw_observation_space = env.observation_space
+        self.raw_observation_space, self.raw_action_space = env.observation_space, env.action_space
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Value, Info]:
         """See :meth:`gymnasium.Env.reset`."""
@@ -43,7 +54,49 @@ class RawObservation(Wrapper, gym.utils.RecordConstructorArgs):
     def step(self, action: Value) -> StepResult:
         """See :meth:`gymnasium.Env.step`."""
         obs, reward, terminated, truncated, info = self.env.step(action)
-        return obs, reward, terminated, truncated, {**info, RAW: obs}
+        return obs, reward, terminated, truncated, {**info, RAW: obs, RAW_ACTION: action}
+
+
+class Raw:
+    """Raw observations and actions of steps: out of the infos, where :class:`RawObservation` is inside.
+
+    Args:
+        env: the environment, of any kind.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        self.handed_on = wrapper_attribute(env, "raw_observation_space") is not None
+
+    def obs(self, obs: Value, info: Mapping[str, Any]) -> Value:
+        """The environment's own observation, where the outermost wrapper returned ``obs``.
+
+        Raises:
+            RunError: a wrapper did not hand it on.
+        """
+        return _handed_on(info, RAW) if self.handed_on else obs
+
+    def action(self, action: Value, info: Mapping[str, Any]) -> Value:
+        """The action that the environment itself took, where the outermost wrapper took ``action``.
+
+        Raises:
+            RunError: a wrapper did not hand it on.
+        """
+        return _handed_on(info, RAW_ACTION) if self.handed_on else action
+
+
+def without_raw(info: Mapping[str, Any]) -> Info:
+    """What an environment says besides, in a dictionary of its own."""
+    return {key: value for key, value in info.items() if key not in (RAW, RAW_ACTION)}
+
+
+def _handed_on(info: Mapping[str, Any], key: str) -> Value:
+    if key not in info:
+        raise RunError(
+            "wrappers around RawObservation hand its info on",
+            got=f"an info with {sorted(info)}",
+            fix="let them return the info of what they wrap, with what they add to it",
+        )
+    return info[key]
 
 
 def for_policy(env: Env, wrappers: Sequence[str]) -> Env:

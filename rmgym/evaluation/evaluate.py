@@ -13,8 +13,8 @@ import numpy.typing as npt
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import spaces_of
-from rmgym.environments.kinds import Env
-from rmgym.environments.raw_observation import RAW, policy_layers
+from rmgym.environments.kinds import Env, one_reward
+from rmgym.environments.raw_observation import Raw, policy_layers
 from rmgym.errors import RunError
 from rmgym.evaluation.policy import PlainView, Policy, View
 from rmgym.metrics.ranking import pair_accuracy, pearson, spearman
@@ -53,6 +53,14 @@ class Comparison:
     spearman: float
     pearson: float
     pair_accuracy: float
+
+    def __repr__(self) -> str:
+        """A line: both returns, and how well the rewards agree."""
+        true, learned = (f"{r.mean():.4g} ± {r.std():.3g}" for r in (self.true_return, self.learned_return))
+        return (
+            f"Comparison({len(self.true_return)} episodes, true return {true}, learned return {learned}, "
+            f"Spearman {self.spearman:.3f})"
+        )
 
     def row(self) -> dict[str, float]:
         """The row of ``comparison.csv``, without the columns that time the training."""
@@ -93,7 +101,7 @@ def evaluate(
         view: makes what stands between one environment and the policy.
 
     Raises:
-        RunError: the environment cannot be made, or no episode is asked for.
+        RunError: the environment cannot be made, no episode is asked for, or episodes differ in a fact of the card.
         ModelError: there is no such model, or it was fitted for another card.
     """
     if episodes < 1:
@@ -107,6 +115,8 @@ def evaluate(
             for first in range(0, episodes, len(seats)):
                 seeds = [seed + i for i in range(first, min(first + len(seats), episodes))]
                 played += _play(policy, seats[: len(seeds)], seeds, deterministic)
+                for seat in seats:
+                    source.check(seat.env)
         finally:
             for seat in seats:
                 seat.env.close()
@@ -130,7 +140,7 @@ class _Seat:
 
     def __init__(self, env: Env, view: View) -> None:
         self.env, self.view = env, view
-        self._raw_space, _ = spaces_of(env)
+        self._reads, (self._raw_space, self._raw_action_space) = Raw(env), spaces_of(env)
         self._rows = list[tuple[Any, ...]]()
         self._raw: Tree = None
         self.shown: Tree = None
@@ -138,17 +148,17 @@ class _Seat:
     def reset(self, seed: int) -> None:
         """Begin an episode."""
         obs, info = self.env.reset(seed=seed)
-        self._rows, self._raw = [], _one(self._raw_space, info.get(RAW, obs))
+        self._rows, self._raw = [], _one(self._raw_space, self._reads.obs(obs, info))
         self.shown = self.view.reset(_one(self.env.observation_space, obs))
 
     def step(self, action: Value) -> bool:
         """Take a step; whether the episode goes on."""
         obs, reward, terminated, truncated, info = self.env.step(action)
-        after = _one(self._raw_space, info.get(RAW, obs))
+        after = _one(self._raw_space, self._reads.obs(obs, info))
         truncated = bool(truncated) or (len(self._rows) + 1 >= _NO_TIME_LIMIT and not terminated)
         absorbing = info.get(ABSORBING, NOT_ABSORBING)
-        acted = stack(self.env.action_space, [action])
-        self._rows.append((self._raw, acted, after, terminated, truncated, absorbing, reward))
+        acted = stack(self._raw_action_space, [self._reads.action(action, info)])
+        self._rows.append((self._raw, acted, after, terminated, truncated, absorbing, one_reward(reward)))
         self._raw, self.shown = after, self.view.step(_one(self.env.observation_space, obs))
         return not (terminated or truncated)
 

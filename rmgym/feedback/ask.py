@@ -9,6 +9,9 @@ import numpy as np
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.plan import QuestionPlan
+from rmgym.feedback.queries import Rows
+from rmgym.feedback.questions import QuestionKey, keys_of
+from rmgym.feedback.scales import Scale, check_scales
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.answers import Answers
@@ -32,8 +35,9 @@ def ask(
 ) -> list[int]:
     """Have steps rated and segments compared; asking again changes nothing.
 
-    All questions of the plan are put to the teacher, those it has answered before too, because levels depend on all
-    rated steps. The teacher speaks before any question is stored: what it cannot label leaves none behind.
+    A question is known by the texts that it asks about. What the annotator has answered or skipped before is neither
+    asked again nor rewritten, and what is new is rated on the scale of the earlier ratings. The teacher speaks before
+    any question is stored: what it cannot label leaves none behind.
 
     Args:
         store: where questions and answers go.
@@ -48,29 +52,59 @@ def ask(
 
     Raises:
         FeedbackError: there is not enough to ask about, the teacher cannot tell these steps apart, or the store cannot
-            take the answers: another card, another scale than this annotator's earlier ratings.
+            take the answers: another card, another source or scale than this annotator's earlier answers.
     """
     plan = plan or QuestionPlan()
     # How a cut episode would have ended is not known; without any that ended, the teacher says what is wrong.
     if plan.whole_episodes and (ended := in_ended_episode(transitions)).any():
         transitions, texts = transitions[ended], texts[ended]
-    ratings = RatingQuestions(transitions=transitions, texts=texts, rows=plan.rows(transitions, texts))
-    pairs = plan.pairs(transitions, texts)
-    comparisons = PreferenceQuestions(transitions=transitions, texts=texts, pairs=pairs, length=plan.length)
+    name, source = annotator or teacher.source, teacher.source
+    scales = store.scales(name)
+    rows, rated_before = _new(store, "rating", name, texts, plan.rows(transitions, texts)[:, None], 1)
+    pairs, compared_before = _new(store, "preference", name, texts, plan.pairs(transitions, texts), plan.length)
+    ratings = RatingQuestions(
+        transitions=transitions,
+        texts=texts,
+        rows=rows[:, 0],
+        cuts=next((scale.cuts for scale in scales if scale.cuts), ()),
+        earlier=rated_before,
+    )
+    comparisons = PreferenceQuestions(
+        transitions=transitions, texts=texts, pairs=pairs, length=plan.length, earlier=compared_before
+    )
     rated = _checked(teacher.rate(ratings), len(ratings)) if len(ratings) else Answers.pending(0)
     compared = _checked(teacher.compare(comparisons), len(comparisons)) if len(comparisons) else Answers.pending(0)
+    if rated.answered.any():
+        scales.add(Scale.of(source, False, rated.levels, rated.cuts))
+    if compared.answered.any():
+        scales.add(Scale.of(source, True, None, None))
+    check_scales(name, scales)
 
     rated_ids = store.add_rating_queries(transitions, texts, ratings.rows)
     compared_ids = store.add_preference_queries(transitions, texts, pairs, plan.length)
-    name, source = annotator or teacher.source, teacher.source
-    rows = [
+    given = [
         *_rows("rating", rated_ids, rated, name, source),
         *_rows("preference", compared_ids, compared, name, source),
     ]
-    if rows:
-        store.record(rows)
-    given = {row.query for row in rows}
-    return [query for query in (*rated_ids, *compared_ids) if query not in given]
+    if given:
+        store.record(given)
+    answered = {row.query for row in given}
+    return [query for query in (*rated_ids, *compared_ids) if query not in answered]
+
+
+def _new(
+    store: LabelStore, kind: Kind, annotator: str, texts: TextBatch, starts: Rows, length: int
+) -> tuple[Rows, int]:
+    """The questions that an annotator has not answered, each once, with sides as they were asked; how many it has."""
+    answered, asked = store.keys(kind, annotator), store.keys(kind)
+    fresh = dict[QuestionKey, list[int]]()
+    for sides, (left, right) in zip(starts.tolist(), keys_of(texts, starts, length), strict=True):
+        key: QuestionKey = (left, right)
+        if right is not None and key not in asked and (right, left) in asked:
+            key, sides = (right, left), sides[::-1]
+        if key not in answered:
+            fresh.setdefault(key, sides)
+    return np.array(list(fresh.values()), np.int64).reshape(-1, starts.shape[1]), len(answered)
 
 
 def _checked(answers: Answers, count: int) -> Answers:

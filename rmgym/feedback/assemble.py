@@ -26,7 +26,7 @@ def assemble(
     """Turn answers into labels.
 
     Ratings and preferences share their groups: episodes that any comparison links are one group, so that a split by
-    group never puts steps of one episode on both sides.
+    group never puts steps of one episode on both sides. An episode is known again among more steps of the same seed.
 
     Args:
         answers: answers that were not skipped.
@@ -35,11 +35,11 @@ def assemble(
         source: facts about where the labels come from.
 
     Raises:
-        FeedbackError: ratings on different scales would be mixed.
+        FeedbackError: answers that mean different things would be mixed.
     """
     rated = [a for a in answers if a.value is not None]
     compared = [a for a in answers if a.choice is not None]
-    _check_scale(rated)
+    _check_scales(answers)
     sides = [(queries[a.query].left, _right(queries[a.query])) for a in compared]
     group = _groups(segments, sides)
     return Labels(
@@ -82,20 +82,20 @@ def _preferences(
 def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Group of each segment: connected components of episodes, with an edge per comparison."""
     number = dict[tuple[str, int], int]()
-    node = {i: number.setdefault((s.collection, s.episode), len(number)) for i, s in segments.items()}
+    node = {i: number.setdefault((s.opening, s.episode), len(number)) for i, s in segments.items()}
     edges = np.array([(node[left], node[right]) for left, right in pairs], np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(number), len(number)))
     component: npt.NDArray[np.int32] = connected_components(graph, directed=False)[1]
     return {i: int(component[n]) for i, n in node.items()}
 
 
-def _check_scale(rated: Sequence[Answer]) -> None:
-    scales = {(a.annotator, Scale.of(a.source, a.levels, a.cuts)) for a in rated}
-    if are_mixed({scale for _, scale in scales}):
+def _check_scales(answers: Sequence[Answer]) -> None:
+    scales = {(a.annotator, Scale.of(a.source, a.value is None, a.levels, a.cuts)) for a in answers}
+    if are_mixed(scale for _, scale in scales):
         raise FeedbackError(
-            "ratings on different scales are not mixed",
+            "answers that mean different things are not mixed",
             got="; ".join(f"{annotator}: {scale}" for annotator, scale in sorted(scales)),
-            fix="choose one annotator: labels(annotator=...), --annotator NAME, or label into another database",
+            fix="choose one annotator: annotator=NAME",
         )
 
 

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from rmgym.errors import FeedbackError
 from rmgym.feedback.tables import SCHEMA_VERSION, Table
 from rmgym.storage.atomic import make_folder
+from rmgym.storage.sqlite import use_write_ahead_log
 
 
 class Database:
@@ -94,7 +95,7 @@ def _engine(path: Path) -> Engine:
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            connection.execute("PRAGMA journal_mode = WAL")  # kept in the file; another program's file stays as it is
+            use_write_ahead_log(connection)  # another program's file stays as it is
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 

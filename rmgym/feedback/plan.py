@@ -48,9 +48,9 @@ class QuestionPlan:
     def __post_init__(self) -> None:
         if min(self.ratings, self.preferences) < 0 or self.ratings + self.preferences == 0:
             got = f"{self.ratings} ratings, {self.preferences} preferences"
-            raise FeedbackError("something is asked", got=got, fix="ask for at least one: ratings=100 (--ratings 100)")
+            raise FeedbackError("something is asked", got=got, fix="ask for at least one: ratings=100")
         if self.length < 1:
-            raise FeedbackError("a segment has at least one step", got=self.length, fix="pass length=25 (--length 25)")
+            raise FeedbackError("a segment has at least one step", got=self.length, fix="pass length=25")
         check_method(self.method)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from rmgym.errors import FeedbackError, nearest
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import DECIMALS, precise, show
 
 PATTERNS = {"en": "State: {state} Action: {action}", "zh": "状态: {state} 行动: {action}"}
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -19,7 +20,8 @@ def describe_pair(state: object, action: object, language: str | None = None) ->
     """Return the text of a state and an action, the same for fitting and for predicting.
 
     Args:
-        state: a string, a number, or an array of numbers (shown with four decimals, whole numbers with none).
+        state: a string, a number, or an array of numbers: shown with four decimals, below 0.01 with four digits behind
+            the first one, as 1.2346e-05; whole numbers as they are.
         action: the same.
         language: ``en`` or ``zh``; by default Chinese where either text holds Chinese characters.
 
@@ -40,12 +42,13 @@ def describe_pair(state: object, action: object, language: str | None = None) ->
 def preprocess(triples: Iterable[tuple[object, object, float]], *, language: str | None = None) -> Labels:
     """Turn plain ``(state, action, reward)`` triples into labels.
 
-    Numbers inside the texts become number slots, as in the text of an environment's steps. Every triple is a group of
-    its own when labels are split into training and validation.
+    The texts are those of :func:`describe_pair`, one by one: the same call gives a pair the same text later. Numbers
+    inside them become number slots, as in the text of an environment's steps. Every triple is a group of its own when
+    labels are split into training and validation, but for those of one text, which stay together.
 
     Args:
         triples: state and action as in :func:`describe_pair`, and a reward or rating in any unit.
-        language: ``en`` or ``zh``; by default Chinese where any text holds Chinese characters.
+        language: ``en`` or ``zh``, for all of them; by default each pair's own. Pass it to :func:`describe_pair` too.
 
     Raises:
         FeedbackError: there are no triples, one is malformed, a reward is not finite, or all rewards are equal.
@@ -68,8 +71,9 @@ def preprocess(triples: Iterable[tuple[object, object, float]], *, language: str
         raise FeedbackError(
             "rewards differ between triples", got=f"{len(rows)} times {rewards[0]:g}", fix="add triples rated otherwise"
         )
-    language = language or guess_language(text for row in rows for text in row[:2])
-    texts = TextBatch.from_strings([describe_pair(s, a, language) for s, a, _ in rows], language=language)
+    strings = [describe_pair(state, action, language) for state, action, _ in rows]
+    language = language or guess_language(strings)
+    texts = TextBatch.from_strings(strings, language=language)
     ratings = Ratings(texts=texts, values=rewards, groups=np.arange(len(rows), dtype=np.int64))
     return Labels(ratings=ratings, source={"kind": "triples", "language": language, "ratings": len(rows)})
 
@@ -81,6 +85,8 @@ def guess_language(texts: Iterable[str]) -> str:
 
 def _triple(index: int, triple: tuple[object, object, float]) -> tuple[str, str, float]:
     try:
+        if isinstance(triple, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("a text alone")  # which would be taken letter by letter
         state, action, reward = triple
         return _say(state), _say(action), float(reward)
     except FeedbackError:
@@ -100,5 +106,4 @@ def _say(value: object) -> str:
         return ", ".join(str(x) for x in array.reshape(-1).tolist())
     if array.dtype.kind != "f" or not np.isfinite(array).all():
         raise FeedbackError("a state or action is text or finite numbers", got=value, fix="pass a string or an array")
-    rounded = np.round(array.astype(np.float64), 4) + 0.0  # adding zero turns -0.0 into 0.0
-    return ", ".join(f"{x:.4f}" for x in rounded.reshape(-1).tolist())
+    return ", ".join(show(x, DECIMALS) for x in precise(array.astype(np.float64).reshape(-1), DECIMALS).tolist())

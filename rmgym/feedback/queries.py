@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from rmgym.errors import FeedbackError, nearest
 from rmgym.text.batch import TextBatch
-from rmgym.transitions import Transitions
+from rmgym.text.distinct import distinct
+from rmgym.transitions import ENTERS_ABSORBING, IN_ABSORBING, Transitions
 
 METHODS = ("coverage", "random")
 Method = Literal["coverage", "random"]
@@ -30,6 +31,9 @@ def select_steps(
     ``coverage`` is greedy k-center (Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5): each next step is the one
     farthest from those chosen so far, by the standardised numbers of the text, with different words one unit apart.
     Rare states are reached early, which is what makes few ratings enough.
+
+    Where there are steps into, or in, the absorbing state of a fixed horizon, the second and third choice are such
+    ones: no model knows by itself what nothing is worth.
 
     Args:
         transitions: the steps.
@@ -48,18 +52,21 @@ def select_steps(
     if len(texts) != len(transitions):
         raise FeedbackError("every step has one text", got=(len(transitions), len(texts)), fix="pass all texts")
     features, words = _features(texts)
-    key = np.column_stack([words, features])
-    distinct = np.sort(np.unique(key, axis=0, return_index=True)[1]) if len(key) else np.zeros(0, np.int64)
-    if n > len(distinct):
+    rows, _ = distinct(texts)
+    if n > len(rows):
         raise FeedbackError(
             "only steps with distinct texts are rated",
-            got=f"{n} asked for; {len(transitions)} steps hold {len(distinct)} distinct texts",
-            fix=f"collect more steps, or ask for at most {len(distinct)}",
+            got=f"{n} asked for; {len(transitions)} steps hold {len(rows)} distinct texts",
+            fix=f"collect more steps, or ask for at most {len(rows)}",
         )
     rng = np.random.default_rng(seed)
-    if method == "random":
-        return distinct[rng.permutation(len(distinct))[:n]].astype(np.int64)
-    return distinct[_k_center(features[distinct], words[distinct], n, rng)].astype(np.int64)
+    ahead = _absorbing(transitions.absorbing[rows], np.random.default_rng([seed, 2]).permutation(len(rows)))
+    if method == "coverage":
+        return rows[_k_center(features[rows], words[rows], n, rng, ahead)]
+    order = rng.permutation(len(rows))
+    order = np.concatenate([order[:1], ahead[ahead != order[0]], order[1:][~np.isin(order[1:], ahead)]])
+    chosen: Rows = rows[order[:n]]
+    return chosen
 
 
 def select_segments(
@@ -73,9 +80,11 @@ def select_segments(
 ) -> Rows:
     """Choose pairs of segments to be compared.
 
-    Segments lie inside one episode and do not overlap; none is used twice before all have been used once. Pairs are
-    formed within ten blocks of episodes only: pairs that share an episode belong to one group, and chains of them over
-    all episodes would leave no way to split labels into training and validation.
+    Segments lie inside one episode and do not overlap; none is used twice before all have been used once, and one is
+    used of those with equal texts. Pairs are formed within ten blocks of episodes only: pairs that share an episode
+    belong to one group, and chains of them over all episodes would leave no way to split labels into training and
+    validation. Where there are segments with steps of the absorbing state of a fixed horizon, one of them is among the
+    first.
 
     Args:
         transitions: whole episodes, each in order.
@@ -83,7 +92,7 @@ def select_segments(
         length: steps per segment.
         method: ``random``, or ``coverage``: k-center over the mean of each segment's step features.
         seed: of the choice.
-        texts: texts of all steps; only ``coverage`` reads them.
+        texts: texts of all steps, by which one is chosen of equal segments; ``coverage`` needs them.
 
     Returns:
         First rows of the left and the right segments, ``int64 [n_pairs, 2]``.
@@ -96,6 +105,10 @@ def select_segments(
         raise FeedbackError("a segment has at least one step", got=length, fix="pass length=25")
     rng = np.random.default_rng(seed)
     starts = _tiles(transitions, length)
+    if texts is not None and len(starts):
+        strings = texts.strings()
+        first = {tuple(strings[start : start + length]): start for start in starts[::-1].tolist()}
+        starts = np.sort(np.array(list(first.values()), np.int64))
     if method == "random":
         order = rng.permutation(len(starts))
     elif texts is None:
@@ -103,8 +116,12 @@ def select_segments(
     else:
         features, _ = _features(texts)
         mean = np.stack([features[s : s + length].mean(0) for s in starts]) if len(starts) else features[:0]
-        order = _k_center(mean, np.zeros(len(starts), np.int64), len(starts), rng)
+        order = _k_center(mean, np.zeros(len(starts), np.int64), len(starts), rng, starts[:0])
     starts = starts[order]
+    for start in starts:
+        if transitions.absorbing[start : start + length].any():
+            starts = np.concatenate([[start], starts[starts != start]])
+            break
     episodes, episode = np.unique(transitions.episode[starts], return_inverse=True)
     blocks = max(1, min(_BLOCKS, len(episodes) // 2))
     block = rng.permutation(np.arange(len(episodes)) % blocks)[episode]
@@ -113,7 +130,7 @@ def select_segments(
     if n_pairs > possible:
         raise FeedbackError(
             "segments that do not overlap are compared",
-            got=f"{n_pairs} pairs of length {length} asked for; {len(starts)} segments give {possible}",
+            got=f"{n_pairs} pairs of length {length} asked for; {len(starts)} distinct segments give {possible}",
             fix="collect more steps or longer episodes, shorten the segments, or ask for fewer pairs",
         )
     pairs = list[tuple[int, int]]()
@@ -158,17 +175,32 @@ def _features(texts: TextBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np
 
 
 def _k_center(
-    features: npt.NDArray[np.float32], words: npt.NDArray[np.int64], n: int, rng: np.random.Generator
+    features: npt.NDArray[np.float32],
+    words: npt.NDArray[np.int64],
+    n: int,
+    rng: np.random.Generator,
+    ahead: Rows,
 ) -> Rows:
-    """Greedy farthest-point order of ``n`` rows; texts with different words are one unit apart."""
+    """Greedy farthest-point order of ``n`` rows; texts with different words are one unit apart.
+
+    After the first, which is drawn, come those ``ahead``.
+    """
     chosen = np.empty(n, np.int64)
     gap = np.full(len(features), np.inf)
+    waiting = ahead[::-1].tolist()
     for i in range(n):
-        chosen[i] = rng.integers(len(features)) if i == 0 else int(gap.argmax())
+        chosen[i] = rng.integers(len(features)) if i == 0 else waiting.pop() if waiting else int(gap.argmax())
+        if chosen[i] in waiting:
+            waiting.remove(chosen[i])
         distance = ((features - features[chosen[i]]) ** 2).sum(1) + (words != words[chosen[i]])
         gap = np.minimum(gap, distance)
         gap[chosen[i]] = -1.0  # never again, even where others are equally near
     return chosen
+
+
+def _absorbing(absorbing: npt.NDArray[np.int8], order: Rows) -> Rows:
+    """One row in the absorbing state and one that enters it, the first of each in an order, where there are any."""
+    return np.concatenate([order[absorbing[order] == kind][:1] for kind in (IN_ABSORBING, ENTERS_ABSORBING)])
 
 
 def _tiles(transitions: Transitions, length: int) -> Rows:

@@ -1,22 +1,27 @@
-"""Questions in the label database: segments of collected steps, to be rated or compared."""
+"""Questions in the label database: segments of collected steps, to be rated or compared, known by their texts."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from sqlmodel import Session, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
 
 from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError
 from rmgym.feedback.queries import Rows
-from rmgym.feedback.tables import Project, Query, Segment
+from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import leaves
+
+QuestionKey = tuple[str, str | None]
+"""What a question asks about: :func:`segment_digest` of its left and its right side, None where one step is rated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +53,7 @@ def check_segments(transitions: Transitions, texts: TextBatch, starts: Rows, len
         FeedbackError: they are, or a step has no text.
     """
     if length < 1:
-        raise FeedbackError("a segment has at least one step", got=f"length {length}", fix="pass a positive length")
+        raise FeedbackError("a segment has at least one step", got=f"length {length}", fix="pass length=25")
     if len(texts) != len(transitions):
         raise FeedbackError("every step has one text", got=(len(transitions), len(texts)), fix="pass all texts")
     last = starts + length - 1
@@ -122,27 +127,63 @@ def _segments(
     session: Session, transitions: Transitions, texts: TextBatch, starts: Rows, length: int
 ) -> dict[int, int]:
     """Ids of the segments that start at these rows; missing ones are added."""
-    collection = _digest(transitions)
-    stored = session.exec(select(Segment).where(Segment.collection == collection, Segment.length == length))
-    by_place = {(s.episode, s.start): s for s in stored}
-    by_row = dict[int, Segment]()
+    stored = session.exec(select(Segment).where(Segment.length == length))
+    by_digest = {s.digest: s for s in stored}
+    by_row, openings = dict[int, Segment](), dict[int, str]()
     for row in starts.tolist():
-        episode, start = int(transitions.episode[row]), int(transitions.step[row])
-        if (episode, start) not in by_place:
-            content = texts[row : row + length].to_json()
-            segment = Segment(collection=collection, episode=episode, start=start, length=length, texts=content)
-            session.add(segment)
-            by_place[episode, start] = segment
-        by_row[row] = by_place[episode, start]
+        content = texts[row : row + length]
+        digest = segment_digest(content)
+        if digest not in by_digest:
+            episode = int(transitions.episode[row])
+            if episode not in openings:
+                openings[episode] = _opening(transitions, episode)
+            by_digest[digest] = Segment(
+                digest=digest,
+                opening=openings[episode],
+                episode=episode,
+                start=int(transitions.step[row]),
+                length=length,
+                texts=content.to_json(),
+            )
+            session.add(by_digest[digest])
+        by_row[row] = by_digest[digest]
     session.flush()
     return {row: row_id(segment) for row, segment in by_row.items()}
 
 
-def _digest(transitions: Transitions) -> str:
-    """Identity of collected steps (16 hex digits)."""
+def segment_digest(texts: TextBatch) -> str:
+    """Identity of steps by what is read of them: SHA-256 (32 hex digits) of card and texts."""
+    return hashlib.sha256(json.dumps([texts.card_hash, *texts.strings()]).encode()).hexdigest()[:32]
+
+
+def keys_of(texts: TextBatch, starts: Rows, length: int) -> list[QuestionKey]:
+    """What questions ask about.
+
+    Args:
+        texts: one text per step.
+        starts: first rows of segments, ``int64 [N, 1]`` to rate, ``[N, 2]`` to compare.
+        length: steps per segment.
+    """
+    digest = {row: segment_digest(texts[row : row + length]) for row in np.unique(starts).tolist()}
+    return [(digest[sides[0]], digest[sides[1]] if len(sides) == 2 else None) for sides in starts.tolist()]
+
+
+def known_keys(session: Session, kind: str, annotator: str | None = None) -> set[QuestionKey]:
+    """What was asked about before, or what an annotator has answered or skipped of that."""
+    left, right = aliased(Segment), aliased(Segment)
+    asked = select(left.digest, right.digest).select_from(Query).join(left, col(Query.left) == left.id)
+    asked = asked.outerjoin(right, col(Query.right) == right.id).where(Query.kind == kind)
+    if annotator is not None:
+        asked = asked.where(col(Query.id).in_(select(Answer.query).where(Answer.annotator == annotator)))
+    return set(session.exec(asked))
+
+
+def _opening(transitions: Transitions, episode: int) -> str:
+    """Identity of an episode's first step (16 hex digits)."""
+    first = transitions[np.flatnonzero(transitions.episode == episode)[:1]]
     digest = hashlib.sha256()
     for name in ARRAY_FIELDS:
-        for leaf in leaves(getattr(transitions, name)).values():
+        for leaf in leaves(getattr(first, name)).values():
             # Objects (strings, graphs) are digested as they show themselves, whole; tobytes() would be their addresses.
             with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
                 content = repr(leaf.tolist()).encode() if leaf.dtype == object else leaf.tobytes()

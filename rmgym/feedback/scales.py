@@ -1,8 +1,8 @@
-"""Which answers may stand beside which: an answer fits its question, and ratings of several scales are never mixed."""
+"""Which answers may stand beside which: an answer fits its question, and what means different things is not mixed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,54 +14,65 @@ from rmgym.feedback.tables import Answer, Query
 
 @dataclass(frozen=True, order=True)
 class Scale:
-    """What a rating's number means.
+    """What an answer means.
 
     Attributes:
-        source: how the rating came about.
-        levels: number of levels, 0 for exact values.
+        source: how it came about.
+        levels: number of levels of a rating, 0 for exact values; -1 for a comparison, which has none.
         cuts: where an exact value changes its level, where that is known.
     """
 
     source: str
     levels: int
-    cuts: tuple[float, ...]
+    cuts: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, source: str, levels: int | None, cuts: Sequence[float] | None) -> Scale:
+    def of(cls, source: str, compared: bool, levels: int | None, cuts: Sequence[float] | None) -> Scale:
         """The scale of a row of the label database."""
-        return cls(source, levels or 0, tuple(cuts or ()))
+        return cls(source, -1 if compared else levels or 0, tuple(cuts or ()))
 
     def __str__(self) -> str:
+        if self.levels < 0:
+            return f"{self.source}, comparisons"
         where = f" cut at {', '.join(f'{cut:.4g}' for cut in self.cuts)}" if self.cuts else ""
         return f"{self.source} with {f'levels {self.levels}' if self.levels else 'exact values'}{where}"
 
 
-def are_mixed(scales: set[Scale]) -> bool:
-    """Whether these are several scales.
+def are_mixed(scales: Iterable[Scale]) -> bool:
+    """Whether these mean different things: several sources, several counts of levels, or levels cut differently.
 
-    Levels of one count are one scale (people's own cut points are not known), but for levels that are known to be cut
-    at different values; exact values compare within one source.
+    People who rate on one count of levels are taken to mean one thing, because their cut points are not known.
     """
-    kinds = {(scale.levels, "" if scale.levels else scale.source) for scale in scales}
-    return len(kinds) > 1 or len({scale.cuts for scale in scales if scale.cuts}) > 1
+    scales = set(scales)
+    several = (
+        {scale.source for scale in scales},
+        {scale.levels for scale in scales if scale.levels >= 0},
+        {scale.cuts for scale in scales if scale.cuts},
+    )
+    return any(len(values) > 1 for values in several)
 
 
-def check_scale(session: Session, annotator: str) -> None:
-    """Refuse an annotator whose ratings are on several scales: nobody could sort them out later.
+def scales_of(session: Session, annotator: str) -> set[Scale]:
+    """What an annotator's answers mean; empty where there are none."""
+    given = select(Answer.source, col(Answer.value).is_(None), Answer.levels, Answer.cuts).where(
+        Answer.annotator == annotator, col(Answer.skipped).is_(False)
+    )
+    return {Scale.of(*row) for row in session.exec(given.distinct())}
+
+
+def check_scales(annotator: str, scales: Iterable[Scale]) -> None:
+    """Refuse an annotator whose answers mean different things: nobody could sort them out later.
 
     Raises:
-        FeedbackError: they are.
+        FeedbackError: they do.
     """
-    rated = select(Answer.source, Answer.levels, Answer.cuts).where(
-        Answer.annotator == annotator, col(Answer.value).is_not(None)
-    )
-    scales = {Scale.of(*row) for row in session.exec(rated.distinct())}
+    scales = set(scales)
     if are_mixed(scales):
         raise FeedbackError(
-            "one annotator rates on one scale",
+            "one annotator answers in one way and rates on one scale",
             got=f"{annotator}: " + "; ".join(map(str, sorted(scales))),
-            fix="keep to the same levels and cut points (ScriptedTeacher(cuts=...)), rate exact values (--levels 0), "
-            "or choose another annotator (--annotator NAME) or database (--db FILE)",
+            fix="keep to the teacher, levels and cut points of the earlier answers, or choose another annotator "
+            "(--annotator NAME) or database (--db FILE)",
         )
 
 
@@ -83,3 +94,8 @@ def check_answer(answer: Answer, query: Query | None) -> None:
             raise FeedbackError(f"a rating is {span}", got=answer.value, fix="rate again")
     if answer.choice is not None and not 0 <= answer.choice <= 1:
         raise FeedbackError("a choice is a probability", got=answer.choice, fix="use 1 left, 0 right, 0.5 tie")
+    if not (answer.margin >= 0 and np.isfinite(answer.margin)):
+        fix = "say by the choice which is better, and pass how much, 0 or more"
+        raise FeedbackError("a margin is a finite number of at least 0", got=answer.margin, fix=fix)
+    if answer.confidence is not None and not 0 <= answer.confidence <= 1:
+        raise FeedbackError("confidence is in [0, 1]", got=answer.confidence, fix="pass a probability")

@@ -21,8 +21,17 @@ from rmgym.feedback.assemble import assemble
 from rmgym.feedback.database import Database
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.queries import Rows
-from rmgym.feedback.questions import Question, add_questions, check_segments, now, read_question, row_id
-from rmgym.feedback.scales import check_answer, check_scale
+from rmgym.feedback.questions import (
+    Question,
+    QuestionKey,
+    add_questions,
+    check_segments,
+    known_keys,
+    now,
+    read_question,
+    row_id,
+)
+from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.storage.atomic import replacing
 from rmgym.text.batch import TextBatch
@@ -44,7 +53,7 @@ class LabelStore:
         self._database = Database(self.path)
 
     def add_rating_queries(self, transitions: Transitions, texts: TextBatch, rows: Rows) -> list[int]:
-        """Ask for ratings of steps. What is asked already is not asked again.
+        """Ask for ratings of steps. What is asked already, about the same texts, is not asked again.
 
         Args:
             transitions: the steps, as :func:`rmgym.collect` gives them.
@@ -80,6 +89,20 @@ class LabelStore:
         self._database.create()
         with self._database.transaction(write=True) as session:
             return [row_id(q) for q in add_questions(session, kind, transitions, texts, starts, length)]
+
+    def keys(self, kind: str, annotator: str | None = None) -> set[QuestionKey]:
+        """What ``rating`` or ``preference`` questions were asked about, or which of them an annotator has answered."""
+        if not self._database.exists():
+            return set()
+        with self._database.transaction() as session:
+            return known_keys(session, kind, annotator)
+
+    def scales(self, annotator: str) -> set[Scale]:
+        """What an annotator's answers mean, which later ones keep to; empty before the first."""
+        if not self._database.exists():
+            return set()
+        with self._database.transaction() as session:
+            return scales_of(session, annotator)
 
     def pending(self, annotator: str) -> Iterator[Question]:
         """Questions that an annotator has not answered, oldest first; what is answered meanwhile is left out."""
@@ -133,7 +156,7 @@ class LabelStore:
         """Record many answers in one transaction, all of them or none; their ``time`` is set here.
 
         Raises:
-            FeedbackError: as :meth:`rate`, or an annotator's ratings would be on several scales.
+            FeedbackError: as :meth:`rate`, or an annotator's answers would mean different things.
         """
         if not self._database.exists():
             raise FeedbackError("an answer belongs to a question", got=f"no {self.path}", fix="add questions first")
@@ -148,7 +171,7 @@ class LabelStore:
                 session.add(answer)
             session.flush()
             for annotator in {answer.annotator for answer in answers}:
-                check_scale(session, annotator)
+                check_scales(annotator, scales_of(session, annotator))
 
     def undo(self, annotator: str) -> Question | None:
         """Take back an annotator's last answer and return its question; None if there is none."""
@@ -166,7 +189,7 @@ class LabelStore:
         """Return the labels of one annotator, or of all; skipped questions are left out.
 
         Raises:
-            FeedbackError: there are none, or ratings on different scales would be mixed.
+            FeedbackError: there are none, or answers that mean different things would be mixed.
         """
         answers, queries, segments = list[Answer](), dict[int, Query](), dict[int, Segment]()
         if self._database.exists():

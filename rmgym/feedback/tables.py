@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Column, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Stored as SQLite's ``user_version``; a database of another one is refused."""
 
 
@@ -28,21 +28,22 @@ class Project(Table, table=True):
 
 
 class Segment(Table, table=True):
-    """Consecutive steps of one episode; a rated step is a segment of length 1.
+    """Consecutive steps of one episode, known by their texts; a rated step is a segment of length 1.
 
     Attributes:
-        collection: digest of the collected steps; episode numbers count within it.
-        episode: episode number.
-        start: index of the first step within the episode.
+        digest: of the texts, see :func:`rmgym.feedback.questions.segment_digest`.
+        opening: digest of the first step of the episode where the texts were met first. Together with its number it
+            tells the episode, also among more steps of the same seed.
+        episode: number of that episode.
+        start: index of the first step within it.
         length: number of steps.
         texts: :meth:`TextBatch.to_json` of the steps.
         video: path of a recording, where there is one.
     """
 
-    __table_args__ = (UniqueConstraint("collection", "episode", "start", "length"),)
-
     id: int | None = Field(default=None, primary_key=True)
-    collection: str
+    digest: str = Field(unique=True)
+    opening: str
     episode: int
     start: int
     length: int

@@ -1,7 +1,8 @@
 """A resumable piece of work: a folder and its settings.
 
-``KIND.json`` in the folder says what the work is (``settings``), whether it is ``running`` or ``done``, and what came
-of it (``result``). It is replaced as a whole, so that a process may be killed at any instant.
+``KIND.json`` in the folder says what the work is (``settings``), whether it is ``running`` or ``done``, what was found
+out on the way (``notes``), and what came of it (``result``). It is replaced as a whole, so that a process may be killed
+at any instant.
 
 Where finished work is begun anew in its folder, the new record lies beside the old one, as ``KIND.next.json``, until
 the new work is done. So the old result, and what the folder holds besides, stays whole and rightly described.
@@ -68,7 +69,7 @@ class Job:
 
     @contextmanager
     def claim(
-        self, *, resume: bool, restart: bool = False, clear: Callable[[], None] | None = None
+        self, *, resume: bool, overwrite: bool | None = None, clear: Callable[[], None] | None = None
     ) -> Generator[Status]:
         """Hold the folder for this work, and say what is there to go on from.
 
@@ -76,25 +77,25 @@ class Job:
 
         Args:
             resume: go on with what is there, which must have been begun with the same settings.
-            restart: where ``resume`` is False, begin anew over what is there, instead of refusing it. Of finished work,
-                the record stays until :meth:`finish`.
+            overwrite: where ``resume`` is False, begin anew over what is there, instead of refusing it. Of finished
+                work, the record stays until :meth:`finish`. None for work that is never begun anew in its folder.
             clear: removes what unfinished work has left in the folder, such as checkpoints. Called where the work
                 begins anew, before that is written down: killed in between, nothing goes on from another's remains.
 
         Raises:
-            JobError: the folder holds such work and ``resume`` and ``restart`` are False, or it was begun with other
+            JobError: the folder holds such work and ``resume`` and ``overwrite`` are False, or it was begun with other
                 settings (also where it is done), or its record is damaged.
             BusyError: another process works there.
             StorageError: the folder cannot be written.
         """
-        if resume and (record := self._matching(restart)) is not None and record.status == "done":
+        if resume and (record := self._matching(overwrite)) is not None and record.status == "done":
             yield "done"
             return
         lock = self.folder / f".{self.kind}.lock"
         make_folder(self.folder, what=f"a {self.kind}")
         with held(lock, what=f"a {self.kind}'s folder"):
             with self._explained():
-                status = self._begin(resume=resume, restart=restart, clear=clear)
+                status = self._begin(resume=resume, overwrite=overwrite, clear=clear)
             self._claimed = status != "done"
             try:
                 yield status
@@ -105,6 +106,27 @@ class Job:
                 # lets go, and opens another (filelock looks at the count of its names).
                 with suppress(OSError):  # Windows keeps open files
                     lock.unlink()
+
+    @property
+    def notes(self) -> Mapping[str, Json]:
+        """What was noted of the work that was begun last; nothing where there is none.
+
+        Raises:
+            JobError: the record is damaged.
+        """
+        record = read_record(self.folder, self.kind)
+        return {} if record is None else record.notes
+
+    def note(self, **facts: Json) -> None:
+        """Write down what was found out on the way, in one step: it is there as soon as it is known, and is kept.
+
+        Raises:
+            StorageError: the record cannot be written; the work can be resumed.
+        """
+        assert self._claimed, "notes are taken by who has claimed the work"
+        upcoming = upcoming_file(self.folder, self.kind)
+        file = upcoming if upcoming.exists() else record_file(self.folder, self.kind)
+        self._write(file, "running", None, {**self.notes, **facts})
 
     def finish(self, result: Json) -> None:
         """Write down that the work is done, in one step; all that it leaves must be on the disk before.
@@ -117,38 +139,41 @@ class Job:
         """
         assert self._claimed, "work is finished by who has claimed it"
         upcoming, record = upcoming_file(self.folder, self.kind), record_file(self.folder, self.kind)
+        notes = self.notes
         if upcoming.exists():
-            self._write(upcoming, "done", result)
+            self._write(upcoming, "done", result, notes)
             with self._explained():
                 upcoming.replace(record)
         else:
-            self._write(record, "done", result)
+            self._write(record, "done", result, notes)
 
-    def _begin(self, *, resume: bool, restart: bool, clear: Callable[[], None] | None) -> Status:
+    def _begin(self, *, resume: bool, overwrite: bool | None, clear: Callable[[], None] | None) -> Status:
         """What is there, once the lock is held; a record that says "running" is there afterwards, or "done"."""
         record, upcoming = record_file(self.folder, self.kind), upcoming_file(self.folder, self.kind)
         for file in (record, upcoming):
             remove_partials(file)
         if upcoming.exists() and is_done(upcoming):  # killed inside finish()
             upcoming.replace(record)
-        if not resume and not restart and (record.exists() or upcoming.exists()):
+        if not resume and not overwrite and (record.exists() or upcoming.exists()):
             raise JobError(
                 f"a {self.kind} has a folder of its own",
                 got=str(self.folder),
-                fix="pass resume=True to go on with it, or another folder",
+                fix="pass resume=True to go on with it, "
+                + ("" if overwrite is None else "overwrite=True to begin anew, ")
+                + "or another folder",
             )
-        if resume and (before := self._matching(restart)) is not None:
+        if resume and (before := self._matching(overwrite)) is not None:
             return "done" if before.status == "done" else "resumed"
         if clear is not None:
             clear()
-        self._write(upcoming if upcoming.exists() or is_done(record) else record, "running", None)
+        self._write(upcoming if upcoming.exists() or is_done(record) else record, "running", None, {})
         return "fresh"
 
-    def _matching(self, restart: bool) -> Record | None:
+    def _matching(self, overwrite: bool | None) -> Record | None:
         """The record in the folder, if any.
 
         Args:
-            restart: whether beginning anew is a way out.
+            overwrite: None where beginning anew is no way out.
 
         Raises:
             JobError: it is of other settings, or damaged.
@@ -159,14 +184,14 @@ class Job:
                 f"a {self.kind} goes on with the settings it was begun with; {self.folder} was begun with others",
                 got=changed,
                 fix="use those settings"
-                + (", begin anew (resume=False)" if restart else "")
+                + ("" if overwrite is None else ", pass overwrite=True instead of resume=True to begin anew")
                 + ", or choose another folder",
             )
         return record
 
-    def _write(self, file: Path, status: Literal["running", "done"], result: Json) -> None:
+    def _write(self, file: Path, status: Literal["running", "done"], result: Json, notes: Mapping[str, Json]) -> None:
         content = {"schema": SCHEMA, "kind": self.kind, "settings": self.settings, "status": status, "result": result}
-        write_json(file, {**content, "versions": versions()}, what=f"the record of a {self.kind}")
+        write_json(file, {**content, "notes": notes, "versions": versions()}, what=f"the record of a {self.kind}")
 
     @contextmanager
     def _explained(self) -> Generator[None]:

@@ -23,12 +23,14 @@ class Record:
         settings: what decides the outcome.
         status: ``running`` (also of work that was killed) or ``done``.
         result: what came of it, None while it runs.
+        notes: what was found out on the way (:meth:`rmgym.jobs.Job.note`).
         versions: of the packages that began it.
     """
 
     settings: Mapping[str, Json]
     status: Literal["running", "done"]
     result: Json
+    notes: Mapping[str, Json]
     versions: Mapping[str, str]
 
 
@@ -62,6 +64,7 @@ def _read(file: Path, kind: str) -> Record:
             settings=content["settings"],
             status=content["status"],
             result=content["result"],
+            notes=content["notes"],
             versions=content["versions"],
         )
     except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from rmgym.errors import ModelError
 from rmgym.prediction import Prediction as Prediction
 from rmgym.text.batch import TextBatch
 
@@ -38,10 +39,10 @@ class RewardModel(Protocol):
         ...
 
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
-        """Score ``B`` texts; plain strings are turned into a :class:`TextBatch` first.
+        """Score ``B`` texts; plain strings are turned into a :class:`TextBatch` first (:func:`as_texts`).
 
         Raises:
-            ModelError: the texts are not of the kind the model was fitted on.
+            ModelError: the texts are not of the kind the model was fitted on, or are one text alone.
         """
         ...
 
@@ -55,5 +56,34 @@ class RewardModel(Protocol):
 
 
 def as_texts(texts: TextBatch | Sequence[str]) -> TextBatch:
-    """Return a :class:`TextBatch`, made from plain strings if need be."""
-    return texts if isinstance(texts, TextBatch) else TextBatch.from_strings(texts)
+    """Return a :class:`TextBatch`, made from plain strings if need be.
+
+    Raises:
+        ModelError: it is one text alone, which would be read letter by letter, or holds what is no text.
+    """
+    if isinstance(texts, TextBatch):
+        return texts
+    if isinstance(texts, str | bytes):
+        raise ModelError("a model scores a sequence of texts", got=texts, fix="pass a list of one text: [text]")
+    texts = list(texts)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModelError("a model scores texts", got=f"row {row}: {text!r}", fix="pass strings, or a TextBatch")
+    return TextBatch.from_strings(texts)
+
+
+def check_fitted(model: RewardModel) -> None:
+    """Refuse a model whose weights are those it was made with: its rewards would be noise that looks like rewards.
+
+    A model says so by an attribute ``is_fitted``; one without it, such as a control, is taken as it is.
+
+    Raises:
+        ModelError: it was not fitted.
+    """
+    if not getattr(model, "is_fitted", True):
+        raise ModelError(
+            "a reward model is fitted before it rewards anything",
+            got=f"{model.name!r} with the weights that it was made with",
+            fix="fit it: rmgym.fit(model, labels), or 'rmgym fit'; or name a control: 'random', 'constant', 'true' "
+            "(to measure speed alone: model.accept_random_weights())",
+        )

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,6 +114,17 @@ class RewardModelContract:
         model, texts = self.make_model(), self.texts()
         message = "strings and the TextBatch that renders to them have the same score"
         self._same(model.predict(texts.strings()), model.predict(texts), message)
+
+    def test_one_text_alone(self) -> None:
+        """A text that is not in a list is refused, not read letter by letter."""
+        model, text = self.make_model(), self.texts().strings()[0]
+        refused: list[Any] = [text, [text, 3]]  # the first is a sequence of strings to a type checker, too
+        for wrong in refused:
+            try:
+                model.predict(wrong)
+            except ModelError:
+                continue
+            rule(False, "predict refuses (ModelError) one text alone and what is no text: see as_texts", wrong)
 
     def test_random_state(self) -> None:
         """Scoring draws nothing from NumPy's or torch's global generators: the agent's exploration uses them."""

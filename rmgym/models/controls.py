@@ -80,13 +80,17 @@ class ConstantReward(_Control):
 
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
         """``value`` for each text, std zero."""
-        size = len(texts)
+        size = len(as_texts(texts))
         return Prediction(np.full(size, self.value, np.float32), np.zeros(size, np.float32))
 
 
 @dataclass(frozen=True)
 class RandomReward(_Control):
-    """Standard normal noise from a seeded hash of the text: fixed per text, unrelated to the task."""
+    """Standard normal noise from a seeded hash of the text: fixed per text, unrelated to the task.
+
+    Where it is named, ``"random"``, an agent's own seed is the seed (``make_agent``, ``train``, ``score_rollouts``,
+    suites): every training seed has a function of its own. A wrapper knows of no agent and takes 0.
+    """
 
     name: ClassVar[str] = "random"
     seed: int = 0
@@ -102,7 +106,7 @@ class RandomReward(_Control):
         templates = [t.encode() for t in batch.templates]
         salt = self.seed.to_bytes(8, "little", signed=True)
         digests = b"".join(
-            blake2b(templates[t] + raw[4 * a : 4 * b], digest_size=8, salt=salt).digest()
+            blake2b(templates[t] + raw[8 * a : 8 * b], digest_size=8, salt=salt).digest()
             for t, a, b in zip(batch.template_index.tolist(), bounds[:-1], bounds[1:], strict=True)
         )
         hashes = np.frombuffer(digests, np.uint32).reshape(-1, 2).astype(np.float64)

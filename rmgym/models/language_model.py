@@ -74,6 +74,7 @@ class LanguageModelReward(NeuralRewardModel):
     """
 
     name: str = "language_model"
+    options_kind = LanguageModelConfig
     tower: Tower
     reader: Reader
 

@@ -30,7 +30,8 @@ class NeuralRewardModel(nn.Module):
     """Base of the trainable models.
 
     A model works in standardised units; ``offset`` and ``scale`` map to the units of the labels. They are set once, by
-    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels.
+    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels. ``fitted_on`` is
+    what it was fitted on; where that is nothing, wrappers and agents refuse the model.
 
     Args:
         config: the model's frozen options.
@@ -95,6 +96,19 @@ class NeuralRewardModel(nn.Module):
         """An unfitted model with a saved configuration (``config`` of the manifest) and saved further files."""
         del texts
         return cls.create(**manifest["config"])
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its rewards come of labels, as ``fitted_on`` tells."""
+        return bool(self.fitted_on)
+
+    def accept_random_weights(self) -> Self:
+        """Let it reward steps although it was not fitted, for measuring speed and for tests.
+
+        Its rewards mean nothing, and ``fitted_on`` says so, also in its folder.
+        """
+        self.fitted_on = {"nothing": "random weights, on purpose"}
+        return self
 
     @property
     def device(self) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -65,6 +66,7 @@ TRUE: Literal["true"] = "true"
 DTYPES = ("float32", "bfloat16", "float16")
 CONTROLS = (TRUE, "constant", "random")
 """Names of rewards that need no fitting and no folder."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def available_models() -> dict[str, str]:
@@ -135,7 +137,7 @@ def backbone_option(place: str) -> str:
 
 
 def load_reward_model(
-    path_or_id: str | os.PathLike[str] | RewardModel, *, device: str = "cpu", dtype: str = "float32"
+    path_or_id: str | os.PathLike[str] | RewardModel, *, device: str = "cpu", dtype: str = "float32", seed: int = 0
 ) -> RewardModel:
     """Load a fitted model, or a control by its name.
 
@@ -145,6 +147,7 @@ def load_reward_model(
             as it is.
         device: ``cpu``, ``cuda``, ``mps``, or any torch device; of a server's model, the server decides.
         dtype: ``float32``, ``bfloat16`` or ``float16``; of the heads and of the language model below them; likewise.
+        seed: of the control ``random``, where it is named; an agent gives its own.
 
     Raises:
         ModelError: there is no such model, as for the control ``true``, or its files are damaged or of a kind that
@@ -154,7 +157,7 @@ def load_reward_model(
         return path_or_id
     name = os.fspath(path_or_id)
     if name in CONTROLS:
-        return create_reward_model(name)
+        return create_reward_model(name, seed=seed)
     if name.startswith(("http://", "https://")):
         return _remote(name)
     if dtype not in DTYPES:
@@ -167,7 +170,7 @@ def load_reward_model(
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
                 got=f"a name, but no folder {name!r}",
-                fix="fit it with 'rmgym fit' and give the folder, or make it with create_reward_model",
+                fix="fit it with 'rmgym fit' and give the folder",
             )
         path = _from_hub(name)
     path = path.resolve()
@@ -203,14 +206,31 @@ def _remote(url: str) -> RewardModel:
 
 
 def _from_hub(name: str) -> Path:
+    """The local copy of a hub repository; the hub is asked only about what can be the name of one.
+
+    Raises:
+        ModelError: there is none, or the hub does not give it.
+    """
+    if not _HUB_ID.fullmatch(name):
+        raise _no_such_reward(name, "no such folder" if "/" in name else "no such folder or control")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            "a reward model is a folder, a control's name or a hub id",
-            got=f"{name}: {str(error).splitlines()[0]}",
-            fix=f"{nearest(name, available_models())}; or fit one with 'rmgym fit' and give its folder",
-        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        reason = "no such folder; nor does the Hugging Face hub show this user a repository of that name"
+        raise _no_such_reward(name, reason) from error
+    except (HfHubHTTPError, OSError) as error:  # among them its errors about being offline
+        raise _no_such_reward(name, "no such folder, and the Hugging Face hub could not be asked") from error
+
+
+def _no_such_reward(name: str, reason: str) -> ModelError:
+    """What was received, and which control or folder of a model is nearest to it."""
+    beside = Path(name).expanduser().parent
+    folders = [str(beside / manifest.parent.name) for manifest in beside.glob(f"*/{MANIFEST}")]
+    return ModelError(
+        "a reward is the folder of a fitted model, a hub id (user/name), a server's URL or a control",
+        got=f"{name}: {reason}",
+        fix=f"{nearest(name, {*CONTROLS, *folders})}; or fit a model with 'rmgym fit' and give its folder",
+    )

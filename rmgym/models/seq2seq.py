@@ -22,7 +22,7 @@ from rmgym.models.number_features import NumberFeatures
 from rmgym.models.tokenizer import FEWEST_TOKENS, NUMBER, PAD, SIGN, train_tokenizer
 from rmgym.options import read_options
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import split_template
+from rmgym.text.numbers import show, split_template
 
 PRESETS: dict[str, dict[str, int]] = {
     "small": {"vocab_size": 2_000, "embedding_dim": 128, "hidden_dim": 256, "num_layers": 3},
@@ -84,6 +84,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
     """
 
     name = "seq2seq"
+    options_kind = Seq2SeqConfig
     micro_batch: int = 256
     positions: Tensor
 
@@ -206,7 +207,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
 
     def _embed_digits(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
         """Write the numbers of each row in digits and embed the whole text."""
-        rows = zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
+        rows = zip(inputs.template_index.tolist(), inputs.exact.tolist(), strict=True)
         tokens = self._pad([self._join(inputs.templates[t], values) for t, values in rows])
         return self._embed(tokens.ids), tokens.lengths
 
@@ -220,7 +221,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         decimals, ids = split_template(template)[1], list[int](pieces[0])
         for i, piece in enumerate(pieces[1:]):
             slots.append(len(ids))
-            ids += [NUMBER] if values is None else [SIGN[sign] for sign in f"{values[i]:+.{decimals[i]}f}"]
+            ids += [NUMBER] if values is None else [SIGN[sign] for sign in show(values[i], decimals[i], "+")]
             ids += piece
         if len(ids) > self.options.max_tokens:
             raise ModelError(

@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from rmgym.text.numbers import split_template
 
-_SIGNS = "+-.0123456789"
+_SIGNS = "+-.0123456789e"
 _RESERVED = ["<pad>", "<number>", *(f"<0x{byte:02X}>" for byte in range(256)), *_SIGNS]
 PAD, NUMBER = 0, 1
 """Ids of padding and of a number slot, in every tokenizer made here."""

@@ -16,12 +16,14 @@ from gymnasium.utils.env_checker import check_env
 
 from rmgym.cards import find_env_card
 from rmgym.environments.build import build_env
+from rmgym.environments.collect import collect
 from rmgym.environments.kinds import Env
 from rmgym.errors import RmgymError
 from rmgym.randomness import preserved
 from rmgym.sb3.agents import make_agent
 from rmgym.specs import EnvSpec
 from rmgym.text import textualizer
+from rmgym.text.distinct import ToldApart, told_apart
 from rmgym.threads import torch_threads
 from rmgym.trees import Space
 from rmgym.wrappers.env import LearnedRewardWrapper
@@ -50,6 +52,7 @@ class EnvironmentCheck:
         observation: kind of the observation space, such as ``Box(3)``.
         action: kind of the action space.
         algorithm: what was trained, empty where nothing was.
+        texts: how many different random steps their texts tell apart; None where there were no steps.
         warnings: what was warned of on the way, each once.
     """
 
@@ -61,6 +64,7 @@ class EnvironmentCheck:
     observation: str = ""
     action: str = ""
     algorithm: str = ""
+    texts: ToldApart | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -112,6 +116,7 @@ def check_environment(
         observation=trial.observation,
         action=trial.action,
         algorithm=trial.algorithm,
+        texts=trial.texts,
         warnings=tuple(dict.fromkeys(text for text in texts if _EXPECTED not in text)),
     )
 
@@ -124,6 +129,7 @@ class _Trial:
         self.stage = "make"
         self.card: str | None = None
         self.observation = self.action = self.algorithm = ""
+        self.texts: ToldApart | None = None
 
     def steps(self, count: int) -> None:
         """Make it, put it into words, take random steps with a learned reward."""
@@ -133,7 +139,7 @@ class _Trial:
             self.observation, self.action = kind_of(env.observation_space), kind_of(env.action_space)
             card = find_env_card(self._spec.id, self._spec.card)
             self.card = Path(card.file).name if card is not None else None
-            textualizer(env, card=self._spec.card, language=self._spec.language)
+            text = textualizer(env, card=self._spec.card, language=self._spec.language)
             self.stage = "steps"
             wrapped = self._rewarded(env)
             wrapped.action_space.seed(0)
@@ -142,6 +148,14 @@ class _Trial:
                 _, _, terminated, truncated, _ = wrapped.step(wrapped.action_space.sample())
                 if terminated or truncated:
                     wrapped.reset()
+        taken = collect(self._spec, count, progress=False)
+        self.texts = told_apart(taken, text.batch(taken))
+        if self.texts.collisions:
+            warnings.warn(
+                f"{self.texts}: no reward model can tell them apart. Where the difference matters, write a card that "
+                "shows it (more decimals, a unit in which it is large, further fields)",
+                stacklevel=1,
+            )
 
     def gymnasium_check(self) -> None:
         """Let Gymnasium look at it with a learned reward."""

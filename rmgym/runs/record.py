@@ -1,7 +1,8 @@
 """A run's folder: ``run.json`` and what stands beside it, written and read here alone.
 
 ``run.json`` is the record of a job (:class:`rmgym.jobs.Job`): its settings are a :class:`rmgym.specs.RunSpec`, its
-result an :class:`Outcome`. ``reward.json`` says where the run's reward came from, where a suite made it.
+note what a random policy earns, its result an :class:`Outcome`. ``reward.json`` says how the run's reward was made,
+where a suite made it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from rmgym.errors import RmgymError, RunError
-from rmgym.evaluation.log import Column, ComparisonLog
+from rmgym.evaluation.log import Column, ComparisonLog, Row
+from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.jobs import read_record
 from rmgym.specs import RunSpec
 from rmgym.specs.base import Spec
+from rmgym.specs.reward import Kind
 from rmgym.storage.atomic import write_json
 
 KIND = "run"
 """Of the job that a run is."""
 RUN, REWARD = f"{KIND}.json", "reward.json"
+RANDOM = "random_policy"
+"""The note of what a random policy earns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,7 @@ class Outcome(Spec):
         alarms: steps at which the reward seemed to be gamed.
         survival_bonus: what is to be said of a reward that pays for an episode's length.
         student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
+        unseen_absorbing: what is to be said of a model that was never shown the absorbing state of the run's horizon.
     """
 
     wall_seconds: float
@@ -45,22 +51,24 @@ class Outcome(Spec):
     alarms: tuple[int, ...] = ()
     survival_bonus: str | None = None
     student: Mapping[str, float | None] | None = None
+    unseen_absorbing: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AboutReward(Spec):
-    """Where a run's reward came from.
+    """How a suite made a run's reward.
 
     Attributes:
-        model: kind of the model: a registered name, a control, or ``shuffled``; None where it is not known.
-        labels: how many labels it was fitted on, 0 for controls, None where it is not known.
+        recipe: identity of all that decides the reward but its seed, the same for every seed of a suite; None where the
+            reward was given, not made.
+        unshuffled: the same of a model and of its control on permuted labels; None where nobody knows.
         seconds: to collect, label and fit; None where it is not known.
         stages: the same by stage.
         metrics: of the fit, see :func:`rmgym.fit`.
     """
 
-    model: str | None = None
-    labels: int | None = None
+    recipe: str | None = None
+    unshuffled: str | None = None
     seconds: float | None = None
     stages: Mapping[str, float] = field(default_factory=dict[str, float])
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -97,15 +105,17 @@ class Run:
         spec: what it is.
         status: ``done`` or ``running`` (also when it was killed).
         outcome: what it came to; None where it is not done.
+        random: what a random policy earns on the same episodes; None until it was played.
         curve: one entry per evaluation, by column of ``comparison.csv``, each ``float64 [E]``.
         steps: a sample of the last evaluation's steps, by column of ``steps.csv``.
-        about: where its reward came from.
+        about: how its reward was made.
     """
 
     folder: Path
     spec: RunSpec
     status: str
     outcome: Outcome | None
+    random: RandomReturns | None
     curve: Mapping[str, Column]
     steps: Mapping[str, Column]
     about: AboutReward
@@ -113,7 +123,7 @@ class Run:
     @property
     def task(self) -> str:
         """Environment and its arguments, as ``FrozenLake-v1 (map_name=8x8)``."""
-        return self.spec.agent.env.task if self.spec.agent.env is not None else "an environment without an id"
+        return self.spec.agent.env.task
 
     @property
     def algo(self) -> str:
@@ -126,9 +136,37 @@ class Run:
         return self.spec.reward_name
 
     @property
+    def kind(self) -> Kind:
+        """What the reward knows."""
+        return self.spec.agent.reward.kind
+
+    @property
+    def labels(self) -> int | None:
+        """How many labels the reward was fitted on, 0 for controls, None where it is not known."""
+        return self.spec.agent.reward.labels
+
+    @property
+    def recipe(self) -> str:
+        """Identity of the reward but for what was drawn: runs of one recipe differ in seed only."""
+        reward = self.spec.agent.reward
+        drawn = reward.name == "random" and reward.kind == "control"  # a function of its own for every seed
+        return self.about.recipe or ("random" if drawn else reward.digest)
+
+    @property
+    def evaluations(self) -> list[Row]:
+        """One row per evaluation, by column of ``comparison.csv``."""
+        columns = {name: column.tolist() for name, column in self.curve.items()}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    @property
     def seed(self) -> int:
         """Of everything that was drawn in training."""
         return self.spec.agent.seed or 0
+
+    @property
+    def written(self) -> float:
+        """When its record was written last, in seconds since the epoch."""
+        return (self.folder / RUN).stat().st_mtime
 
     @property
     def wall_seconds(self) -> float:
@@ -159,6 +197,16 @@ class Run:
         return float(values[-1]) if len(values) else math.nan
 
 
+def random_of(notes: Mapping[str, object]) -> RandomReturns | None:
+    """What a run's notes say of a random policy.
+
+    Raises:
+        RunError: they are damaged.
+    """
+    played = notes.get(RANDOM)
+    return RandomReturns.from_json(played, f"{RUN}: {RANDOM}") if isinstance(played, Mapping) else None
+
+
 def read_run(folder: str | os.PathLike[str]) -> Run:
     """Read one run folder.
 
@@ -175,6 +223,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
             spec=RunSpec.from_json(record.settings, RUN),
             status=record.status,
             outcome=Outcome.from_json(record.result, RUN) if isinstance(record.result, Mapping) else None,
+            random=random_of(record.notes),
             curve=log.curve(),
             steps=log.steps(),
             about=AboutReward.read(path),

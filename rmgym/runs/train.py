@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -13,20 +14,25 @@ from typing import Any, Literal
 
 from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
-from rmgym.evaluation.log import ComparisonLog, Row
+from rmgym.evaluation.log import Row
+from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
-from rmgym.runs.record import KIND, Outcome, Run, read_run
+from rmgym.models.base import RewardModel
+from rmgym.runs.record import KIND, RANDOM, RUN, Outcome, Run, random_of, read_run
 from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
 from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
 from rmgym.sb3.spec import spec_of
+from rmgym.scoring.absorbing import unseen_absorbing
 from rmgym.specs import AgentSpec, EnvSpec, RunSpec, When
 from rmgym.specs.base import Json
 from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
+from rmgym.trees import Space
 from rmgym.wrappers.source import Model
 
+_LOG = logging.getLogger(__name__)
 AGENT, TENSORBOARD = "agent.zip", "tensorboard"
 
 
@@ -38,13 +44,20 @@ class RunResult:
         path: its folder: ``run.json``, ``comparison.csv``, ``steps.csv``, ``agent.zip``, ``tensorboard/``.
         spec: what it was.
         outcome: what it came to.
+        random: what a random policy earns on the same episodes.
         comparison: rows of ``comparison.csv``.
     """
 
     path: Path
     spec: RunSpec
     outcome: Outcome
+    random: RandomReturns
     comparison: list[Row]
+
+    def __repr__(self) -> str:
+        """A line: where it is and what it came to."""
+        true, learned = (f"{self.final[f'{kind}_return_mean']:.4g}" for kind in ("true", "learned"))
+        return f"RunResult({self.path}, {self.final['steps']:,.0f} steps, true return {true}, learned return {learned})"
 
     @property
     def final(self) -> Row:
@@ -53,7 +66,8 @@ class RunResult:
 
     def to_json(self) -> Json:
         """Everything as JSON-able values but the folder."""
-        return {**self.spec.to_json(), **self.outcome.to_json(), "comparison": self.comparison}
+        outcome: Json = {**self.outcome.to_json(), RANDOM: self.random.to_json(), "comparison": self.comparison}
+        return {**self.spec.to_json(), **outcome}
 
 
 def train(
@@ -85,7 +99,7 @@ def train(
     device: str = "cpu",
     verbose: int = 0,
 ) -> RunResult:
-    """Train an agent on a reward model and watch both returns.
+    """Train an agent on a reward model and watch both returns; a random policy plays the held-out episodes first.
 
     The process may be killed at any moment; with ``resume=True`` the same call goes on from the last checkpoint and
     gives the same agent as a run that was never interrupted. A finished run is returned as it is.
@@ -153,6 +167,11 @@ def train(
         with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
             if status == "done":
                 return _finished(read_run(folder))
+            _LOG.info(
+                "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
+                Path(algo).stem, agent_spec.env.id, spec.reward_name, folder,
+            )  # fmt: skip
+            random = _random_policy(job, agent.action_space, spec)
             checkpoint = latest_checkpoint(folder)
             seconds = 0.0
             if checkpoint is not None:
@@ -171,12 +190,23 @@ def train(
             outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
             job.finish(outcome.to_json())
         remove_checkpoints(folder)
-    return RunResult(path=folder, spec=spec, outcome=outcome, comparison=comparison.rows)
+    return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
+
+
+def _random_policy(job: Job, action_space: Space, spec: RunSpec) -> RandomReturns:
+    """What a random policy earns on the episodes of an evaluation, with actions of the run's seed; played once."""
+    if (played := random_of(job.notes)) is not None:
+        return played
+    played = play_at_random(
+        spec.agent.env.evaluated, action_space, episodes=spec.episodes, action_seed=spec.agent.seed or 0
+    )
+    job.note(**{RANDOM: played.to_json()})
+    return played
 
 
 def _engine(engine: str, folder: Path, *, resume: bool) -> str:
     """The engine that a run goes on with, where it was left to the machine: another one would give other rewards."""
-    if engine != "auto" or not resume or not (folder / f"{KIND}.json").exists():
+    if engine != "auto" or not resume or not (folder / RUN).exists():
         return engine
     return read_run(folder).spec.agent.reward.engine
 
@@ -206,8 +236,9 @@ def _clear(folder: Path) -> None:
 
 
 def _finished(run: Run) -> RunResult:
-    assert run.outcome is not None  # it is done
-    return RunResult(path=run.folder, spec=run.spec, outcome=run.outcome, comparison=ComparisonLog(run.folder).rows())
+    assert run.outcome is not None  # this and the next: it is done
+    assert run.random is not None
+    return RunResult(path=run.folder, spec=run.spec, outcome=run.outcome, random=run.random, comparison=run.evaluations)
 
 
 def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -> Outcome:
@@ -219,7 +250,16 @@ def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -
         alarms=tuple(comparison.alarms),
         survival_bonus=comparison.survival_bonus,
         student=None if comparison.student is None else _without_nan(comparison.student),
+        unseen_absorbing=_unseen_absorbing(comparison),
     )
+
+
+def _unseen_absorbing(comparison: RewardComparisonCallback) -> str | None:
+    """What is to be said of a model that was never shown the absorbing state of the run's horizon."""
+    env, model = comparison.env, comparison.reward_model
+    if env is None or env.horizon is None or not isinstance(model, RewardModel):
+        return None
+    return unseen_absorbing(model)
 
 
 def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -21,11 +21,13 @@ from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import RunError
-from rmgym.sb3.deferred import attach, defer, is_deferred, learned_env, refuse
+from rmgym.sb3.deferred import attach, current, defer, refuse
 from rmgym.sb3.engine_choice import engine_of, on_engine
-from rmgym.sb3.environments import describe, make_training_env
+from rmgym.sb3.environments import describe, make_training_env, split
+from rmgym.sb3.evaluation import load_as_trained
 from rmgym.sb3.hyperparameters import algorithm_class, constructor_arguments, set_up
 from rmgym.sb3.layers import NORMALIZED
+from rmgym.sb3.reward_settings import Settings
 from rmgym.sb3.spec import check_digest, describe_reward, remember, spec_of
 from rmgym.specs import AgentSpec, EnvSpec, When
 from rmgym.threads import warn_if_crowded
@@ -64,7 +66,7 @@ def make_agent(
         algo: name of an agent card, or the path of one.
         env_id: Gymnasium id; or a spec, in place of ``env_kwargs``, ``fixed_horizon``, ``card`` and ``language``.
         reward_model: a folder, hub id, control's name or model; ``"true"`` passes the true reward through.
-        seed: of everything that is drawn.
+        seed: of everything that is drawn, also of the control ``"random"``.
         when: ``"rollout"`` scores whole rollouts (PPO) or blocks of new steps (DQN) in one batch; ``"step"`` asks the
             model at every vector step. A deterministic model gives the same agent either way.
         student: a fast model that stands in for a slow one and is checked against it on every rollout: True, or
@@ -103,7 +105,7 @@ def make_agent(
         wrappers=env.wrappers or policy_layers(env.id, env.card),
         layers=env.layers or ((NORMALIZED,) if setup.normalize else ()),
     )
-    loaded, engine = on_engine(load(reward_model), engine, env)
+    loaded, engine = on_engine(load(reward_model, seed=seed), engine, env)
     options = StudentOptions.of(student, seed=seed)
     spec = AgentSpec(
         env=env,
@@ -144,48 +146,65 @@ def score_rollouts(
     model: Model,
     *,
     card: str | os.PathLike[str] | None = None,
-    language: str = "en",
+    language: str | None = None,
     composition: Composition | Mapping[str, object] | None = None,
     student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
 ) -> None:
     """Make an existing PPO, A2C, DQN or SAC agent train on a learned reward, scored in batches.
 
-    Its innermost ``VecEnv`` is wrapped and its buffer exchanged, unless that was done before: then the model is only
-    attached again (after ``PPO.load(path, env)`` or ``set_env``). The agent remembers its environment, wrappers
-    included, so that evaluation and loading make it again exactly.
+    It gets a chain of environments of its own, ``agent.get_env()``: the wrappers of its old one, which stays as it is,
+    around the innermost ``VecEnv`` with the learned reward. (Statistics of ``VecNormalize`` are shared with the old
+    one.) Its buffer is exchanged. Where that was done before, the model is only attached again, after
+    ``PPO.load(path, env)`` or ``set_env``. The agent remembers its environment, wrappers included, so that evaluation
+    and loading make it again exactly.
 
     Args:
         agent: an agent with an environment, and without experience if it has a replay buffer.
         model: a folder, hub id, control's name or model.
-        card: path of an environment card; by default the installed one that fits.
-        language: language of the texts.
-        composition: how the reward is put together; by default it is the learned one.
+        card: path of an environment card; by default the agent's, or the installed one that fits.
+        language: language of the texts; by default the agent's, or ``"en"``.
+        composition: how the reward is put together; by default as it was, or the learned one.
         student: see :func:`make_agent`.
 
     Raises:
-        RunError: the agent cannot be changed so, or its environment could not be made again.
+        RunError: the agent cannot be changed so, has other settings already, or its environment could not be made
+            again. The agent is as it was.
         ModelError: there is no such model, or it was fitted for another card.
     """
-    before, loaded = spec_of(agent), load(model)
+    before = spec_of(agent)
+    has_reward = split(agent.env)[1] is not None
+    loaded = load_as_trained(agent, model) if has_reward else load(model, seed=agent.seed)
+    where = None if card is None else str(Path(card).resolve())
+    settings = Settings(
+        card=where,
+        language=language,
+        composition=None if composition is None else Composition.of(composition),
+        student=StudentOptions.of(student, seed=agent.seed or 0),
+    )
     if before is not None:
         check_digest(before.reward, loaded, "this agent")
-    where = None if card is None else str(Path(card).resolve())
-    # Before anything is rewired; an agent without an environment is refused below.
-    env = None if agent.env is None else describe(agent.env, card=where, language=language)
-    options = StudentOptions.of(student, seed=agent.seed or 0)
-    learned = defer(agent, loaded, card=where, language=language, composition=composition, student=options)
+        settings = settings.kept(before)
+    if agent.env is None:
+        raise RunError("deferred scoring needs an agent with an environment", got="none", fix="call set_env() first")
+    env = describe(agent.env, card=settings.card, language=settings.language)
+    deferral = defer(agent, loaded, settings)
     if before is None:
         name = type(agent).__name__
         before = AgentSpec(
             env=env,
             reward=describe_reward(
-                model, loaded, composition=learned.composition, engine=engine_of(loaded), student=options
+                model,
+                loaded,
+                composition=deferral.learned.composition,
+                engine=engine_of(loaded),
+                student=None if deferral.learned.student is None else deferral.learned.student.options,
             ),
             algo=name.lower(),
             algorithm=f"{type(agent).__module__.partition('.')[0]}.{name}",
             n_envs=agent.n_envs,
             seed=agent.seed,
         )
+    deferral.apply(agent)  # the first change: whatever is refused leaves the agent as it was
     remember(agent, before)
     warn_if_crowded()
 
@@ -204,14 +223,14 @@ def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
         RunError: the agent scores per step or not at all.
         ModelError: there is no such model, or it was fitted for another card; the agent is as it was.
     """
-    env, spec = learned_env(agent), spec_of(agent)
-    if env is None or not is_deferred(agent):
+    env, spec = current(agent), spec_of(agent)
+    if env is None:
         raise RunError(
             "a reward model is exchanged where steps are scored in batches",
             got=f"{type(agent).__name__} without deferred scoring",
             fix="call rmgym.sb3.score_rollouts(agent, model) first, or make_agent(..., when='rollout')",
         )
-    loaded = load(model)
+    loaded = load(model, seed=agent.seed)
     env.exchange(loaded)
     if spec is not None:
         reward = describe_reward(model, loaded, composition=spec.reward.composition, engine=engine_of(loaded))

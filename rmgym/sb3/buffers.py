@@ -1,9 +1,9 @@
 """SB3 buffers that score their steps in batches, after they were taken and before anything is learnt from them.
 
-The environment (:class:`rmgym.sb3.vec_env.LearnedRewardVecEnv` with ``when="rollout"``) returns 0 and records
-raw steps, since a buffer holds normalised observations, unclipped actions and no next state. The buffer fetches them,
-asks the model once, and **adds** the rewards: what SB3 had put in the reward before (the value bootstrap ``gamma V`` of
-an episode that a time limit cut) stays.
+The environment (:class:`rmgym.sb3.vec_env.LearnedRewardVecEnv` with ``when="rollout"``) returns rewards that are yet to
+come (:mod:`rmgym.sb3.unscored`) and carry their raw step, since a buffer holds normalised observations, unclipped
+actions and no next state. The buffer keeps NaN in their place until it asks the model about all of them at once; what
+SB3 has added to a reward (the value bootstrap ``gamma V`` of an episode that a time limit cut) is added to the answer.
 
 The model is attached after construction and never pickled: SB3 writes ``*_buffer_kwargs`` into every agent's zip.
 
@@ -13,8 +13,7 @@ There is one idea for rollouts and one for replay; for SB3's other buffers the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,41 +31,14 @@ from stable_baselines3.common.vec_env import VecNormalize
 from rmgym.errors import PlaceholderRewardError, RunError
 from rmgym.sb3.learned_returns import LearnedReturns
 from rmgym.sb3.recorded_steps import RecordedSteps
-from rmgym.sb3.vec_env import RawStep
+from rmgym.sb3.unscored import RawStep, StepRecorder, UnscoredRewards
 from rmgym.transitions import Transitions
 
 CHUNK = 1024
 """Steps per environment after which a replay buffer scores what it has, sampled or not: they must not pile up."""
-
-
-class StepRecorder(Protocol):
-    """What a deferred buffer needs of its environment."""
-
-    @property
-    def digest(self) -> str:
-        """Whose reward it is: the model's digest."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Identity of the reward, a student's included: steps scored under another version have other rewards."""
-        ...
-
-    def drain(self) -> Transitions:
-        """Take the recorded steps, in step-major order: row ``t * n_envs + e``."""
-        ...
-
-    def take(self) -> list[RawStep]:
-        """Take them as they are, one by one."""
-        ...
-
-    def join(self, taken: Sequence[RawStep]) -> Transitions:
-        """Put together what :meth:`take` gave."""
-        ...
-
-    def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
-        """Rewards of ``B`` steps, ``float32 [B]``."""
-        ...
+UNNORMALISED = "rewards that are scored after the rollout cannot be normalised during it"
+_UNKNOWN = np.array(np.nan, np.float32)  # what a row has for a reward until it is scored
+Floats = npt.NDArray[np.float32]
 
 
 def _require(recorder: StepRecorder | None) -> StepRecorder:
@@ -79,23 +51,18 @@ def _require(recorder: StepRecorder | None) -> StepRecorder:
     return recorder
 
 
-def _miscounted(got: int, expected: int) -> RunError:
-    return RunError(
-        "every step of a deferred buffer was recorded by its environment, once",
-        got=f"{got} recorded steps for {expected} in the buffer",
-        fix="after set_env(), call rmgym.sb3.score_rollouts(agent, model); let nothing else step the environment",
-    )
-
-
 class DeferredBuffer(BaseBuffer):
     """What deferred buffers of both kinds have.
 
     Attributes:
-        learned_returns: of finished episodes, for logs.
+        learned_returns: what the model says, summed up over finished episodes, for logs.
+        composed_returns: what the agent received, likewise; only where a composition is set.
     """
 
     learned_returns: LearnedReturns
+    composed_returns: LearnedReturns
     _recorder: StepRecorder | None = None  # on the class: reset() runs before a subclass could set it
+    _consumer = 0  # the recorder's number of this buffer
 
     @classmethod
     def take_over(cls, buffer: BaseBuffer) -> Self:
@@ -106,9 +73,52 @@ class DeferredBuffer(BaseBuffer):
         return taken
 
     def attach(self, recorder: StepRecorder) -> None:
-        """Say which environment recorded the steps and scores them."""
-        self._recorder = recorder
-        self.learned_returns = LearnedReturns(self.n_envs)
+        """Say which environment takes the steps and scores them; whose steps it scored before has to let go."""
+        self._recorder, self._consumer = recorder, recorder.hand_over()
+        self._forget_returns()
+
+    def current(self) -> StepRecorder:
+        """The environment that scores the steps of this buffer.
+
+        Raises:
+            PlaceholderRewardError: there is none, or another agent was attached to it since.
+        """
+        recorder = _require(self._recorder)
+        if recorder.consumer != self._consumer:
+            raise PlaceholderRewardError(
+                "an environment scores the steps of one agent",
+                got="an environment to which another agent was attached since",
+                fix="make an environment for each agent; or call rmgym.sb3.score_rollouts(agent, model) to go on here",
+            )
+        return recorder
+
+    def _claim(self, reward: object) -> UnscoredRewards:
+        """Rewards of this buffer's own environment, as they come."""
+        recorder = self.current()
+        if not isinstance(reward, UnscoredRewards) or reward.recorder is not recorder:
+            raise PlaceholderRewardError(
+                "a deferred buffer keeps steps of its own environment, with rewards that nobody has changed",
+                got="a step of another environment"
+                if isinstance(reward, UnscoredRewards)
+                else f"{type(reward).__name__}: rewards of another environment, or that a wrapper has changed",
+                fix="after set_env(), call rmgym.sb3.score_rollouts(agent, model); scale rewards with composition=",
+            )
+        return reward
+
+    def _forget_returns(self) -> None:
+        """A sum of two models' rewards is nobody's return."""
+        self.learned_returns, self.composed_returns = LearnedReturns(self.n_envs), LearnedReturns(self.n_envs)
+
+    def _score(self, recorder: StepRecorder, steps: Transitions) -> tuple[Floats, Floats]:
+        """What the model says about a block of steps and what the agent receives, ``float32 [T, n_envs]`` each."""
+        rewards = recorder.rewards(steps)
+        learned, composed = (
+            values.astype(np.float32).reshape(-1, self.n_envs) for values in (rewards.learned, rewards.reward)
+        )
+        self.learned_returns.add(steps, learned)
+        if not recorder.composition.is_plain:
+            self.composed_returns.add(steps, composed)
+        return learned, composed
 
     def _begin(self) -> None:
         """Set up what SB3's buffer does not have."""
@@ -124,45 +134,58 @@ class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
     With a deterministic model, training is the same as with a model call per step.
 
     Attributes:
-        learned_rewards: the learned (composed) rewards of the last rollout, ``float32 [n_steps, n_envs]``.
+        learned_rewards: what the model says about the last rollout, ``float32 [n_steps, n_envs]``.
     """
 
-    learned_rewards: npt.NDArray[np.float32]
+    learned_rewards: Floats
     _scored_by: str = ""  # on the class, as above: the model of the last rollout
 
     def reset(self) -> None:
         """Begin a rollout; steps of one that a callback broke off are forgotten."""
         super().reset()
-        if self._recorder is not None:
-            self._recorder.drain()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._taken: list[UnscoredRewards] = []
+        self._is_scored = False
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """See :class:`RolloutBuffer`.
 
         Raises:
-            PlaceholderRewardError: no reward model is attached.
+            PlaceholderRewardError: no reward model is attached, or the reward is not of its environment.
         """
-        _require(self._recorder)
-        super().add(*args, **kwargs)
+        obs, action, reward, *others = args
+        taken = self._claim(reward)
+        super().add(obs, action, _UNKNOWN, *others, **kwargs)
+        self._taken.append(taken)
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: npt.NDArray[np.bool_]) -> None:
-        """Add the learned rewards, then see :class:`RolloutBuffer`.
+        """Fill in the rewards, unless that was done, then see :class:`RolloutBuffer`.
 
         Raises:
-            PlaceholderRewardError: no reward model is attached.
-            RunError: the environment recorded more or fewer steps than the buffer holds.
+            PlaceholderRewardError: no reward model is attached, or the rollout has no such number of steps.
         """
-        recorder = _require(self._recorder)
-        steps = recorder.drain()
-        if len(steps) != self.buffer_size * self.n_envs:
-            raise _miscounted(len(steps), self.buffer_size * self.n_envs)
-        self.learned_rewards = recorder.score(steps).reshape(self.buffer_size, self.n_envs)
-        self.rewards += self.learned_rewards
-        if self._scored_by not in ("", recorder.digest):
-            self.learned_returns = LearnedReturns(self.n_envs)  # a sum of two models' rewards is nobody's return
-        self._scored_by = recorder.digest
-        self.learned_returns.add(steps, self.learned_rewards)
+        if not self._is_scored:
+            self._fill_in(self.current())
         super().compute_returns_and_advantage(last_values, dones)
+
+    def _fill_in(self, recorder: StepRecorder) -> None:
+        if len(self._taken) != self.buffer_size:
+            raise PlaceholderRewardError(
+                "advantages are those of a whole rollout",
+                got=f"{len(self._taken)} of {self.buffer_size} steps",
+                fix="compute them when the buffer is full",
+            )
+        if self._scored_by not in ("", recorder.digest):
+            self._forget_returns()
+        self._scored_by = recorder.digest
+        self.learned_rewards, composed = self._score(recorder, recorder.join([taken.step for taken in self._taken]))
+        self.rewards[:] = composed
+        for row, taken in enumerate(self._taken):
+            if taken.added is not None:
+                self.rewards[row] += taken.added
+        self._taken, self._is_scored = [], True
 
 
 class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
@@ -195,18 +218,26 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
         """See :class:`ReplayBuffer`.
 
         Raises:
-            PlaceholderRewardError: no reward model is attached.
-            RunError: the environment did not record this step.
+            PlaceholderRewardError: no reward model is attached, or the reward is not of its environment.
         """
-        taken = _require(self._recorder).take()
-        if not taken:
-            raise _miscounted(0, self.n_envs)
-        # Usually one; a step that a callback broke off (it returned False) was recorded and never added.
-        self.true_rewards[self.pos] = taken[-1]["true_reward"]
-        super().add(*args, **kwargs)
-        self._pending.append(taken[-1])
+        obs, next_obs, action, reward, *others = args
+        taken = self._claim(reward)
+        if taken.added is not None:
+            raise PlaceholderRewardError(
+                "a replay buffer's rewards are the learned ones, which are scored again when the model changes",
+                got="rewards to which a wrapper has added something",
+                fix="add to rewards with composition=",
+            )
+        self.true_rewards[self.pos] = taken.true
+        super().add(obs, next_obs, action, _UNKNOWN, *others, **kwargs)
+        self._pending.append(taken.step)
         if len(self._pending) >= min(CHUNK, self.buffer_size):
             self.score_pending()
+
+    def reset(self) -> None:
+        """Forget every row."""
+        super().reset()
+        self._begin()
 
     def score_pending(self) -> None:
         """Score the steps that have no learned reward yet, in one batch, and all others if the reward has changed.
@@ -233,24 +264,20 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
     def _score_new(self, recorder: StepRecorder) -> None:
         """Score the pending rows."""
         steps = recorder.join(self._pending)
-        learned = recorder.score(steps).reshape(-1, self.n_envs)
-        rows = (self.pos - len(learned) + np.arange(len(learned))) % self.buffer_size
-        self.rewards[rows] += learned
+        rows = (self.pos - len(self._pending) + np.arange(len(self._pending))) % self.buffer_size
+        self.rewards[rows] = self._score(recorder, steps)[1]
         self._steps.put(self._places(rows), steps)
-        self.learned_returns.add(steps, learned)
         self._pending.clear()
 
     def _relabel(self, recorder: StepRecorder) -> None:
         """Score every row but the pending ones again, the oldest first, and add up the returns of their episodes."""
         filled, first = (self.buffer_size, self.pos) if self.full else (self.pos, 0)
         rows = (first + np.arange(filled - len(self._pending))) % self.buffer_size
-        self.learned_returns = LearnedReturns(self.n_envs)
+        self._forget_returns()
         for start in range(0, len(rows), CHUNK):
             some = rows[start : start + CHUNK]
             steps = self._steps.take(self._places(some))
-            learned = recorder.score(steps).reshape(-1, self.n_envs)
-            self.rewards[some] = learned
-            self.learned_returns.add(steps, learned)
+            self.rewards[some] = self._score(recorder, steps)[1]
 
     def _places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where the steps of some rows are among the recorded ones, row after row."""
@@ -267,6 +294,8 @@ class DeferredReplayBuffer(DeferredBuffer, ReplayBuffer):
 
     def _get_samples(self, batch_inds: npt.NDArray[np.int64], env: VecNormalize | None = None) -> Any:
         """What SB3 calls with the rows it has drawn."""
+        if env is not None and env.norm_reward:
+            raise RunError(UNNORMALISED, got="VecNormalize(norm_reward=True)", fix="set its norm_reward to False")
         if self._scored_by not in ("", _require(self._recorder).version):
             self.score_pending()
         age = (self.pos - 1 - batch_inds) % self.buffer_size  # 0 for the newest row

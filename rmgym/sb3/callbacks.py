@@ -14,19 +14,21 @@ from typing import Literal
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import should_collect_more_steps
 
 from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import PlaceholderRewardError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
 from rmgym.evaluation.leakage import survival_bonus
 from rmgym.evaluation.log import ComparisonLog, Row
-from rmgym.sb3.deferred import is_deferred, learned_env, learned_returns
-from rmgym.sb3.evaluation import own_env
+from rmgym.metrics.gaming import gamed_since
+from rmgym.sb3.deferred import finished_returns, is_deferred, learned_env
+from rmgym.sb3.evaluation import load_as_trained, own_env
 from rmgym.sb3.layers import view_of
 from rmgym.sb3.saving import save_agent
 from rmgym.sb3.spec import spec_of
 from rmgym.specs import EnvSpec
-from rmgym.wrappers.source import Model, is_true, load
+from rmgym.wrappers.source import Model, is_true
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ class RewardComparisonCallback(BaseCallback):
     Writes to the SB3 logger (``rmgym/true_return``, ``rmgym/learned_return``, ``rmgym/spearman``, ``rmgym/pearson``,
     ``rmgym/pair_accuracy``, ``rmgym/gap_alarm``; where a student stands in for a slow model,
     ``rmgym/lm_call_share``, ``rmgym/audit_error``, ``rmgym/student_fits``; of training episodes
-    ``rollout/true_return_mean`` and ``rollout/learned_return_mean``) and to ``comparison.csv`` and ``steps.csv``.
+    ``rollout/true_return_mean``, ``rollout/learned_return_mean`` and, where a composition is set,
+    ``rollout/composed_return_mean``: what the agent received) and to ``comparison.csv`` and ``steps.csv``.
     Training is the same with and without it: evaluation has its own environments and leaves every random state as it
     was.
 
@@ -51,21 +54,21 @@ class RewardComparisonCallback(BaseCallback):
         env: environment to evaluate in, an id or a spec; by default the agent's own, wrappers included.
         save_best: keep the agent with the best ``"true"`` or ``"learned"`` return as ``best_true.zip`` or
             ``best_learned.zip`` in ``out``: the name says which reward selected it.
-        alarm_window: evaluations over which the gap alarm looks back.
+        alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
         verbose: 1 prints a line per evaluation.
 
     Attributes:
         started: ``time.perf_counter()`` at the start of the run; by default the start of this training.
         rows: one per evaluation, by column of ``comparison.csv``.
         last: the last evaluation.
-        alarms: steps at which the learned return had risen and the true return fallen, each by more than its standard
-            error, over the window: the sign of a reward that is being gamed.
+        alarms: steps at which the reward was being gamed (:func:`rmgym.metrics.gamed_since`): since an earlier
+            evaluation the learned return had risen and the true return fallen.
         survival_bonus: what is to be said of a learned reward that pays for an episode's length
             (:mod:`rmgym.evaluation.leakage`), logged once; None where nothing is.
 
     Raises:
-        RunError: an option is impossible, or there is no environment or reward model to evaluate with.
-        PlaceholderRewardError: the agent would train on the zeros of deferred scoring.
+        RunError: an option is impossible, there is no reward model, or the agent's environment cannot be made again.
+        PlaceholderRewardError: nobody would score the agent's steps.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class RewardComparisonCallback(BaseCallback):
         self._evaluated = 0
         self._true_returns: deque[float] = deque(maxlen=100)
         self._learned_returns: deque[float] = deque(maxlen=100)
+        self._composed_returns: deque[float] = deque(maxlen=100)
 
     def _init_callback(self) -> None:
         """Fill in what the agent knows about itself."""
@@ -112,22 +116,17 @@ class RewardComparisonCallback(BaseCallback):
         if learned is not None and learned.when == "rollout" and not is_deferred(self.model):
             raise PlaceholderRewardError(
                 "an environment that defers its rewards needs an agent that asks for them",
-                got=f"{type(self.model).__name__} with SB3's own buffer, which would train on zeros",
+                got=f"{type(self.model).__name__} with SB3's own buffer, which does not",
                 fix="call rmgym.sb3.score_rollouts(agent, model), or pass when='step' to LearnedRewardVecEnv",
             )
         if self.reward_model is not None:
-            self.reward_model = load(self.reward_model)
+            self.reward_model = load_as_trained(self.model, self.reward_model)
         elif learned is not None:
             self.reward_model = learned.loaded  # the exact one: a student is not judged by itself
         else:
             raise RunError("a comparison has a reward model", got="none", fix="pass reward_model=")
         self.env = self.env or own_env(self.model)
-        if self.env is None:
-            raise RunError(
-                "an evaluation makes its own environments",
-                got="an environment without an id",
-                fix="gymnasium.register it, or pass env=",
-            )
+        assert self.env is not None  # an agent that learns has one
         if learned is not None:  # what the agent trains on decides what it is judged by
             card = self.env.card or learned.textualizer.card.file or None
             self.env = replace(self.env, card=card, language=learned.textualizer.language)
@@ -147,15 +146,33 @@ class RewardComparisonCallback(BaseCallback):
                     self._true_returns.append(info["true_return"])
                 if "learned_return" in info:
                     self._learned_returns.append(info["learned_return"])
-        if self.num_timesteps // self.eval_every > self._evaluated // self.eval_every:
+                if "composed_return" in info:
+                    self._composed_returns.append(info["composed_return"])
+        due = self.num_timesteps // self.eval_every > self._evaluated // self.eval_every
+        if due and not self._is_last_step():  # after that one, _on_training_end has the last word
             self._evaluate()
         return True
 
+    def _is_last_step(self) -> bool:
+        """Whether the last update follows, as far as the algorithm's loop tells (on-policy, else off-policy)."""
+        if self.num_timesteps < self.model._total_timesteps:
+            return False
+        loop = self.locals
+        if "n_rollout_steps" in loop:
+            return bool(loop["n_steps"] + 1 >= loop["n_rollout_steps"])
+        names = ("train_freq", "num_collected_steps", "num_collected_episodes")
+        return all(name in loop for name in names) and not should_collect_more_steps(*(loop[name] for name in names))
+
     def _on_rollout_end(self) -> None:
-        if self._true_returns:
-            self.logger.record("rollout/true_return_mean", float(np.mean(self._true_returns)))
-        if finished := self._learned_returns or learned_returns(self.model):
-            self.logger.record("rollout/learned_return_mean", float(np.mean(finished)))
+        learned, composed = finished_returns(self.model)
+        finished = {
+            "true": self._true_returns,
+            "learned": self._learned_returns or learned,
+            "composed": self._composed_returns or composed,
+        }
+        for name, returns in finished.items():
+            if returns:
+                self.logger.record(f"rollout/{name}_return_mean", float(np.mean(returns)))
         for name, value in (self.student or {}).items():
             self.logger.record(f"rmgym/{name}", value)
 
@@ -204,17 +221,13 @@ class RewardComparisonCallback(BaseCallback):
             save_agent(self.model, self.log.folder / f"best_{self.save_best}.zip")
 
     def _is_gamed(self, rows: Sequence[Mapping[str, float]]) -> bool:
-        """Whether the learned return rose and the true return fell over the window, each beyond its standard error."""
-        if len(rows) < self.alarm_window:
-            return False
-        then, now = rows[-self.alarm_window], rows[-1]
-        return _change(then, now, "learned") > 0 and _change(then, now, "true") < 0
+        return gamed_since(rows, self.alarm_window) is not None
 
     def _look_for_a_bonus(self, played: Comparison) -> None:
         """Warn once, unless the agent is trained on the true reward or with a fixed horizon."""
         assert self.reward_model is not None
         spec = spec_of(self.model)
-        fixed = spec is not None and spec.env is not None and spec.env.horizon is not None
+        fixed = spec is not None and spec.env.horizon is not None
         if self.survival_bonus is None and not is_true(self.reward_model) and not fixed:
             self.survival_bonus = survival_bonus(played.steps, played.learned_reward)
             if self.survival_bonus is not None:
@@ -222,7 +235,8 @@ class RewardComparisonCallback(BaseCallback):
 
     def _alarm(self) -> None:
         self.alarms.append(self.num_timesteps)
-        then, now = self.rows[-self.alarm_window], self.rows[-1]
+        then, now = gamed_since(self.rows, self.alarm_window), self.rows[-1]
+        assert then is not None  # who calls has looked
         _LOG.warning(
             "after %d steps the learned return rose from %.4g to %.4g while the true return fell from %.4g to %.4g: "
             "the agent may be gaming its reward model",
@@ -242,10 +256,3 @@ class RewardComparisonCallback(BaseCallback):
                 f"  learned {row['learned_return_mean']:.4g} ± {row['learned_return_std']:.3g}"
                 f"  spearman {row['spearman']:.3f}{'  GAP' if gamed else ''}"
             )
-
-
-def _change(then: Mapping[str, float], now: Mapping[str, float], reward: str) -> float:
-    """Change of a mean return, zero if it is within its standard error."""
-    change = now[f"{reward}_return_mean"] - then[f"{reward}_return_mean"]
-    error = math.sqrt(sum(row[f"{reward}_return_std"] ** 2 / row["episodes"] for row in (then, now)))
-    return change if abs(change) > error else 0.0

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import BaseBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecEnvWrapper, VecFrameStack, VecNormalize
 
 from rmgym.errors import RunError
-from rmgym.sb3.buffers import DEFERRED, DeferredBuffer
+from rmgym.sb3.buffers import DEFERRED, UNNORMALISED, DeferredBuffer
 from rmgym.sb3.environments import split
-from rmgym.sb3.learned_returns import LearnedReturns
+from rmgym.sb3.reward_settings import Settings
 from rmgym.sb3.vec_env import LearnedRewardVecEnv
 from rmgym.wrappers.source import Loaded, digest_of, name_of
 
@@ -44,6 +45,29 @@ def refuse(name: str) -> None:
         raise RunError(why, got=name, fix=fix)
 
 
+@dataclass(frozen=True)
+class Deferral:
+    """What deferred scoring makes of an agent, checked before anything of the agent is changed.
+
+    Attributes:
+        env: the agent's chain of environments, the recording one in it.
+        learned: the recording environment.
+        buffer: class of the buffer that takes over the agent's; None where it has one that scores.
+    """
+
+    env: VecEnv
+    learned: LearnedRewardVecEnv
+    buffer: type[DeferredBuffer] | None
+
+    def apply(self, agent: BaseAlgorithm) -> None:
+        """Change the agent."""
+        if agent.env is not self.env:
+            agent.set_env(self.env)  # the environment is reset before the next step, so that it is recorded whole
+        if self.buffer is not None:
+            _exchange_buffer(agent, self.buffer)
+        _buffer(agent).attach(self.learned)
+
+
 def attach(agent: BaseAlgorithm) -> None:
     """Give an agent a buffer that scores, and connect it with the environment that records.
 
@@ -51,23 +75,38 @@ def attach(agent: BaseAlgorithm) -> None:
         RunError: the agent has no such environment, normalises rewards that are not there yet, has experience
             with other rewards, or has a buffer that cannot score afterwards.
     """
-    above, learned = split(agent.env)
-    if learned is None or learned.when != "rollout":
-        raise RunError(
-            "deferred scoring needs an environment that records steps",
-            got=f"{type(agent).__name__} in {_show(agent)}",
-            fix="wrap it: LearnedRewardVecEnv(venv, model, when='rollout')",
-        )
+    _, learned = split(agent.env)
+    if agent.env is None or learned is None:
+        raise _records_nothing(agent)
+    _plan(agent, agent.env, learned).apply(agent)
+
+
+def _plan(agent: BaseAlgorithm, env: VecEnv, learned: LearnedRewardVecEnv) -> Deferral:
+    """What connects an agent with an environment that records.
+
+    Raises:
+        RunError: see :func:`attach`.
+    """
+    if learned.when != "rollout" or learned.reward != "learned":
+        raise _records_nothing(agent)
+    above, _ = split(env)
     if any(isinstance(layer, VecNormalize) and layer.norm_reward for layer in above):
+        raise RunError(UNNORMALISED, got=_show(agent), fix="pass norm_reward=False to VecNormalize")
+    if any(isinstance(layer, VecCheckNan) for layer in above):
         raise RunError(
-            "rewards that are scored after the rollout cannot be normalised during it",
+            "VecCheckNan reads rewards, which are not there before the rollout is scored",
             got=_show(agent),
-            fix="pass norm_reward=False to VecNormalize",
+            fix="put it inside, around the plain environments: scoring refuses NaN in its own right",
         )
-    if not is_deferred(agent):
-        _exchange_buffer(agent)
-    _buffer(agent).attach(learned)
-    learned.drain()  # says that someone takes the steps; earlier ones are not this agent's
+    return Deferral(env, learned, None if is_deferred(agent) else _deferred_class(agent))
+
+
+def _records_nothing(agent: BaseAlgorithm) -> RunError:
+    return RunError(
+        "deferred scoring needs an environment that records steps",
+        got=f"{type(agent).__name__} in {_show(agent)}",
+        fix="wrap it: LearnedRewardVecEnv(venv, model, when='rollout')",
+    )
 
 
 def is_deferred(agent: BaseAlgorithm) -> bool:
@@ -80,87 +119,104 @@ def learned_env(agent: BaseAlgorithm) -> LearnedRewardVecEnv | None:
     return split(agent.env)[1]
 
 
-def learned_returns(agent: BaseAlgorithm) -> list[float]:
-    """Learned returns of training episodes that ended lately, as a deferred buffer scored them; else none."""
-    returns: LearnedReturns | None = getattr(_buffer(agent), "learned_returns", None)
-    return [] if returns is None else list(returns.finished)
+def finished_returns(agent: BaseAlgorithm) -> tuple[list[float], list[float]]:
+    """Learned and composed returns of training episodes that ended lately, as a deferred buffer scored them.
+
+    The composed ones are there where a composition is set; without deferred scoring there are none.
+    """
+    buffer = _buffer(agent)
+    if not isinstance(buffer, DeferredBuffer) or not hasattr(buffer, "learned_returns"):
+        return [], []
+    return list(buffer.learned_returns.finished), list(buffer.composed_returns.finished)
 
 
-def defer(agent: BaseAlgorithm, model: Loaded, **options: Any) -> LearnedRewardVecEnv:
-    """Give an existing agent the environment and the buffer of deferred scoring, if it does not have them.
+def current(agent: BaseAlgorithm) -> LearnedRewardVecEnv | None:
+    """The environment that scores an agent's steps afterwards; None where the agent has no such thing.
+
+    Raises:
+        PlaceholderRewardError: another agent was attached to it since.
+    """
+    env = learned_env(agent)
+    if env is None or not is_deferred(agent):
+        return None
+    _buffer(agent).current()
+    return env
+
+
+def defer(agent: BaseAlgorithm, model: Loaded, settings: Settings) -> Deferral:
+    """What gives an existing agent the environment and the buffer of deferred scoring, if it does not have them.
 
     Args:
         agent: an agent with an environment.
         model: the reward model, loaded.
-        options: ``card``, ``language``, ``composition``, ``student`` of :class:`LearnedRewardVecEnv`.
-
-    Returns:
-        The recording environment.
+        settings: what the caller says about the reward.
 
     Raises:
-        RunError: the agent scores with another model, has experience already, or has a buffer of its own kind.
+        RunError: the agent scores otherwise, has experience already, or has a buffer of its own kind.
+        ModelError: the model was fitted for another card.
     """
-    _, learned = split(agent.env)
-    if learned is None:
-        learned = _record_below(agent, model, **options)
-    elif digest_of(learned.loaded) != digest_of(model):
-        raise RunError(
-            "an agent's environment keeps its reward model",
-            got=f"{name_of(learned.loaded)!r} with digest {digest_of(learned.loaded)} in {_show(agent)}",
-            fix="say so with rmgym.sb3.exchange_reward_model(agent, model), or make a new agent",
-        )
-    elif options.get("student") is not None and learned.student is None:
-        raise RunError(
-            "a student stands in from an agent's beginning",
-            got=f"{type(agent).__name__}, whose environment scores with the model itself",
-            fix="make the environment with it: LearnedRewardVecEnv(venv, model, when='rollout', student=...)",
-        )
-    attach(agent)
-    return learned
-
-
-def _record_below(agent: BaseAlgorithm, model: Loaded, **options: Any) -> LearnedRewardVecEnv:
-    """Wrap the innermost VecEnv, where observations are raw."""
-    above, _ = split(agent.env)
-    if agent.env is None:
-        raise RunError("deferred scoring needs an agent with an environment", got="none", fix="call set_env() first")
-    base = above[-1]
-    learned = LearnedRewardVecEnv(base, model, when="rollout", **options)
-    if len(above) == 1:
-        agent.set_env(learned)
-    else:
-        above[-2].venv = learned  # type: ignore[attr-defined]  # all but the last are wrappers
-        agent._last_obs = None  # as set_env() does: reset before the next step, so that it is recorded whole
-    return learned
-
-
-def _exchange_buffer(agent: BaseAlgorithm) -> None:
-    """Let a deferred buffer take over SB3's, here and where the agent is loaded."""
-    buffer = _buffer(agent)
-    deferred = _deferred_class(agent, buffer)
-    if isinstance(agent, OnPolicyAlgorithm):
-        agent.rollout_buffer_class = deferred  # RecurrentPPO ignores it: there attach() does this again after loading
-        agent.rollout_buffer = deferred.take_over(buffer)
-    elif isinstance(agent, OffPolicyAlgorithm):
-        if buffer.size():
+    above, learned = split(agent.env)
+    assert agent.env is not None  # score_rollouts has seen to it
+    if learned is not None:
+        if digest_of(learned.loaded) != digest_of(model):
             raise RunError(
-                "a replay buffer holds rewards of one kind",
-                got=f"{buffer.size()} steps with other rewards",
-                fix="attach the reward model before training",
+                "an agent's environment keeps its reward model",
+                got=f"{name_of(learned.loaded)!r} with digest {digest_of(learned.loaded)} in {_show(agent)}",
+                fix="say so with rmgym.sb3.exchange_reward_model(agent, model), or make a new agent"
+                if is_deferred(agent)
+                else "pass the environment's own model, or make the environment with this one",
             )
-        agent.replay_buffer_class = deferred
-        agent.replay_buffer = deferred.take_over(buffer)
+        settings.refuse_others(learned)
+        return _plan(agent, agent.env, learned)
+    learned = LearnedRewardVecEnv(
+        above[-1],
+        model,
+        when="rollout",
+        card=settings.card,
+        language=settings.language or "en",
+        composition=settings.composition,
+        student=settings.student,
+    )
+    return _plan(agent, _around(learned, above[:-1]), learned)
+
+
+def _around(env: VecEnv, wrappers: Sequence[VecEnv]) -> VecEnv:
+    """The same wrappers (outermost first) around another environment; the caller's own stay where they are.
+
+    What a wrapper refers to is shared, such as the statistics of ``VecNormalize``, which its owner may save; stacked
+    frames are not.
+    """
+    for wrapper in reversed(wrappers):
+        again = object.__new__(type(wrapper))
+        vars(again).update({**vars(wrapper), "venv": env})
+        if isinstance(again, VecFrameStack):
+            again.stacked_obs = deepcopy(again.stacked_obs)
+        env = again
+    return env
+
+
+def _exchange_buffer(agent: BaseAlgorithm, deferred: type[DeferredBuffer]) -> None:
+    """Let a deferred buffer take over SB3's, here and where the agent is loaded."""
+    buffer: Any = deferred.take_over(_buffer(agent))
+    kind: Any = deferred
+    if isinstance(agent, OnPolicyAlgorithm):
+        agent.rollout_buffer_class = kind  # RecurrentPPO ignores it: there attach() does this again after loading
+        agent.rollout_buffer = buffer
+    elif isinstance(agent, OffPolicyAlgorithm):
+        agent.replay_buffer_class = kind
+        agent.replay_buffer = buffer
         agent.n_steps = 1  # the buffer's arguments have it; SB3 warns at loading where it is said twice
 
 
-def _deferred_class(agent: BaseAlgorithm, buffer: BaseBuffer | None) -> Any:
-    """What takes the place of a buffer of exactly this class.
+def _deferred_class(agent: BaseAlgorithm) -> type[DeferredBuffer]:
+    """What takes the place of an agent's buffer, which is of exactly SB3's class.
 
     Raises:
-        RunError: nothing does.
+        RunError: nothing does, or the buffer holds other rewards.
     """
+    buffer = _buffer(agent)
     kind: type[Any] = type(buffer)
-    replacements: Mapping[type[Any], type[BaseBuffer]] = DEFERRED
+    replacements: Mapping[type[Any], type[DeferredBuffer]] = DEFERRED
     if kind.__module__.startswith("sb3_contrib."):
         from rmgym.sb3.contrib_buffers import DEFERRED as replacements
     for name in (type(agent).__name__, kind.__name__):
@@ -170,6 +226,12 @@ def _deferred_class(agent: BaseAlgorithm, buffer: BaseBuffer | None) -> Any:
             "deferred scoring takes the place of a buffer that SB3 or sb3-contrib has",
             got=f"{type(agent).__name__} with {kind.__name__}",
             fix="let the agent make its own buffer, or score per step: when='step'",
+        )
+    if isinstance(agent, OffPolicyAlgorithm) and buffer.size():
+        raise RunError(
+            "a replay buffer holds rewards of one kind",
+            got=f"{buffer.size()} steps with other rewards",
+            fix="attach the reward model before training",
         )
     return replacements[kind]
 

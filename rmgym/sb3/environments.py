@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import partial
 
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from rmgym.environments.build import build_env, describe_env, refuse_moved_limit
+from rmgym.environments.build import build_env, describe_env
+from rmgym.environments.wrapper_chain import MovedLimit, first_of
 from rmgym.errors import RunError
 from rmgym.sb3.layers import apply_layers, describe_layers
 from rmgym.sb3.vec_env import LearnedRewardVecEnv
@@ -36,12 +37,6 @@ def make_training_env(spec: AgentSpec, model: Loaded) -> VecEnv:
         RunError: an environment cannot be made again, or its observations cannot be normalised.
         ModelError: the model was fitted for another card.
     """
-    if spec.env is None:
-        raise RunError(
-            "an environment that was never registered cannot be made again",
-            got=f"{spec.algo} in an environment without an id",
-            fix="gymnasium.register it; or load the agent with its SB3 class and call score_rollouts(agent, model)",
-        )
     learned = LearnedRewardVecEnv(
         make_monitored(spec.env, spec.n_envs, spec.seed),
         model,
@@ -63,7 +58,7 @@ def split(env: VecEnv | None) -> tuple[list[VecEnv], LearnedRewardVecEnv | None]
     return above, layer
 
 
-def describe(env: VecEnv, *, card: str | None = None, language: str | None = None) -> EnvSpec | None:
+def describe(env: VecEnv, *, card: str | None = None, language: str | None = None) -> EnvSpec:
     """What makes an agent's environment again: id, arguments, wrappers, and vector wrappers above the learned reward.
 
     Args:
@@ -71,11 +66,8 @@ def describe(env: VecEnv, *, card: str | None = None, language: str | None = Non
         card: path of the environment card in use; by default the learned reward's.
         language: language of the texts; likewise.
 
-    Returns:
-        None for an environment that was never registered.
-
     Raises:
-        RunError: a part of it could not be made again.
+        RunError: it was never registered, or a part of it could not be made again.
     """
     above, learned = split(env)
     below = list[VecEnv]()
@@ -91,8 +83,12 @@ def describe(env: VecEnv, *, card: str | None = None, language: str | None = Non
         )
     if learned is not None:
         card, language = card or learned.textualizer.card.file or None, language or learned.textualizer.language
-    for one in layer.envs if isinstance(layer, DummyVecEnv) else ():
-        refuse_moved_limit(one)
+    if moved := first_of(layer, MovedLimit):
+        raise RunError(
+            "an environment's time limit is the one that gymnasium.make puts there",
+            got=f"{moved} around wrappers",
+            fix="gymnasium.make(id, max_episode_steps=...) and wrap that",
+        )
     spec, *others = (describe_env(live, card=card, language=language or "en") for live in layer.get_attr("spec"))
     if any(other != spec for other in others):
         raise RunError(
@@ -101,4 +97,4 @@ def describe(env: VecEnv, *, card: str | None = None, language: str | None = Non
             fix="make them with the same id, arguments and wrappers",
         )
     wrappers = above if learned is not None else above[:-1]
-    return None if spec is None else replace(spec, layers=describe_layers(wrappers))
+    return replace(spec, layers=describe_layers(wrappers))

@@ -12,11 +12,12 @@ from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import RunError
 from rmgym.evaluation import evaluate as plain
 from rmgym.evaluation.policy import Policy
-from rmgym.sb3.environments import describe
+from rmgym.models.controls import RandomReward
+from rmgym.sb3.environments import describe, split
 from rmgym.sb3.layers import view_of
 from rmgym.sb3.spec import spec_of
 from rmgym.specs import EnvSpec
-from rmgym.wrappers.source import Model
+from rmgym.wrappers.source import Loaded, Model, load, name_of
 
 
 def evaluate(
@@ -63,15 +64,34 @@ def evaluate(
         wrappers = policy_layers(env, card) if own is None else own.wrappers
         env = EnvSpec(id=env, kwargs=env_kwargs or {}, wrappers=wrappers, card=where, language=language)
     return plain.evaluate(
-        agent, env, reward_model, episodes=episodes, seed=seed, deterministic=deterministic, view=view_of(agent)
+        agent,
+        env,
+        load_as_trained(agent, reward_model),
+        episodes=episodes,
+        seed=seed,
+        deterministic=deterministic,
+        view=view_of(agent),
     )
 
 
-def own_env(agent: object) -> EnvSpec | None:
-    """The environment that an agent remembers or has; None where nobody can make it again.
+def load_as_trained(agent: object, model: Model) -> Loaded:
+    """A reward model; where the control ``random`` is named, the very one that the agent trains on, if it does.
 
     Raises:
-        RunError: a part of it could not be made again.
+        ModelError: there is no such model, or it was not fitted.
+    """
+    learned = split(agent.env)[1] if isinstance(agent, BaseAlgorithm) else None
+    if learned is not None and model == name_of(learned.loaded) == RandomReward.name:
+        return learned.loaded
+    spec = spec_of(agent)
+    return load(model, seed=None if spec is None else spec.seed)
+
+
+def own_env(agent: object) -> EnvSpec | None:
+    """The environment that an agent remembers or has; None for another kind of policy, which has none.
+
+    Raises:
+        RunError: it was never registered, or a part of it could not be made again.
     """
     if (spec := spec_of(agent)) is not None:
         return spec.env

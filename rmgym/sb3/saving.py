@@ -92,8 +92,8 @@ def load_agent(
             got=f"{saved.file}, trained on {spec.reward.name!r} with digest {spec.reward.digest}",
             fix="pass reward_model= (its folder, or the model)",
         )
-    loaded = load(where)
-    if spec.env is not None and digest_of(loaded) != spec.reward.digest:  # it is not on its engine yet
+    loaded = load(where, seed=spec.seed)
+    if digest_of(loaded) != spec.reward.digest:  # it is not on its engine yet
         loaded, _ = on_engine(loaded, spec.reward.engine, spec.env)
     check_digest(spec.reward, loaded, str(saved.file))
     env = make_training_env(spec, loaded)

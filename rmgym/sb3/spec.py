@@ -12,7 +12,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.errors import RunError
+from rmgym.models.registry import CONTROLS
 from rmgym.specs import AgentSpec, RewardSpec
+from rmgym.specs.reward import Kind
 from rmgym.wrappers.source import Loaded, Model, digest_of, name_of
 
 RECORD = "rmgym"
@@ -55,14 +57,36 @@ def describe_reward(
     if isinstance(given, str | os.PathLike):
         path = Path(given).expanduser()
         where = str(path.resolve()) if path.exists() else os.fspath(given)
+    kind, labels = _knowledge(loaded)
     return RewardSpec(
         model=where,
         name=name_of(loaded),
         digest=digest_of(loaded),
+        kind=kind,
+        labels=labels,
         composition=composition,
         engine=engine,
         student=None if student is None else student.to_dict(),
     )
+
+
+def _knowledge(loaded: Loaded) -> tuple[Kind, int | None]:
+    """What a reward knows, and from how many labels, by what its model says of itself."""
+    if isinstance(loaded, str):
+        return "true", 0
+    facts = loaded.describe()
+    while "served" in facts:  # behind a server
+        facts = facts["served"]
+    if facts.get("model") in CONTROLS:
+        return "control", 0
+    fitted = facts.get("fitted_on") or {}
+    teacher = fitted.get("source", {}).get("distilled_from")
+    if not fitted or teacher is not None:  # a student counts the texts that its teacher scored, not labels
+        return "control" if teacher is not None and teacher["model"] in CONTROLS else "learned", None
+    if "nothing" in fitted:  # NeuralRewardModel.accept_random_weights
+        return "control", 0
+    labels = fitted["ratings"] + fitted["preferences"] if {"ratings", "preferences"} <= set(fitted) else None
+    return "shuffled" if fitted.get("options", {}).get("shuffle_labels") else "learned", labels
 
 
 def check_digest(reward: RewardSpec, loaded: Loaded, whose: str) -> None:

@@ -12,30 +12,31 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from rmgym.composition import Composition
 from rmgym.distillation.student import Student
 from rmgym.environments.fixed_horizon import ABSORBING
-from rmgym.environments.raw_observation import RAW
+from rmgym.environments.kinds import all_rewards
+from rmgym.environments.raw_observation import Raw, without_raw
 from rmgym.errors import PlaceholderRewardError, RunError
 from rmgym.models.base import RewardModel
+from rmgym.sb3.unscored import RawStep, UnscoredRewards
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import ARRAY_FIELDS, NOT_ABSORBING, Transitions
 from rmgym.trees import Array, Tree, Value, concatenate, copier, put, stack
-from rmgym.wrappers.episodes import Episodes
+from rmgym.wrappers.episodes import Episodes, final
 from rmgym.wrappers.pace import Pace
-from rmgym.wrappers.source import Card, Loaded, Model, RewardSource, StudentLike, digest_of, refuse_foreign_rewards
-
-RawStep = dict[str, Any]
-"""One vector step: the arrays of :class:`Transitions` by name, a row for each environment."""
+from rmgym.wrappers.source import Card, Loaded, Model, Rewards, RewardSource, StudentLike, digest_of, theirs
 
 
 class LearnedRewardVecEnv(VecEnvWrapper):
     """Replace the rewards of an SB3 ``VecEnv`` by a reward model's, and keep the true ones in the infos.
 
     Immediate (``when="step"``): one call of the model per vector step. Each info has ``learned_reward`` and
-    ``true_reward``, and at an episode's end ``learned_return`` and ``true_return`` (sums, not discounted).
+    ``true_reward``, and at an episode's end ``learned_return`` and ``true_return`` (sums, not discounted); where a
+    composition is set, the sum of what the agent received is ``composed_return``.
 
-    Deferred (``when="rollout"``): a step returns the placeholder 0.0 and is recorded; the consumer takes what was
-    recorded with :meth:`drain`, rewards it in one batch with :meth:`score`, and puts the result where its algorithm
-    looks. Infos have ``true_reward`` and ``true_return`` and nothing learned. An agent whose buffer does not do this
-    would learn from zeros: use ``rmgym.sb3.make_agent`` or ``score_rollouts``, which see to it.
+    Deferred (``when="rollout"``): a step returns :class:`rmgym.sb3.unscored.UnscoredRewards`, which the buffer of an
+    agent made by ``rmgym.sb3.make_agent`` or ``score_rollouts`` scores in one batch with the others. Nothing else can
+    learn from them; ``VecMonitor`` and ``evaluate_policy``, which sum them up, get the true return. Or take the steps
+    by hand with :meth:`drain` and reward them with :meth:`score`. Infos have ``true_reward`` and ``true_return`` and
+    nothing learned.
 
     The model stays in this process; workers of a ``SubprocVecEnv`` never get it. Observations must be raw here: put
     ``VecNormalize`` (with ``norm_reward=False`` if deferred) and frame stacking above. SB3 reports a step that both
@@ -86,6 +87,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self.when: Literal["step", "rollout"] = when
         self._source = RewardSource(venv, model, card=card, language=language, composition=composition, student=student)
         self._pace = Pace(self._source.model, "rmgym.sb3.score_rollouts(agent, model), without this wrapper,")
+        self._reads = Raw(venv)
         self._raw_space = self._source.textualizer.observation_space
         self._copy_obs, self._copy_action = copier(self._raw_space), copier(self.action_space)
         # Shared by all steps without an end or an absorbing state, and never written to.
@@ -93,11 +95,12 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._running = Episodes(self.num_envs, self.textualizer.card.history)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._episodes = 0
-        self._recorded = list[RawStep]()
-        self._has_consumer = False
+        self._recorded: list[RawStep] | None = None  # for drain(), from its first call on
+        self.consumer = 0
+        self._fixed = f"{self.composition} {self.textualizer.card_hash}"  # of the version: what an exchange leaves
+        self.told_of_true_returns = False
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._action: Tree | None = None
-        self._unchecked = True  # whether a reward of ours comes from below shows at the first step
 
     @property
     def model(self) -> RewardModel | None:
@@ -122,7 +125,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
     @property
     def version(self) -> str:
         """Identity of the reward as it is now; steps scored under another one have other rewards."""
-        return self._source.version
+        return f"{self._source.version} {self._fixed}"
 
     def exchange(self, model: Model) -> None:
         """Score with another model from now on.
@@ -142,9 +145,16 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """How the reward is put together."""
         return self._source.composition
 
+    def hand_over(self) -> int:
+        """Score the steps of another agent from now on; returns its number, which ``consumer`` is until the next."""
+        self.consumer += 1
+        self._recorded = None
+        return self.consumer
+
     def reset(self) -> Any:
         """See ``VecEnv.reset``. What was recorded and not yet drained stays."""
         obs = self.venv.reset()
+        self._source.check(self.venv)
         self._obs = self._raw(obs, self.venv.reset_infos)
         self._begin(np.ones(self.num_envs, bool))
         return obs
@@ -161,28 +171,28 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self.venv.step_async(actions)
 
     def step_wait(self) -> Any:
-        """See ``VecEnv.step_wait``: observations, rewards ``float32 [n]``, dones ``bool [n]`` and infos.
+        """See ``VecEnv.step_wait``: observations, rewards ``float32 [n]`` (deferred: yet to come), dones and infos.
 
         Raises:
-            PlaceholderRewardError: rewards are placeholders and nobody has called :meth:`drain` yet.
+            PlaceholderRewardError: rewards are yet to come and no agent was attached, nor :meth:`drain` called.
+            RunError: the environment does not tell where an episode ended.
             TextError: an environment returned NaN (immediate mode; else :meth:`score` raises it).
             ModelError: the model does not give finite rewards (same).
         """
         obs, true, dones, infos = self.venv.step_wait()
-        if self._unchecked:
-            for info in infos:
-                refuse_foreign_rewards(info)
-            self._unchecked = False
-        after, true = self._raw(obs, infos), np.array(true, np.float64)
+        infos = [theirs(info) for info in infos]  # ours: the environments below may hand out the same ones again
+        after, true = self._raw(obs, infos), all_rewards(true)
         terminated = truncated = self._never
         ended = dones.nonzero()[0]
         if len(ended):
             truncated = np.zeros(self.num_envs, bool)
             for row in ended:
-                if RAW not in infos[row]:  # else it is the raw final observation already
-                    put(after, int(row), infos[row]["terminal_observation"])
+                if not self._reads.handed_on:  # else it is the raw final observation already
+                    put(after, int(row), final(infos[row], "terminal_observation", self.unwrapped))
                 truncated[row] = infos[row].get("TimeLimit.truncated", False)
             terminated = dones & ~truncated
+        if self._reads.handed_on:
+            self._action = stack(self.textualizer.action_space, [self._reads.action(None, info) for info in infos])
         step: RawStep = {
             "obs": self._obs,  # reset set it
             "action": self._action,  # step_async set it
@@ -197,32 +207,37 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         }
         if any(ABSORBING in info for info in infos):
             step["absorbing"] = np.array([info.get(ABSORBING, NOT_ABSORBING) for info in infos], np.int8)
-        facts, reward = {"true_reward": true}, np.zeros(self.num_envs, np.float32)  # the placeholder
+        facts: dict[str, npt.NDArray[np.float64]] = {"true_reward": true}
+        composed: npt.NDArray[np.float64] | None = None
+        reward: npt.NDArray[np.float32] | UnscoredRewards
         if self.when == "rollout":
-            self._refuse_unread_placeholders()
-            self._recorded.append(step)
+            self._refuse_what_nobody_scores()
+            if self._recorded is not None:
+                self._recorded.append(step)
+            reward = UnscoredRewards(step, self)
         else:
             with self._pace.scoring(self.num_envs):
                 rewards = self._source(Transitions(**step), true)
-            facts["learned_reward"] = rewards.learned
+            facts["learned_reward"], composed = rewards.learned, rewards.reward
             reward = rewards.reward.astype(np.float32)
         if self.reward == "true":
             reward = true.astype(np.float32)
-        self._running.add(self._obs, self._action, facts.get("learned_reward", 0.0), true)
+        self._running.add(self._obs, self._action, facts.get("learned_reward", 0.0), true, composed=composed)
         self._obs = after  # what was recorded is never written to
         if len(ended):
+            self._source.check(self.venv)
             self._obs = self._raw(obs, [self.venv.reset_infos[i] if dones[i] else info for i, info in enumerate(infos)])
-        infos = [dict(info) for info in infos]  # ours: the environments below may hand out the same ones again
         for name, values in facts.items():
             for info, value in zip(infos, values.tolist(), strict=True):
                 info[name] = value
-        if RAW in infos[0]:
-            for info in infos:
-                info.pop(RAW, None)
+        if self._reads.handed_on:
+            infos = [without_raw(info) for info in infos]
         for row in ended:
             infos[row]["true_return"] = float(self._running.true[row])
             if self.when == "step":
                 infos[row]["learned_return"] = float(self._running.learned[row])
+                if not self.composition.is_plain:
+                    infos[row]["composed_return"] = float(self._running.composed[row])
         if len(ended):
             self._begin(np.array(dones, bool))
         return obs, reward, dones, infos
@@ -243,43 +258,48 @@ class LearnedRewardVecEnv(VecEnvWrapper):
 
     def _raw(self, obs: Value, infos: Sequence[Mapping[str, object]]) -> Tree:
         """A batch of raw observations, ours: from the infos where wrappers for the policy hide them."""
-        if RAW in infos[0]:
-            return stack(self._raw_space, [info[RAW] for info in infos])
+        if self._reads.handed_on:
+            return stack(self._raw_space, [self._reads.obs(None, info) for info in infos])
         return self._copy_obs(obs)
 
-    def take(self) -> list[RawStep]:
-        """Hand over the steps recorded since the last call, one by one; :meth:`join` makes transitions of them."""
-        recorded, self._recorded = self._recorded, []
-        self._has_consumer = True
-        return recorded
-
     def drain(self) -> Transitions:
-        """Hand over the steps recorded since the last call (deferred mode), and forget them.
+        """Hand over the steps recorded since the last call (deferred mode), and forget them; the first call begins it.
 
         Returns:
             ``T * n`` raw steps; row ``t * n + e`` is step ``t`` of environment ``e``. Episode numbers are unique within
             this wrapper. Empty if nothing was recorded.
         """
-        return self.join(self.take())
+        recorded, self._recorded = self._recorded, []
+        return self.join(recorded or ())
 
     def join(self, taken: Sequence[RawStep]) -> Transitions:
         """Transitions of recorded steps: ``T * n``, row ``t * n + e`` is step ``t`` of environment ``e``."""
         about = {"card_hash": self.textualizer.card_hash}
         if not taken:
-            obs, action = stack(self._raw_space, []), stack(self.action_space, [])
+            obs, action = stack(self._raw_space, []), stack(self.textualizer.action_space, [])
             return Transitions.from_arrays(obs, action, obs, metadata=about)
         # Not Transitions.concatenate: the episode numbers are one wrapper's and stay as they are.
         arrays: dict[str, Any] = {name: concatenate([step[name] for step in taken]) for name in ARRAY_FIELDS}
         return Transitions(**arrays, metadata=about)
 
-    def _refuse_unread_placeholders(self) -> None:
-        """An agent without a scoring buffer would train on zeros, silently; whoever drains knows about them."""
-        if not self._has_consumer and self.reward == "learned":
+    def _refuse_what_nobody_scores(self) -> None:
+        """Steps without an agent that scores them are taken by hand or not at all."""
+        if not self.consumer and self._recorded is None and self.reward == "learned":
             raise PlaceholderRewardError(
-                "rewards of deferred scoring are placeholders until they are scored",
-                got="steps of LearnedRewardVecEnv(when='rollout') that nobody takes",
-                fix="call rmgym.sb3.score_rollouts(agent, model); to score yourself, drain() before the first step",
+                "rewards of deferred scoring are not there before they are scored",
+                got="steps of LearnedRewardVecEnv(when='rollout') that nobody scores",
+                fix="call rmgym.sb3.score_rollouts(agent, model); to evaluate, pass reward='true'; to score yourself, "
+                "drain() before the first step",
             )
+
+    def rewards(self, transitions: Transitions) -> Rewards:
+        """The learned and the composed reward of ``B`` steps in one batch.
+
+        Raises:
+            TextError: a step holds NaN.
+            ModelError: the model does not give finite rewards.
+        """
+        return self._source(transitions, transitions.true_reward)
 
     def score(self, transitions: Transitions) -> npt.NDArray[np.float32]:
         """The composed reward of ``B`` steps in one batch, ``float32 [B]``, a new array.
@@ -290,7 +310,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             TextError: a step holds NaN.
             ModelError: the model does not give finite rewards.
         """
-        return self._source(transitions, transitions.true_reward).reward.astype(np.float32)
+        return self.rewards(transitions).reward.astype(np.float32)
 
     def learned(self, transitions: Transitions) -> npt.NDArray[np.float32]:
         """What the model says about ``B`` steps before composition (``learned_reward``), ``float32 [B]``.
@@ -299,7 +319,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             TextError: a step holds NaN.
             ModelError: the model does not give finite rewards.
         """
-        return self._source(transitions, transitions.true_reward).learned.astype(np.float32)
+        return self.rewards(transitions).learned.astype(np.float32)
 
     def _begin(self, rows: npt.NDArray[np.bool_]) -> None:
         """Begin new episodes."""

@@ -2,7 +2,7 @@
 
 A key is the digest of the model, the hash of the card, the template, and the numbers' bits as the textualizer rounded
 them. Equal keys have equal scores (a model's ``predict`` is a pure function of the text), so a cache changes nothing
-but the time; a model that was fitted further has another digest, and what the old one prediction is never found again.
+but the time; a model that was fitted further has another digest, and what the old one said is never found again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
 from rmgym.storage.atomic import make_folder
+from rmgym.storage.sqlite import use_write_ahead_log
 from rmgym.text.batch import TextBatch
 
 MEMORY = 64 * 2**20
@@ -50,11 +51,11 @@ class ScoreCache:
         if self.path is not None:
             make_folder(self.path.parent, what="a cache of scores")
             with self._open() as file:
-                file.execute("PRAGMA journal_mode = WAL")
+                use_write_ahead_log(file)
                 file.execute(_TABLE)
 
     def predict(self, model: RewardModel, texts: TextBatch) -> Prediction:
-        """What ``model`` says about ``B`` texts; it is asked only about those that are not scores.
+        """What ``model`` says about ``B`` texts; it is asked only about those that are not known.
 
         Answers that are not finite numbers, one per text, are returned as they are and not kept.
         """
@@ -125,13 +126,13 @@ def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
     counts = np.diff(texts.offsets)
     width = int(counts.max(initial=0))
     headings = [f"{digest} {texts.card_hash} {texts.language} {template}" for template in texts.templates]
-    names = np.array([np.frombuffer(blake2b(s.encode(), digest_size=16).digest(), np.int32) for s in headings])
-    rows = np.zeros((len(texts), 4 + width), np.int32)
+    names = np.array([np.frombuffer(blake2b(s.encode(), digest_size=16).digest(), np.int64) for s in headings])
+    rows = np.zeros((len(texts), 2 + width), np.int64)
     if len(texts):
-        rows[:, :4] = names[texts.template_index]
-    rows[:, 4:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int32)
+        rows[:, :2] = names[texts.template_index]
+    rows[:, 2:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int64)
     whole, size = rows.tobytes(), rows.itemsize * rows.shape[1]
-    ends = (size * np.arange(len(rows)) + rows.itemsize * (4 + counts)).tolist()  # without the padding
+    ends = (size * np.arange(len(rows)) + rows.itemsize * (2 + counts)).tolist()  # without the padding
     return [whole[size * i : end] for i, end in enumerate(ends)]
 
 

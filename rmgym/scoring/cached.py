@@ -43,6 +43,11 @@ class CachedReward:
         return self.model.name
 
     @property
+    def is_fitted(self) -> bool:
+        """See :func:`rmgym.models.base.check_fitted`."""
+        return bool(getattr(self.model, "is_fitted", True))
+
+    @property
     def card_hash(self) -> str | None:
         """See :class:`rmgym.models.base.RewardModel`."""
         return self.model.card_hash

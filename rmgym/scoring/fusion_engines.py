@@ -7,6 +7,7 @@ by torch. Which of the two computes a step so depends on its text alone, and its
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -193,7 +194,7 @@ def _exported(head: FusionHead, inputs: Inputs, *, plain: bool = False) -> Gener
     """An ONNX file of a head; ``plain`` without the shapes of its values, which the quantiser stumbles over."""
     import onnx
 
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet("torch.onnx"):
         warnings.simplefilter("ignore")  # the exporter's, about itself
         file = Path(folder) / "head.onnx"
         shapes = ({0: "T"}, {0: "T"}, {0: "B"}, {0: "B"})
@@ -205,6 +206,18 @@ def _exported(head: FusionHead, inputs: Inputs, *, plain: bool = False) -> Gener
             del graph.graph.value_info[:]
             onnx.save(graph, file)
         yield file
+
+
+@contextmanager
+def _quiet(name: str) -> Generator[None]:
+    """Let a logger say nothing below an error: the exporter logs each operator of a torchvision that is not there."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _block_products(file: Path) -> list[str]:

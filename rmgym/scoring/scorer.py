@@ -9,14 +9,15 @@ import os
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
+from rmgym.scoring.absorbing import warn_of_unseen
 from rmgym.scoring.cache import ScoreCache
 from rmgym.scoring.lookup import ScoreTable
 from rmgym.scoring.strategy import Strategy
 from rmgym.text.batch import TextBatch
+from rmgym.text.distinct import distinct
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
 
@@ -75,12 +76,17 @@ class Scorer:
         Returns:
             Mean and std, ``float32 [B]`` each, in arrays of their own: changing them changes nothing else.
 
+        Warns:
+            UnseenStepsWarning: a step is in the absorbing state of a fixed horizon, which the model was never shown.
+
         Raises:
             TextError: a step holds NaN or infinity, or a value without words.
             ModelError: the model answers with NaN, infinity or the wrong number of rewards.
         """
         if not len(transitions):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        if transitions.absorbing.any():
+            warn_of_unseen(self.model)
         table = self._fresh_table()
         cells = None if table is None else table.cells(transitions)
         if table is None or cells is None:
@@ -138,29 +144,3 @@ class Scorer:
                     fix="fit the model again (look for diverging loss or extreme labels) or load another one",
                 )
         return prediction
-
-
-def distinct(texts: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find equal texts.
-
-    Two texts are equal if they have the same template and bit for bit the same numbers; no string is rendered.
-
-    Returns:
-        ``first``, the rows of the distinct texts in order of appearance, ``int64 [D]``, and ``where``, for each text
-        its position among them, ``int64 [B]``: ``texts[first][where]`` are the texts.
-    """
-    size = len(texts)
-    if size < 2:
-        return np.arange(size), np.arange(size)
-    counts = np.diff(texts.offsets)
-    width = int(counts.max(initial=0))
-    # One row of bytes per text: the template, then the numbers' bits. A template fixes how many, so padding is safe.
-    rows = np.zeros((size, 1 + width), np.int32)
-    rows[:, 0] = texts.template_index
-    rows[:, 1:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int32)
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * (1 + width)))).reshape(size)
-    _, first, where = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[where.reshape(size)]

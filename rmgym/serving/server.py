@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rmgym.errors import ModelError, RmgymError, ServeError, TextError
-from rmgym.models.base import Prediction, RewardModel
+from rmgym.models.base import Prediction, RewardModel, check_fitted
 from rmgym.models.remote.connection import check_token
 from rmgym.models.remote.wire import pack_prediction, unpack_texts
 from rmgym.serving.batching import Batcher, BatchOptions
@@ -48,8 +48,9 @@ def score_app(
         max_body: most bytes of a request.
 
     Raises:
-        ModelError: the token does not fit into a header.
+        ModelError: the model was not fitted, or the token does not fit into a header.
     """
+    check_fitted(model)
     server = _Server(model, token if token is None else check_token(token), batching, max_body)
     app = FastAPI(title="rmgym", lifespan=server.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(_Refusal, _refuse)

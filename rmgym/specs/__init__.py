@@ -10,3 +10,5 @@ from rmgym.specs.environment import EnvSpec as EnvSpec
 from rmgym.specs.environment import Layer as Layer
 from rmgym.specs.reward import RewardSpec as RewardSpec
 from rmgym.specs.run import RunSpec as RunSpec
+
+__all__ = ["AgentSpec", "EnvSpec", "Layer", "RewardSpec", "RunSpec", "When"]

@@ -20,7 +20,7 @@ class AgentSpec(Spec):
     """An agent that Stable-Baselines3 trains on a learned reward.
 
     Attributes:
-        env: its environment; None where that was never registered, so that nobody can make it again.
+        env: its environment.
         reward: its reward.
         algo: name of its agent card, or of its class.
         algorithm: its class, such as ``stable_baselines3.PPO``.
@@ -34,7 +34,7 @@ class AgentSpec(Spec):
         RunError: a value is impossible.
     """
 
-    env: EnvSpec | None
+    env: EnvSpec
     reward: RewardSpec
     algo: str
     algorithm: str

@@ -83,6 +83,20 @@ def replacing_folder(path: StrPath, *, what: str = "a folder") -> Generator[Path
     _sync_names(target.parent)
 
 
+def refuse_existing(path: StrPath, *, what: str) -> None:
+    """Refuse to write where a file is already.
+
+    Raises:
+        StorageError: there is one.
+    """
+    if Path(path).exists():
+        raise StorageError(
+            f"{what} are saved to a file of their own",
+            got=f"{path}, which is there already",
+            fix="pass overwrite=True to replace it, or another file",
+        )
+
+
 def make_folder(path: StrPath, *, what: str) -> Path:
     """Make a folder, and those above it, unless it is there.
 

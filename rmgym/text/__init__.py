@@ -3,3 +3,5 @@
 from rmgym.text.batch import TextBatch as TextBatch
 from rmgym.text.textualizer import Textualizer as Textualizer
 from rmgym.text.textualizer import textualizer as textualizer
+
+__all__ = ["TextBatch", "Textualizer", "textualizer"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import TextError
-from rmgym.text.numbers import extract_numbers, split_template
+from rmgym.text.numbers import Numbers, Power, extract_numbers, rounded, split_template
 from rmgym.trees import Selection
 
 
@@ -21,7 +21,7 @@ class TextBatch:
     Attributes:
         templates: format strings with one ``{:.Nf}`` slot per number (see :mod:`rmgym.text.numbers`).
         template_index: ``int32 [B]``.
-        numbers: all numbers in order, ``float32 [offsets[-1]]``, already rounded to what the text shows.
+        numbers: all numbers in order, ``float64 [offsets[-1]]``, already rounded to what the text shows.
         offsets: ``int64 [B + 1]``; texts may hold different counts of numbers.
         language: language code of the words, such as ``en``.
         card_hash: what made this text (card, spaces, facts, language), None for plain strings.
@@ -29,12 +29,14 @@ class TextBatch:
 
     templates: tuple[str, ...]
     template_index: npt.NDArray[np.int32]
-    numbers: npt.NDArray[np.float32]
+    numbers: Numbers
     offsets: npt.NDArray[np.int64]
     language: str = "en"
     card_hash: str | None = None
 
     def __post_init__(self) -> None:
+        if self.numbers.dtype != np.float64:  # float32 holds whole numbers to 16,777,216 only
+            raise TextError("numbers of a TextBatch are float64", got=self.numbers.dtype, fix="pass float64")
         slots = np.array([len(split_template(t)[1]) for t in self.templates], np.int64)
         counts = np.diff(self.offsets)
         if len(self.offsets) != len(self.template_index) + 1 or self.offsets[-1] != len(self.numbers):
@@ -62,12 +64,23 @@ class TextBatch:
 
     def strings(self) -> list[str]:
         """Render every text. For reading; models do not need it."""
-        bounds = self.offsets.tolist()
-        numbers = self.numbers.tolist()
+        bounds, numbers = self.offsets.tolist(), self.numbers.tolist()
+        for i in self._powers():
+            numbers[i] = Power(numbers[i])
         return [
             self.templates[t].format(*numbers[a:b])
             for t, a, b in zip(self.template_index.tolist(), bounds[:-1], bounds[1:], strict=True)
         ]
+
+    def _powers(self) -> list[int]:
+        """Numbers that are not all there with the decimals of their slots."""
+        counts = np.diff(self.offsets)
+        decimals = np.zeros((len(self.templates), counts.max(initial=0)), np.int64)
+        for row, template in zip(decimals, self.templates, strict=True):
+            places = split_template(template)[1][: len(row)]  # a template that no text uses may have more
+            row[: len(places)] = places
+        shown = decimals[self.template_index][np.arange(decimals.shape[1]) < counts[:, None]]
+        return np.flatnonzero(rounded(self.numbers, shown) != self.numbers).tolist()
 
     @classmethod
     def from_strings(cls, texts: Sequence[str], *, language: str = "en") -> TextBatch:
@@ -82,7 +95,7 @@ class TextBatch:
         return cls(
             templates=tuple(index),
             template_index=np.array(template_index, np.int32),
-            numbers=np.array(numbers, np.float32),
+            numbers=np.array(numbers, np.float64),
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             language=language,
         )
@@ -128,7 +141,7 @@ class TextBatch:
         return cls(
             templates=tuple(content["templates"]),
             template_index=np.array(content["template_index"], np.int32),
-            numbers=np.array(content["numbers"], np.float32),
+            numbers=np.array(content["numbers"], np.float64),
             offsets=np.array(content["offsets"], np.int64),
             language=content["language"],
             card_hash=content["card_hash"],

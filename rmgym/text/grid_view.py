@@ -67,7 +67,7 @@ class GridText:
         counts = np.bincount(text, minlength=len(things))
         offsets = np.concatenate([[0], np.cumsum(3 + 2 * counts + (further > 0))])
         place = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
-        numbers = np.empty(offsets[-1], np.float32)
+        numbers = np.empty(offsets[-1], np.float64)
         for i, path in enumerate(self._paths):
             free = np.logical_and.accumulate(self._is_empty[objects[:, path]], axis=1)
             numbers[offsets[:-1] + i] = free.sum(axis=1)

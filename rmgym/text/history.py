@@ -84,7 +84,7 @@ def history_text(past: Tree, size: int, render: Render, phrases: Phrases) -> Tex
         words.append(position)
         templates.append(() if text is None else text.templates)
         counts.append(len(templates[-1]) + 1)
-        pieces.append((np.zeros(0, np.float32) if text is None else text.numbers, count))
+        pieces.append((np.zeros(0) if text is None else text.numbers, count))
     combinations, template_index = distinct_rows(words, counts)
     numbers, offsets = interleave(pieces)
     begin, end = (escape(piece) for piece in phrases.earlier.split("{steps}"))

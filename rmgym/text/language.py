@@ -4,6 +4,7 @@ slot, so that a causal language model has read them when it reaches the number.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rmgym.errors import TextError, nearest
@@ -76,6 +77,13 @@ PHRASES = {
         in_absorbing="任务早已结束，不再发生任何事",
     ),
 }
+
+
+def tells_of_absorbing(templates: Iterable[str], language: str) -> bool:
+    """Whether one of these templates is that of a step into, or in, the absorbing state of a fixed horizon."""
+    words = PHRASES.get(language)
+    endings = () if words is None else (words.enters_absorbing, words.in_absorbing)
+    return any(ending in template for template in templates for ending in endings)
 
 
 def phrases(language: str) -> Phrases:

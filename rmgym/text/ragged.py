@@ -1,7 +1,8 @@
 """Values of spaces without a fixed shape as fragments of text: Text, Sequence, Graph, OneOf, and captions of pictures.
 
-Every value is written as a string that tells it from every other one (up to four decimals of its numbers), and the
-numbers in it become slots by the rule for plain strings. That is a string per value: fixed leaves do without.
+Every value is written as a string that tells it from every other one (up to four decimals of its numbers, or of small
+ones four digits behind the first), and the numbers in it become slots by the rule for plain strings. That is a string
+per value: fixed leaves do without.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gymnasium.vector.utils import iterate
 
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import DECIMALS, precise, show
 from rmgym.trees import Array, Space, Value, is_text
 
 LONGEST = 1000
@@ -92,8 +94,11 @@ def _graph(space: gym.spaces.Graph, value: gym.spaces.GraphInstance) -> str:
 
 
 def _numbers(space: Space, value: Value) -> str:
-    """A fixed leaf: its elements, whole numbers without decimals."""
+    """A fixed leaf: its elements, whole numbers exactly."""
     array = np.asarray(value)
+    if array.dtype.kind != "f":
+        digits = [str(int(x)) for x in array.reshape(-1).tolist()]
+        return digits[0] if not array.shape else f"[{', '.join(digits)}]"
     flat = array.reshape(-1).astype(np.float64)
     if not np.isfinite(flat).all():
         raise TextError(
@@ -101,8 +106,7 @@ def _numbers(space: Space, value: Value) -> str:
             got=f"{flat[~np.isfinite(flat)][0]} in {space}",
             fix="find out why the environment returns it; clip or replace it before rmgym's wrapper",
         )
-    decimals = 4 if array.dtype.kind == "f" else 0
-    digits = [f"{x + 0.0:.{decimals}f}" for x in np.round(flat, decimals)]
+    digits = [show(x, DECIMALS) for x in precise(flat, DECIMALS).tolist()]
     return digits[0] if not array.shape else f"[{', '.join(digits)}]"
 
 

@@ -91,7 +91,7 @@ class Reader:
                 inside = elements(leaf, part)
                 if path in inside:
                     return leaf, inside.index(path)
-        raise AssertionError(f"no path {path!r}")  # check_fields has seen to it
+        raise AssertionError(f"no path {path!r}")  # check_card has seen to it
 
     def _elements_to_read(self) -> dict[str, list[int]]:
         """Elements by leaf: all of a small one, of a large one those that a field names."""

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from rmgym.cards import Field
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import Numbers, precise, rounded
 from rmgym.text.reader import Columns
 from rmgym.text.spaces import check_finite
 from rmgym.text.wording import Wording
 
 _MOST_REMEMBERED = 65_536
 """Templates that are kept: an environment has a handful, unless its observations hold free text."""
-Numbers = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
 
 
@@ -34,7 +34,9 @@ class Renderer:
     def __init__(self, wording: Wording, language: str) -> None:
         self._wording, self._language = wording, language
         self._fields = [(part, f) for part, _, f in wording.shown if f is not None and not f.labels]
-        self._scale = 10.0 ** np.array([field.decimals for _, field in self._fields], np.float64)
+        self._decimals = np.array([field.decimals for _, field in self._fields], np.int64)
+        self._scientific = np.array([field.scientific for _, field in self._fields], np.bool_)
+        self._some_scientific = bool(self._scientific.any())
         self._templates = dict[tuple[int | str, ...], str]()
         self.number_keys = tuple(f"{part}.{field.key}" for part, field in self._fields)
 
@@ -87,8 +89,9 @@ class Renderer:
         for i, (part, field) in enumerate(self._fields):
             numbers[:, i] = columns[part][field.key]
         check_finite(numbers, lambda column: self.number_keys[column])
-        # Adding zero turns -0.0 into 0.0: both are shown, and scored, alike.
-        return (np.rint(numbers * self._scale) / self._scale + 0.0).astype(np.float32)
+        if not self._some_scientific:
+            return rounded(numbers, self._decimals)
+        return precise(numbers, self._decimals, self._scientific)
 
     def _pieces(self, fixed: Numbers, fragments: Mapping[str, Mapping[str, TextBatch]]) -> list[tuple[Numbers, Counts]]:
         """Numbers in the order of the slots, and how many of them each text has."""
@@ -132,7 +135,7 @@ def interleave(pieces: Sequence[tuple[Numbers, Counts]]) -> tuple[Numbers, npt.N
     counts = np.stack([count for _, count in pieces])
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     starts = offsets[:-1] + np.cumsum(counts, axis=0) - counts
-    numbers = np.empty(offsets[-1], np.float32)
+    numbers = np.empty(offsets[-1], np.float64)
     for (values, count), start in zip(pieces, starts, strict=True):
         within = np.arange(len(values)) - np.repeat(np.cumsum(count) - count, count)
         numbers[np.repeat(start, count) + within] = values

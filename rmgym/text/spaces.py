@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,9 +20,9 @@ import numpy.typing as npt
 
 from rmgym.cards import EnvCard, Field
 from rmgym.cards.schema import FREE_NUMBER
-from rmgym.errors import CardError, TextError
-from rmgym.text.numbers import LARGEST
-from rmgym.trees import Space, is_ragged, is_text
+from rmgym.errors import TextError
+from rmgym.text.numbers import DECIMALS, EXACT, LARGEST
+from rmgym.trees import Array, Space, is_ragged, is_text
 
 MAX_ELEMENTS = 64
 """Elements of a leaf that an automatic card shows; more have no readable text."""
@@ -77,7 +78,10 @@ def is_image(space: Space) -> bool:
 
 
 def signature(space: Space) -> str:
-    """What of a space shapes the text, such as ``Box(3,)``: bounds and dtype do not."""
+    """What of a space shapes the text or says what its numbers mean, such as ``Box(3,) from -1.0 to 1.0``.
+
+    A dtype does not.
+    """
     if isinstance(space, gym.spaces.Dict):
         return "{" + ", ".join(f"{key!r}: {signature(part)}" for key, part in space.items()) + "}"
     if isinstance(space, gym.spaces.Tuple):
@@ -94,7 +98,15 @@ def signature(space: Space) -> str:
         return " or ".join(signature(part) for part in space.spaces)
     if isinstance(space, gym.spaces.Graph):
         return f"Graph({', '.join('' if p is None else signature(p) for p in (space.node_space, space.edge_space))})"
+    if isinstance(space, gym.spaces.Box):
+        return f"Box{space.shape} from {_bound(space.low)} to {_bound(space.high)}"
     return f"{type(space).__name__}{space.shape}"
+
+
+def _bound(bound: Array) -> object:
+    """One bound of a Box: a number where all elements have the same."""
+    values = bound.astype(np.float64)
+    return values.flat[0].item() if values.size and (values == values.flat[0]).all() else values.tolist()
 
 
 def columns(
@@ -109,21 +121,42 @@ def columns(
         chosen: which elements are wanted; None for all. The others are not looked at.
 
     Raises:
-        TextError: the values do not have the space's shape, are not finite, or are not in a space of whole numbers.
+        TextError: the values do not have the space's shape, are not finite, are whole numbers of 2^53 or more, or are
+            not in a space of whole numbers.
     """
     array = np.asarray(values)
     shape = space.shape or ()
+    if array.dtype.kind not in "biuf":
+        raise TextError(f"{what} is made of numbers", got=f"{array.dtype} for {space}", fix="return real numbers")
     if array.shape[1:] != shape and array.shape[1:] != (1, *shape):
         raise TextError(f"{what} has the shape of its space", got=f"{array.shape[1:]} for {space}", fix="pass [B, ...]")
-    elements = np.arange(math.prod(shape)) if chosen is None else np.asarray(chosen)
+    elements = np.arange(math.prod(shape)) if chosen is None else np.asarray(chosen, np.intp)
     table = array.reshape(len(array), math.prod(shape))[:, elements].astype(np.float64)
     check_finite(table, lambda column: f"element {elements[column]} of {what}" if shape else what)
+    _check_exact(space, table, array.dtype, what)
     if not isinstance(space, gym.spaces.Box):
         low, count = (np.broadcast_to(n, math.prod(shape))[elements] for n in _whole_numbers(space))
         wrong = (table < low) | (table >= low + count) | (table % 1 != 0)
         if wrong.any():
             raise TextError(f"{what} is in its space", got=f"{table[wrong][0]} in {space}", fix="pass raw values")
     return table
+
+
+def _check_exact(space: Space, table: npt.NDArray[np.float64], dtype: np.dtype[Any], what: str) -> None:
+    """Refuse whole numbers of which several are one in float64, or in the dtype that they came in.
+
+    Raises:
+        TextError: there is one.
+    """
+    if space.dtype is None or np.dtype(space.dtype).kind not in "iu" or (dtype.itemsize < 8 and dtype.kind != "f"):
+        return
+    most = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else EXACT
+    if (wrong := np.abs(table) >= most).any():
+        raise TextError(
+            f"whole numbers in a text are exact, which those of {dtype} are below {most}",
+            got=f"{table[wrong][0]:.0f} in {what}, {space}",
+            fix="wrap the environment so that it returns smaller ones, such as the difference to the first",
+        )
 
 
 def _whole_numbers(space: Space) -> tuple[npt.ArrayLike, npt.ArrayLike]:
@@ -145,9 +178,8 @@ def check_finite(table: npt.NDArray[np.float64], name: Callable[[int], str]) -> 
     Raises:
         TextError: a number is NaN, infinite, or beyond float32.
     """
-    good = np.abs(table) <= LARGEST
-    if not good.all():
-        row, column = np.argwhere(~good)[0].tolist()
+    if not np.abs(table).max(initial=0) <= LARGEST:  # NaN is not
+        row, column = np.argwhere(~(np.abs(table) <= LARGEST))[0].tolist()
         raise TextError(
             "every number in a text is finite",
             got=f"{table[row, column]} in {name(column)} in row {row}",
@@ -158,7 +190,7 @@ def check_finite(table: npt.NDArray[np.float64], name: Callable[[int], str]) -> 
 def card_from_spaces(
     env_id: str, observation_space: Space, action_space: Space, *, has_captioner: bool = False
 ) -> EnvCard:
-    """A card for an environment that has none: generic names, four decimals, actions in words.
+    """A card for an environment that has none: generic names, four decimals or digits, actions in words.
 
     Args:
         env_id: the environment's id.
@@ -167,8 +199,15 @@ def card_from_spaces(
         has_captioner: whether someone says what is on pictures.
 
     Raises:
-        TextError: a leaf cannot be put into words without a card.
+        TextError: a leaf cannot be put into words without a card, or there is nothing to say.
     """
+    for space, what in ((observation_space, "observation"), (action_space, "action")):
+        if not paths(space):
+            raise TextError(
+                f"the text of a step says something of the {what}",
+                got=str(space),
+                fix=f"give the environment an {what} space with a value in it, such as Discrete(1)",
+            )
     name = FREE_NUMBER.sub("", env_id)
     return EnvCard(
         id=env_id,
@@ -203,10 +242,16 @@ def _leaf_fields(leaf: str, space: Space, key: str, has_captioner: bool, *, word
         return [Field(key=prefix, path=leaf, name={"en": prefix}, decimals=0, labels=labels)]
     if is_image(space) or math.prod(space.shape or ()) > MAX_ELEMENTS:
         raise unreadable(leaf, space)
-    whole = space.dtype is not None and np.issubdtype(space.dtype, np.integer)
+    whole = space.dtype is not None and np.dtype(space.dtype).kind in "biu"
     separator = "_" if leaf else ""
     return [
-        Field(key=f"{prefix}{separator}{i}", path=path, name={"en": prefix}, decimals=0 if whole else 4)
+        Field(
+            key=f"{prefix}{separator}{i}",
+            path=path,
+            name={"en": prefix},
+            decimals=0 if whole else DECIMALS,
+            scientific=not whole,
+        )
         for i, path in enumerate(elements(leaf, space))
     ]
 
@@ -232,36 +277,3 @@ def unreadable(leaf: str, space: Space) -> TextError:
 def _as_key(path: str) -> str:
     """A path as part of a key: lower-case letters, digits and underscores."""
     return re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_") or "x"
-
-
-def check_fields(fields: list[Field], space: Space, card: EnvCard, what: str) -> None:
-    """Refuse a card whose fields are not in the space.
-
-    Raises:
-        CardError: a field's path is not in the space, or a discrete value has no words.
-    """
-    leaves = leaf_spaces(space)
-    owner = {path: part for leaf, part in leaves.items() for path in elements(leaf, part)}
-    owner |= {leaf: part for leaf, part in leaves.items() if is_image(part)}
-    for field in fields:
-        if field.path not in owner:
-            raise CardError(
-                f"{card.file or card.id}: {what} field {field.key!r} is at a path that the space does not have",
-                got=f"path {field.path!r} in {space}",
-                fix=f"use one of {', '.join(map(repr, list(owner)[:8]))}, or a card for this space",
-            )
-        part = owner[field.path]
-        if field.labels and not isinstance(part, FIXED):
-            raise CardError(
-                f"{card.file or card.id}: {what} field {field.key!r} has labels, which are for numbers",
-                got=str(part),
-                fix="remove its labels",
-            )
-        if field.labels and isinstance(part, gym.spaces.Discrete):
-            values = set(range(int(part.start), int(part.start + part.n)))
-            if values != set(field.labels):
-                raise CardError(
-                    f"{card.file or card.id}: {what} field {field.key!r} labels other values than the space has",
-                    got=sorted(field.labels),
-                    fix=f"label exactly {sorted(values)}",
-                )

@@ -14,13 +14,16 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import VectorEnv
 
 from rmgym.cards import EnvCard, Field, find_env_card, load_env_card
-from rmgym.environments.introspect import fact_of, id_of, spaces_of, wrapper_attribute
+from rmgym.environments.introspect import facts_of, id_of, plain_fact, spaces_of, wrapper_attribute
 from rmgym.environments.kinds import Environment
 from rmgym.environments.make import make_env
-from rmgym.errors import CardError
+from rmgym.environments.wrapper_chain import ChangesMeaning, ChangesPictures, Trait, first_of
+from rmgym.errors import CardError, RunError
 from rmgym.text.batch import TextBatch
+from rmgym.text.card_fit import check_card
 from rmgym.text.expressions import evaluate
 from rmgym.text.grid_view import check_grid
 from rmgym.text.history import history_text, past_of
@@ -28,7 +31,7 @@ from rmgym.text.language import phrases
 from rmgym.text.ragged import Captioner
 from rmgym.text.reader import Columns, Reader
 from rmgym.text.rendering import Renderer
-from rmgym.text.spaces import card_from_spaces, check_fields, leaf_spaces, signature
+from rmgym.text.spaces import card_from_spaces, leaf_spaces, signature
 from rmgym.text.wording import HISTORY, Wording
 from rmgym.transitions import Transitions
 from rmgym.trees import Array, Space, Tree, Value, batch_size, stack
@@ -46,7 +49,9 @@ class Textualizer:
         captioner: says what is on pictures, ``uint8 [B, H, W, C]`` to ``B`` strings; deterministic.
 
     Attributes:
-        card_hash: identity (16 hex digits) of everything that shapes the text: card, spaces, facts, language.
+        card_hash: identity (16 hex digits) of everything that shapes the text: card, spaces with their bounds, facts,
+            language.
+        facts: values of the card's facts, by key.
 
     Raises:
         CardError: the card does not fit the spaces or its text cannot be made.
@@ -65,16 +70,16 @@ class Textualizer:
     ) -> None:
         self.card, self.language, self._captioner = card, language, captioner
         self.observation_space, self.action_space = observation_space, action_space
-        self._facts = {key: np.asarray(value) for key, value in (facts or {}).items()}
+        self.facts = {key: np.asarray(value) for key, value in (facts or {}).items()}
         self._check_fields()
         self._observation = Reader(observation_space, card.observation, language, captioner, card.grid)
         self._action = Reader(action_space, card.action, language, captioner)
         self._check_derived()
         fragments = {"state": {*self._observation.fragments}, "action": {*self._action.fragments}}
-        self._wording = Wording(card, self._facts, language, fragments)
+        self._wording = Wording(card, self.facts, language, fragments)
         self._render = Renderer(self._wording, language)
         if card.history:
-            self._render_earlier = Renderer(Wording(card, self._facts, language, fragments, of="past"), language)
+            self._render_earlier = Renderer(Wording(card, self.facts, language, fragments, of="past"), language)
         self.card_hash = self._hash()
 
     def batch(self, transitions: Transitions) -> TextBatch:
@@ -82,7 +87,9 @@ class Textualizer:
 
         Raises:
             TextError: a value is NaN or infinite, a discrete value has no words, or the card's history is not there.
+            CardError: the steps were collected where a fact of the card had another value.
         """
+        self._check_facts(transitions)
         flags = transitions.absorbing * np.int64(4) + transitions.terminated * np.int64(2) + transitions.truncated
         fragments = self._fragments(transitions)
         if self.card.history:
@@ -168,7 +175,7 @@ class Textualizer:
         return values
 
     def _derive(self, field: Field, values: Columns, size: int) -> npt.NDArray[np.float64]:
-        column = evaluate(field.expression, {**self._facts, **values})
+        column = evaluate(field.expression, {**self.facts, **values})
         if column.shape == (size,):
             return column
         if column.shape == ():
@@ -181,13 +188,24 @@ class Textualizer:
 
     def _check_fields(self) -> None:
         card = self.card
-        check_fields(card.observation, self.observation_space, card, "observation")
-        check_fields(card.action, self.action_space, card, "action")
+        check_card(card, "observation", self.observation_space)
+        check_card(card, "action", self.action_space)
         for grid in card.grid:
             part = leaf_spaces(self.observation_space).get(grid.path)
             check_grid(grid, None if part is None else part.shape, card.file or card.id)
-        if missing := set(card.facts) - set(self._facts):
+        if missing := set(card.facts) - set(self.facts):
             raise CardError("a card's facts are read from its environment", got=missing, fix="pass facts=")
+
+    def _check_facts(self, transitions: Transitions) -> None:
+        """The map in a text is the one that its step was taken on."""
+        there = transitions.metadata.get("facts", {})
+        for key, fact in self.facts.items():
+            if key in there and there[key] != plain_fact(fact):
+                raise CardError(
+                    f"steps are put into words with the {key!r} of the environment that they were collected in",
+                    got=f"{plain_fact(fact)}, where the steps have {there[key]}",
+                    fix="make both environments with the same one (env_kwargs)",
+                )
 
     def _check_derived(self) -> None:
         """A mistake in an expression shows now, not at the first step."""
@@ -196,7 +214,7 @@ class Textualizer:
             values[field.key] = self._derive(field, values, 1)
 
     def _hash(self) -> str:
-        facts = {key: [list(fact.shape), fact.tolist()] for key, fact in self._facts.items()}
+        facts = {key: [list(fact.shape), fact.tolist()] for key, fact in self.facts.items()}
         spaces = [signature(self.observation_space), signature(self.action_space)]
         shaping = [self.card.hash, spaces, facts, self._wording.fixed()]
         if self._captioner is not None:
@@ -226,7 +244,7 @@ def textualizer(
         history: steps before each that its text shows, instead of the card's.
 
     Raises:
-        RunError: there is no environment of this id.
+        RunError: there is no environment of this id, or a wrapper changes what the card's words are about.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
 
@@ -241,15 +259,36 @@ def textualizer(
             return textualizer(own, card=card, language=language, captioner=captioner, history=history)
     env_id = id_of(env)
     observation_space, action_space = spaces_of(env)
-    captioner = wrapper_attribute(env, "captioner") if captioner is None else captioner
+    if captioner is None and (captioner := wrapper_attribute(env, "captioner")) is not None:
+        _refuse(env, ChangesPictures, "a captioner says what is on the pictures of the environment that it wraps")
     if not isinstance(card, EnvCard):
-        card = _installed_or_at(card, env_id) or card_from_spaces(
+        card = _installed_or_at(card, env_id)
+    if card is None:
+        card = card_from_spaces(
             env_id or "unregistered", observation_space, action_space, has_captioner=captioner is not None
         )
+    else:
+        _refuse(env, ChangesMeaning, "a card's words are about what the environment itself takes and returns")
     if history is not None:
         card = replace(card, history=history)
-    facts = {key: np.asarray(fact_of(env, name)) for key, name in card.facts.items()}
+    facts = facts_of(env, card.facts)
     return Textualizer(card, observation_space, action_space, facts=facts, language=language, captioner=captioner)
+
+
+def _refuse(env: Environment, trait: type[Trait], rule: str) -> None:
+    if changing := first_of(env, trait):
+        # The members of a Gymnasium vector environment cannot hand anything on.
+        on = (
+            ""
+            if isinstance(env, VectorEnv)
+            else (", or around rmgym.RawObservation(env), which hands the environment's own numbers on to the text")
+        )
+        raise RunError(
+            rule,
+            got=f"{changing} between the environment and its text",
+            fix=f"put it around the learned reward{on}; or register an id whose entry point returns the wrapped "
+            "environment, and write a card for that",
+        )
 
 
 def _installed_or_at(path: str | os.PathLike[str] | None, env_id: str | None) -> EnvCard | None:

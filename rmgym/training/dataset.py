@@ -83,7 +83,7 @@ class LabelData:
         encoded = self.encoded
         used, index = torch.unique(encoded.template_index[rows], return_inverse=True)
         templates = tuple(encoded.templates[t] for t in used.tolist())
-        return Encoded(templates, index, encoded.values[rows], encoded.mask[rows])
+        return Encoded(templates, index, encoded.values[rows], encoded.mask[rows], encoded.exact[rows.numpy()])
 
 
 class Collator:
@@ -154,7 +154,7 @@ class LabelStream(Dataset[tuple[int, int]]):
 
 
 def split_groups(groups: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Hold out whole groups (episodes): steps of one episode are too alike to judge by.
+    """Hold out whole groups (:mod:`rmgym.training.groups`): steps of one episode are too alike to judge by.
 
     Groups are taken in random order until at least ``fraction`` of the rows are held out; a group that would bring the
     held-out part above twice that is passed over.

@@ -66,7 +66,7 @@ class FitOptions:
         for name in ("max_steps", "batch_size", "eval_every", "checkpoint_every", "patience", "steps_per_segment"):
             count = getattr(self, name)
             if count is not None and count < 1:
-                raise FitError(f"{name} is at least 1", got=count, fix=f"pass a larger {name}")
+                raise FitError(f"{name} is at least 1", got=count, fix=f"pass {name}=1 or more")
         for name in ("learning_rate", "lm_learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")

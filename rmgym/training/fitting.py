@@ -13,17 +13,20 @@ from typing import cast
 
 import numpy as np
 
-from rmgym.errors import FeedbackError, FitError
+from rmgym.errors import FeedbackError, FitError, JobError
 from rmgym.feedback.labels import Labels
 from rmgym.jobs import Job, read_record
 from rmgym.models.files import MANIFEST, read_files
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import CONTROLS, create_reward_model
 from rmgym.randomness import preserved
+from rmgym.text.language import tells_of_absorbing
+from rmgym.training.contradictions import contradictions
 from rmgym.training.dataset import LabelData, Rows, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
 from rmgym.training.fit_options import FitOptions
+from rmgym.training.groups import groups_of
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.trainer import RewardTrainer, best_look
 
@@ -38,13 +41,27 @@ class FitResult:
     Attributes:
         model: the model, ready to predict.
         metrics: JSON-able: ``train`` and ``validation`` (see :func:`rmgym.training.objective.judge`; ``validation`` is
-            None where nothing was held out, and ``note`` says why), ``steps``, ``best_step``, ``stopped_early``.
+            None where nothing was held out, and ``note`` says why), ``steps``, ``best_step``, ``stopped_early``,
+            ``contradictions`` (labels that have another value than one of the same text).
         path: the folder it was saved to, if any.
     """
 
     model: NeuralRewardModel
     metrics: Metrics
     path: Path | None
+
+    def __repr__(self) -> str:
+        """A line: which model, how well it fits its labels and those held out, where it is."""
+        judged = [("fitted on", self.metrics["train"]), ("held out", self.metrics["validation"])]
+        scores = [f"{name} {_in_short(score)}" for name, score in judged if score is not None]
+        return f"FitResult({', '.join([self.model.name, *scores])}, {self.path or 'not saved'})"
+
+
+def _in_short(score: dict[str, float | int | None]) -> str:
+    """What :func:`rmgym.training.objective.judge` found, in a few words."""
+    scores = [f"R2 {score['r2']:.3f}"] if score["r2"] is not None else []
+    scores += [f"{score['accuracy']:.0%} of pairs in order"] if score["accuracy"] is not None else []
+    return f"{score['labels']} labels" + (f" ({', '.join(scores)})" if scores else "")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +82,7 @@ def fit(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> FitResult:
     """Fit a reward model on ratings (regression), preferences (Bradley-Terry), or both in one run.
@@ -81,14 +99,15 @@ def fit(
         labels: ratings, preferences or both.
         options: how; by default :class:`FitOptions`.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
-        resume: go on with what an earlier call left in ``out``; a finished model is returned at once. By default, the
-            fit begins anew; a model that is there stays until the new one is whole.
+        resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
+        overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
         progress: show a progress bar.
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
         FitError: the model cannot be fitted or has diverged, or ``out`` has lost the model of a finished fit.
-        JobError: ``out`` holds a fit of something else.
+        JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
+            something else.
         ModelError: the model cannot read the texts.
         StorageError: ``out`` cannot be written, or another process works there.
     """
@@ -96,14 +115,17 @@ def fit(
     check(labels)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
+    if resume and overwrite:
+        raise FitError("a fit goes on or begins anew", got="resume and overwrite", fix="leave one of them out")
     with preserved():
         unfitted = fittable(model, options.seed)
         if out is None:
             metrics, _ = _fit(unfitted, labels, options, None, progress=progress)
             return FitResult(model=unfitted, metrics=metrics, path=None)
         folder, checkpoints = Path(out), FitCheckpoints(Path(out))
+        _refuse_to_overwrite(folder, overwrite)
         job = Job(folder, fit_settings(unfitted, labels, options), kind=KIND)
-        with job.claim(resume=resume, restart=True, clear=checkpoints.remove) as status:
+        with job.claim(resume=resume, overwrite=overwrite, clear=checkpoints.remove) as status:
             if status == "done":
                 result = read_fit(unfitted, folder)
             else:
@@ -133,7 +155,7 @@ def read_fit(model: NeuralRewardModel, folder: Path) -> FitResult:
         raise FitError(
             "the folder of a finished fit holds the model that it gave",
             got=f"{folder}: {'another model' if files is not None else 'no model'}",
-            fix="fit again without resume",
+            fix="remove the folder, or fit into another one",
         )
     metrics = cast("Metrics", result["metrics"])
     return FitResult(model=type(model).restore(*files).to(model.device), metrics=metrics, path=folder)
@@ -148,8 +170,6 @@ def check(labels: Labels) -> None:
     ratings, preferences = labels.ratings, labels.preferences
     if len(labels) < 2:
         raise FeedbackError("fitting needs at least two labels", got=len(labels), fix="run 'rmgym label'")
-    if preferences is not None and not np.isfinite([preferences.choice, preferences.margin]).all():
-        raise FeedbackError("every choice is a number", got=preferences.choice, fix="leave skipped pairs out")
     if ratings is not None and len(ratings) and np.ptp(ratings.values) == 0:
         raise FeedbackError(
             "ratings that are all equal teach nothing (is the true reward of the environment constant?)",
@@ -161,6 +181,20 @@ def check(labels: Labels) -> None:
             "preferences that are all ties teach nothing (do all segments have the same true return?)",
             got=f"{len(preferences)} ties",
             fix="compare something else: 'rmgym label --target outcome', or longer and more varied segments",
+        )
+
+
+def _refuse_to_overwrite(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder with a model that no fit has left there; where a fit has, its job decides.
+
+    Raises:
+        JobError: there is one, and it is not to be overwritten.
+    """
+    if not overwrite and (folder / MANIFEST).exists() and read_record(folder, KIND) is None:
+        raise JobError(
+            "a fit has a folder of its own",
+            got=f"{folder}: a reward model",
+            fix="pass overwrite=True to begin anew, or another folder",
         )
 
 
@@ -194,6 +228,7 @@ def _fit(
     model.prepare(used.texts)
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
+    metrics["contradictions"] = contradictions(labels)
     model.fitted_on = _facts(labels, options, metrics)
     model.eval()
     return metrics, history
@@ -201,17 +236,16 @@ def _fit(
 
 def _plan(labels: Labels, options: FitOptions) -> _Plan:
     """Hold labels out and find the units of the others."""
-    parts = [p for p in (labels.ratings, labels.preferences) if p is not None]
     everything = np.arange(len(labels))
-    train, held_out = split_groups(np.concatenate([p.groups for p in parts]), options.validation, options.seed)
+    train, held_out = split_groups(groups_of(labels), options.validation, options.seed)
     values = labels.ratings.values.astype(np.float64) if labels.ratings is not None else np.zeros(0)
     note = ""
     if options.validation == 0:
         note = "nothing held out, as asked"
     elif len(held_out) < FEWEST_HELD_OUT:
         note = (
-            f"nothing held out: {len(held_out)} of {len(labels)} labels could be, by whole episodes, and fewer than "
-            f"{FEWEST_HELD_OUT} say nothing"
+            f"nothing held out: {len(held_out)} of {len(labels)} labels could be, by whole episodes that share no text "
+            f"with the others, and fewer than {FEWEST_HELD_OUT} say nothing"
         )
     elif len(values) and len(np.unique(values[train[train < len(values)]])) < 2:
         note = "nothing held out: the other ratings would be all equal"
@@ -281,8 +315,11 @@ def _metrics(
 
 def _facts(labels: Labels, options: FitOptions, metrics: Metrics) -> dict[str, object]:
     """What a saved model remembers about its making."""
-    ratings, preferences = labels.ratings, labels.preferences
+    ratings, preferences, texts = labels.ratings, labels.preferences, labels.texts
     return {
+        "absorbing": tells_of_absorbing(
+            (texts.templates[t] for t in set(texts.template_index.tolist())), texts.language
+        ),
         "ratings": 0 if ratings is None else len(ratings),
         "preferences": 0 if preferences is None else len(preferences),
         "source": labels.source,

@@ -4,3 +4,5 @@ from rmgym.composition import Composition as Composition
 from rmgym.wrappers.captions import CaptionWrapper as CaptionWrapper
 from rmgym.wrappers.env import LearnedRewardWrapper as LearnedRewardWrapper
 from rmgym.wrappers.vector import LearnedRewardVectorWrapper as LearnedRewardVectorWrapper
+
+__all__ = ["CaptionWrapper", "Composition", "LearnedRewardVectorWrapper", "LearnedRewardWrapper"]

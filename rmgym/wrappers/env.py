@@ -12,16 +12,17 @@ from rmgym.composition import Composition
 from rmgym.distillation.student import Student
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.environments.fixed_horizon import ABSORBING
-from rmgym.environments.kinds import Env, Info, Wrapper
+from rmgym.environments.kinds import Env, Info, Wrapper, one_reward
+from rmgym.environments.raw_observation import Raw, without_raw
 from rmgym.errors import ModelError, RunError
 from rmgym.models.base import RewardModel
 from rmgym.models.registry import CONTROLS
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, Value, stack
-from rmgym.wrappers.episodes import Episodes
+from rmgym.wrappers.episodes import LEARNED_SO_FAR, TRUE_SO_FAR, Episodes
 from rmgym.wrappers.pace import Pace
-from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, digest_of, refuse_foreign_rewards
+from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, digest_of, theirs
 
 
 class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
@@ -29,14 +30,20 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
 
     Every step's ``info`` has ``learned_reward`` (what the model says) and ``true_reward`` (the environment's own); an
     episode's last step also has their sums ``learned_return`` and ``true_return`` (not discounted). The reward itself
-    is ``learned_reward``, unless ``composition`` says otherwise. With the control ``"true"`` both are the true reward.
+    is ``learned_reward``, unless ``composition`` says otherwise: then the last step also has ``composed_return``. With
+    the control ``"true"`` learned and true are the same. What the environment itself says under ``true_reward`` or
+    ``true_return`` is handed on as ``rmgym.env.true_reward`` and ``rmgym.env.true_return``.
+
+    Where a wrapper outside ends the episode, as ``TimeLimit(LearnedRewardWrapper(env, model), 200)`` does, this one
+    does not know: the returns are the sums that every step has, ``rmgym.learned_return`` and ``rmgym.true_return``, and
+    the text of that step does not say that it was truncated. Better put time limits inside.
 
     ``gym.make(wrapped.spec)`` makes the same environment with the same model in memory. Given by path or name,
     ``wrapped.spec.to_json()`` works too; the model's digest is recorded and checked.
 
     Args:
-        env: the environment; observations and actions are put into words as this wrapper sees them, so put wrappers
-            that scale or stack them outside.
+        env: the environment; put wrappers that scale or stack observations or actions outside, or around
+            :class:`rmgym.RawObservation`: a card's words are about what the environment itself takes and returns.
         model: a folder with a fitted model, a hub id, a control's name (``"random"``), or a :class:`RewardModel`.
         card: environment card or its path; by default the installed one that fits.
         language: language of the texts.
@@ -48,7 +55,8 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
         ModelError: there is no such model, it was fitted for another card, or it is not the one of the spec.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
-        RunError: ``env`` is not a single environment or the composition is impossible.
+        RunError: ``env`` is not a single environment, a wrapper of it changes what the words are about, or the
+            composition is impossible.
 
     Example:
         >>> env = LearnedRewardWrapper(gym.make("FrozenLake-v1", is_slippery=False), "random")
@@ -96,6 +104,8 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
         )
         gym.Wrapper.__init__(self, env)
         self._source = source
+        self._raw = Raw(env)
+        self._spaces = source.textualizer.observation_space, source.textualizer.action_space
         self._episodes = Episodes(1, source.textualizer.card.history)
         self._obs: Tree | None = None  # raw s of the next step, a batch of one; None where there must be a reset first
         argument = repr(str(model)) if by_name else "model"
@@ -115,9 +125,12 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Value, Info]:
         """See :meth:`gymnasium.Env.reset`."""
         obs, info = self.env.reset(seed=seed, options=options)
-        self._obs = stack(self.env.observation_space, [obs])  # a copy: environments may reuse what they return
+        self._source.check(self.env)
+        self._obs = stack(
+            self._spaces[0], [self._raw.obs(obs, info)]
+        )  # a copy: environments may reuse what they return
         self._episodes.clear()
-        return obs, info
+        return obs, without_raw(info) if self._raw.handed_on else info
 
     def step(self, action: Value) -> tuple[Value, float, bool, bool, Info]:
         """See :meth:`gymnasium.Env.step`; the reward is the learned one.
@@ -129,14 +142,15 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
         """
         if self._obs is None:
             raise RunError("an episode begins with reset", got="step", fix="call env.reset() first")
-        before, acted = self._obs, stack(self.env.action_space, [action])
+        before, acted = self._obs, stack(self.env.action_space, [action])  # copies, as in reset
         obs, true, terminated, truncated, info = self.env.step(action)
-        refuse_foreign_rewards(info)
-        true = float(true)
+        info, true = theirs(info), one_reward(true)
+        if self._raw.handed_on:
+            acted = stack(self._spaces[1], [self._raw.action(action, info)])
         steps = Transitions.from_arrays(
             before,
             acted,
-            stack(self.env.observation_space, [obs]),
+            stack(self._spaces[0], [self._raw.obs(obs, info)]),
             [terminated],
             [truncated],
             absorbing=[info.get(ABSORBING, NOT_ABSORBING)],
@@ -146,11 +160,15 @@ class LearnedRewardWrapper(Wrapper, gym.utils.RecordConstructorArgs):
         with self._pace.scoring(1):
             rewards = self._source(steps, [true])
         learned = float(rewards.learned[0])
-        self._episodes.add(before, acted, learned, true)
-        info = {**info, "learned_reward": learned, "true_reward": true}
+        self._episodes.add(before, acted, learned, true, composed=float(rewards.reward[0]))
+        info = without_raw(info) | {"learned_reward": learned, "true_reward": true}
         done = bool(terminated or truncated)
+        returns = float(self._episodes.learned[0]), float(self._episodes.true[0])
+        info |= zip((LEARNED_SO_FAR, TRUE_SO_FAR), returns, strict=True)
         if done:
-            info |= {"learned_return": float(self._episodes.learned[0]), "true_return": float(self._episodes.true[0])}
+            info |= zip(("learned_return", "true_return"), returns, strict=True)
+            if not self._source.composition.is_plain:
+                info["composed_return"] = float(self._episodes.composed[0])
         self._obs = None if done else steps.next_obs
         return obs, float(rewards.reward[0]), terminated, truncated, info
 

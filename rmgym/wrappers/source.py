@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.cards import EnvCard
-from rmgym.composition import Composition
+from rmgym.composition import Composition, PenaltyWatch
 from rmgym.distillation.student import Student
 from rmgym.distillation.student_options import StudentOptions
+from rmgym.environments.introspect import refuse_other_facts
+from rmgym.environments.kinds import Info
+from rmgym.environments.wrapper_chain import Normalises, RewardsAlready, first_of
 from rmgym.errors import CardError, ModelError, RunError
-from rmgym.models.base import Prediction, RewardModel
+from rmgym.models.base import Prediction, RewardModel, check_fitted
 from rmgym.models.registry import TRUE, load_reward_model
 from rmgym.scoring import Scorer
 from rmgym.text.textualizer import textualizer
@@ -26,9 +29,10 @@ Loaded = RewardModel | Literal["true"]
 """A model in memory, or the control ``true``, which is none."""
 StudentLike = Student | StudentOptions | Mapping[str, object] | None
 Card = str | os.PathLike[str] | EnvCard | None
-KEYS = ("learned_reward", "true_reward", "learned_return", "true_return")
+KEYS = frozenset({"learned_reward", "true_reward", "learned_return", "true_return", "composed_return"})
 """The keys of ``info`` that belong to rmgym."""
-_NORMALISERS = ("NormalizeObservation", "NormalizeReward", "VecNormalize")
+_FREED = {f"{mask}{key}": f"{mask}rmgym.env.{key}" for key in KEYS for mask in ("", "_")}
+"""What an environment's own values of these keys, and masks of them in a vector, are called."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,26 @@ def is_true(model: Model) -> bool:
     return isinstance(model, str) and model == TRUE
 
 
-def load(model: Model) -> Loaded:
+def load(model: Model, *, seed: int | None = None) -> Loaded:
     """The model behind a path, hub id or name, loaded once; wherever a model goes, what is returned goes too.
 
+    Args:
+        model: as named or given.
+        seed: of the control ``random`` where it is named, so that each training seed has another one; None for 0.
+
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or it was not fitted.
     """
     if is_true(model):
         return TRUE
-    loaded = load_reward_model(model)
+    loaded = load_reward_model(model, seed=seed or 0)
     if not hasattr(loaded, "predict"):
         raise ModelError(
             "a reward model is a path, a hub id, a control's name or has 'predict'",
             got=loaded,
             fix="see rmgym.RewardModel",
         )
+    check_fitted(loaded)
     return loaded
 
 
@@ -98,7 +107,7 @@ class RewardSource:
         ModelError: there is no such model, it was fitted for another card, or there is none for a student to imitate.
         CardError: the card does not exist or does not fit.
         TextError: a space is not supported.
-        RunError: the composition is impossible, or observations or rewards are normalised below.
+        RunError: the composition is impossible, or a wrapper below makes the text or the true reward untrue.
     """
 
     def __init__(
@@ -113,7 +122,7 @@ class RewardSource:
     ) -> None:
         if not isinstance(card, str | os.PathLike | EnvCard | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise CardError("a card is a path or an EnvCard", got=card, fix="pass its path")
-        _refuse_normalisers(env)
+        _refuse_untrue(env)
         self.composition = Composition.of(composition)
         self.textualizer = textualizer(env, card=card, language=language)
         self.student = Student.of(student)
@@ -137,6 +146,7 @@ class RewardSource:
         else:
             self._scorer = Scorer(loaded, self.textualizer, student=self.student)
         self.loaded: Loaded = loaded
+        self._watch = PenaltyWatch(self.composition)
 
     @property
     def model(self) -> RewardModel | None:
@@ -147,6 +157,14 @@ class RewardSource:
     def version(self) -> str:
         """Identity of the reward as it is now: another one, other rewards for the same steps."""
         return TRUE if self._scorer is None else self._scorer.version
+
+    def check(self, env: Any) -> None:
+        """Refuse an environment, after a reset, whose texts would speak of another map.
+
+        Raises:
+            RunError: a fact of the card is not what it was.
+        """
+        refuse_other_facts(env, self.textualizer.card.facts, self.textualizer.facts)
 
     def __call__(self, steps: Transitions, true_reward: npt.ArrayLike) -> Rewards:
         """Reward ``B`` steps with one call of the model.
@@ -165,40 +183,49 @@ class RewardSource:
         else:
             prediction = self._scorer.score(steps)
             learned = prediction.mean.astype(np.float64)
+        self._watch.see(prediction)
         if self.composition.is_plain:
             return Rewards(learned.copy(), learned)
         return Rewards(self.composition.apply(prediction, true).astype(np.float64), learned)
 
 
-def _refuse_normalisers(env: Any) -> None:
-    """Refuse running normalisation below: the same state would get other words, and the true reward other values.
+def _refuse_untrue(env: Any) -> None:
+    """Refuse what makes text or true reward untrue below, with a card or without.
 
     Raises:
-        RunError: a wrapper of Gymnasium or SB3 does that.
+        RunError: a wrapper normalises by running statistics, or is a learned reward itself.
     """
-    layer = env
-    while layer is not None:
-        for kind in type(layer).__mro__:
-            if kind.__name__ in _NORMALISERS:
-                raise RunError(
-                    "text is made from raw observations, and the true reward is the raw one",
-                    got=f"{kind.__name__} below the learned reward",
-                    fix=f"wrap the other way round: {kind.__name__} around the environment with the learned reward",
-                )
-        for member in vars(layer).get("envs", ()):  # of a DummyVecEnv or SyncVectorEnv; workers cannot be looked into
-            _refuse_normalisers(member)
-        layer = vars(layer).get("env", vars(layer).get("venv"))
-
-
-def refuse_foreign_rewards(info: Mapping[str, object]) -> None:
-    """Refuse an environment whose reward is already a learned one: ours would call it the true reward.
-
-    Raises:
-        RunError: there is another rmgym wrapper below.
-    """
-    if foreign := [key for key in KEYS if key in info]:
+    if name := first_of(env, Normalises):
         raise RunError(
-            "one environment has one learned reward, or the true one cannot be told",
-            got=f"info of the wrapped environment already has {', '.join(foreign)}",
-            fix="wrap once; give several models as one ensemble, and weights as composition=",
+            "text is made from raw observations, and the true reward is the raw one",
+            got=f"{name} below the learned reward",
+            fix="wrap the other way round: normalise around the environment with the learned reward",
         )
+    if name := first_of(env, RewardsAlready):
+        raise _two_rewards(f"{name} below the learned reward")
+
+
+def theirs(info: Mapping[str, Any]) -> Info:
+    """What an environment says, in a dictionary of our own where our keys are free.
+
+    Its own ``true_reward`` is ``rmgym.env.true_reward`` there, and so is the mask ``_true_reward`` of a vector
+    environment.
+
+    Raises:
+        RunError: it speaks of a learned reward, or is no dictionary.
+    """
+    if not isinstance(info, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise RunError("an environment's info is a dictionary", got=info, fix="return {} where there is nothing to say")
+    if KEYS.isdisjoint(info):
+        return dict(info)
+    if learned := [key for key in info if key in KEYS and key.startswith("learned")]:
+        raise _two_rewards(f"info of the wrapped environment already has {', '.join(learned)}")
+    return {_FREED.get(key, key): value for key, value in info.items()}
+
+
+def _two_rewards(got: str) -> RunError:
+    return RunError(
+        "one environment has one learned reward, or the true one cannot be told",
+        got=got,
+        fix="wrap once; give several models as one ensemble, and weights as composition=",
+    )

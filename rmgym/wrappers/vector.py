@@ -11,14 +11,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from rmgym.composition import Composition
 from rmgym.environments.fixed_horizon import ABSORBING
-from rmgym.environments.kinds import Info
+from rmgym.environments.kinds import Info, all_rewards
 from rmgym.errors import RunError
 from rmgym.models.base import RewardModel
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, Value, of_batch, put
-from rmgym.wrappers.episodes import Episodes
-from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, refuse_foreign_rewards
+from rmgym.wrappers.episodes import LEARNED_SO_FAR, TRUE_SO_FAR, Episodes, final
+from rmgym.wrappers.source import Card, Model, RewardSource, StudentLike, theirs
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -28,8 +28,9 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
     """Replace the rewards of a vector environment by a reward model's, and keep the true ones in ``infos``.
 
     ``infos`` has ``learned_reward`` and ``true_reward`` (``float64 [n]``) with the masks ``_learned_reward`` and
-    ``_true_reward`` as Gymnasium has them, and where episodes end ``learned_return`` and ``true_return``. The three
-    autoreset modes are told apart:
+    ``_true_reward`` as Gymnasium has them, and where episodes end ``learned_return`` and ``true_return`` (and
+    ``composed_return``, where a composition is set); every step has the sums so far (``rmgym.learned_return``,
+    ``rmgym.true_return``), for who ends episodes outside. The three autoreset modes are told apart:
 
     * ``NEXT_STEP``: the step after an episode's end is a reset. It is not scored, its reward is 0, its masks are False.
     * ``SAME_STEP``: the next state of an episode's last step is ``infos["final_obs"]``.
@@ -95,6 +96,7 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
         mask = (options or {}).get("reset_mask")  # read before the environment pops it
         rows = slice(None) if mask is None else np.array(mask, bool)
         obs, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]  # it takes lists as well
+        self._source.check(self.env)
         self._obs = of_batch(self.single_observation_space, obs)
         self._ended[rows] = False
         self._episodes.clear(rows)
@@ -116,15 +118,17 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             )
         before, acted = self._obs, of_batch(self.single_action_space, actions)
         obs, true, terminated, truncated, infos = self.env.step(actions)
-        refuse_foreign_rewards(infos)
+        infos = theirs(infos)
         # NEXT_STEP: what ended at the step before was reset by this one, whatever the action was.
         stepped = ~self._ended if self._mode == AutoresetMode.NEXT_STEP else np.ones(self.num_envs, bool)
         self._episodes.clear(~stepped)
         ended = np.array(terminated, bool) | np.array(truncated, bool)
+        if not stepped.all() or (ended.any() and self._mode == AutoresetMode.SAME_STEP):
+            self._source.check(self.env)
         after = of_batch(self.single_observation_space, obs)
         if self._mode == AutoresetMode.SAME_STEP:
             for row in np.flatnonzero(ended):
-                put(after, int(row), infos["final_obs"][row])
+                put(after, int(row), final(infos, "final_obs", self.unwrapped)[row])
         absorbing = np.array(infos.get(ABSORBING, np.full(self.num_envs, NOT_ABSORBING)))
         if self._mode == AutoresetMode.SAME_STEP and ended.any():
             absorbing[ended] = infos["final_info"].get(ABSORBING, absorbing)[ended]
@@ -138,17 +142,24 @@ class LearnedRewardVectorWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
             step=self._episodes.steps,
             past=self._episodes.past(before, acted),
         )[stepped]
-        reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), np.array(true, np.float64)
+        reward, learned, true = np.zeros(self.num_envs), np.zeros(self.num_envs), all_rewards(true)
         rewards = self._source(steps, true[stepped])
         reward[stepped], learned[stepped] = rewards.reward, rewards.learned
         true[~stepped] = 0.0
-        self._episodes.add(before, acted, learned[stepped], true[stepped], stepped)
+        self._episodes.add(before, acted, learned[stepped], true[stepped], stepped, composed=reward[stepped])
 
-        infos = {**infos, "learned_reward": learned, "true_reward": true}
+        infos |= {"learned_reward": learned, "true_reward": true}
         infos |= {"_learned_reward": stepped, "_true_reward": stepped.copy()}
+        infos |= {LEARNED_SO_FAR: self._episodes.learned.copy(), f"_{LEARNED_SO_FAR}": stepped.copy()}
+        infos |= {TRUE_SO_FAR: self._episodes.true.copy(), f"_{TRUE_SO_FAR}": stepped.copy()}
         if ended.any():
             infos |= {"learned_return": np.where(ended, self._episodes.learned, 0.0), "_learned_return": ended}
             infos |= {"true_return": np.where(ended, self._episodes.true, 0.0), "_true_return": ended.copy()}
+            if not self._source.composition.is_plain:
+                infos |= {
+                    "composed_return": np.where(ended, self._episodes.composed, 0.0),
+                    "_composed_return": ended.copy(),
+                }
         if self._mode == AutoresetMode.SAME_STEP:
             self._episodes.clear(ended)
         self._obs, self._ended = of_batch(self.single_observation_space, obs), ended.copy()

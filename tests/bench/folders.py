@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rmgym.composition import Composition
 from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS
+from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.runs.record import AboutReward, Outcome
 from rmgym.specs import AgentSpec, EnvSpec, RewardSpec, RunSpec
+from rmgym.specs.reward import Kind
+
+KINDS: dict[str, Kind] = {"true": "true", "random": "control", "constant": "control"}
 
 
 def write_run(
@@ -18,10 +23,19 @@ def write_run(
     *,
     env: str = "Pendulum-v1",
     env_kwargs: dict[str, Any] | None = None,
+    horizon: int | None = None,
+    language: str = "en",
     algo: str = "ppo",
+    hyperparameters: dict[str, Any] | None = None,
+    total_steps: int = 3000,
     reward: str = "learned",
-    model: str | None = "minilm",
+    model: str = "minilm",
+    kind: Kind | None = None,
     labels: int = 100,
+    digest: str | None = None,
+    recipe: str | None = "of a suite",
+    unshuffled: str | None = "the same labels",
+    composition: Composition | None = None,
     seed: int = 0,
     status: str = "done",
     steps: Sequence[float] = (1000, 2000, 3000),
@@ -29,23 +43,37 @@ def write_run(
     learned: Sequence[float] = (10, 20, 30),
     spearman: float = 0.9,
     points: Sequence[tuple[float, float]] = ((-1.0, 3.0), (-2.0, 2.0), (-3.0, 1.0)),
+    random: Sequence[float] | None = (-1210, -1190),
+    doubts: dict[str, str] | None = None,
 ) -> Path:
-    """One run whose columns are given; the others are plain."""
+    """One run whose columns are given; the others are plain. A random policy returns -1,200.
+
+    ``doubts`` are sentences of its outcome, such as ``survival_bonus``.
+    """
     folder.mkdir(parents=True)
     agent = AgentSpec(
-        env=EnvSpec(id=env, kwargs=env_kwargs or {}),
-        reward=RewardSpec(name=model or reward, digest="0"),
+        env=EnvSpec(id=env, kwargs=env_kwargs or {}, horizon=horizon, language=language),
+        reward=RewardSpec(
+            name=model,
+            digest=digest or f"{model} {seed}",
+            kind=kind or KINDS.get(model, "learned"),
+            labels=labels,
+            composition=composition or Composition(),
+        ),
         algo=algo,
         algorithm="stable_baselines3.PPO",
+        hyperparameters=hyperparameters or {},
         n_envs=1,
         seed=seed,
-        total_steps=3000,
+        total_steps=total_steps,
     )
     spec = RunSpec(agent=agent, reward_name=reward, eval_every=1000, checkpoint_every=1000)
-    outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={})
+    outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={}, **(doubts or {}))  # type: ignore[arg-type]
+    played = None if random is None else RandomReturns(returns=tuple(random), seed=10_000, action_seed=seed)
     record = {
         "schema": 1, "kind": "run", "settings": spec.settings(), "status": status,
-        "result": outcome.to_json() if status == "done" else None, "versions": {},
+        "result": outcome.to_json() if status == "done" else None,
+        "notes": {} if played is None else {"random_policy": played.to_json()}, "versions": {},
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record))
     rows = [
@@ -53,8 +81,9 @@ def write_run(
     ]
     _write(folder / "comparison.csv", COLUMNS, rows)
     _write(folder / "steps.csv", STEP_COLUMNS, [(0, i, t, p) for i, (t, p) in enumerate(points)])
-    if model is not None:
-        AboutReward(model=model, labels=labels, seconds=12.0 if labels else None).write(folder)
+    AboutReward(recipe=recipe if labels else None, unshuffled=unshuffled, seconds=12.0 if labels else None).write(
+        folder
+    )
     return folder
 
 

@@ -23,7 +23,7 @@ def arms(demo: Demo) -> dict[str, dict[str, object]]:
 
 def test_ends_with_every_arm_trained(demo: Demo) -> None:
     assert demo.said["failures"] == []
-    assert set(arms(demo)) == {"learned", "true", "random"}
+    assert set(arms(demo)) == {"learned", "shuffled", "true", "random"}
     for arm in arms(demo).values():
         (run,) = arm["runs"]  # type: ignore[misc]
         assert run["status"] == "done"
@@ -48,6 +48,20 @@ def test_the_learned_reward_agrees_with_the_true_one_and_the_control_does_not(de
     spearman = {name: arm["spearman"]["value"] for name, arm in arms(demo).items()}  # type: ignore[index]
     assert spearman["learned"] > 0.9
     assert abs(spearman["random"]) < 0.2
+    assert abs(spearman["shuffled"]) < 0.6
+
+
+def test_every_arm_says_what_it_knows_and_the_verdict_is_no_better_than_one_short_seed(demo: Demo) -> None:
+    knows = {name: (arm["kind"], arm["labels"]) for name, arm in arms(demo).items()}
+    assert knows == {
+        "learned": ("learned", 100),
+        "shuffled": ("shuffled", 100),
+        "true": ("true", 0),
+        "random": ("control", 0),
+    }
+    (match,) = demo.said["matches"]
+    assert match["random_policy"]["size"] == 5
+    assert match["verdict"]["mark"] != "good"
 
 
 def test_no_agent_but_the_true_ones_saw_the_true_reward(demo: Demo) -> None:
@@ -55,7 +69,7 @@ def test_no_agent_but_the_true_ones_saw_the_true_reward(demo: Demo) -> None:
         run.reward: json.loads((run.folder / "run.json").read_text())["settings"]["agent"]["reward"]["composition"]
         for run in read_runs([demo.folder])
     }
-    assert configs["learned"]["true_weight"] == configs["random"]["true_weight"] == 0
+    assert [configs[name]["true_weight"] for name in ("learned", "shuffled", "random")] == [0, 0, 0]
 
 
 def test_again_it_keeps_what_is_finished(demo: Demo) -> None:
@@ -63,8 +77,8 @@ def test_again_it_keeps_what_is_finished(demo: Demo) -> None:
     result = CliRunner().invoke(app, ["demo", "--quick", "--out", str(demo.folder)], env={"COLUMNS": "160"})
     assert result.exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in before} == before
-    assert "4 cells, 4 of them done before" in result.stderr
-    for name in ("learned", "true", "random"):
+    assert "6 cells, 6 of them done before" in result.stderr
+    for name in ("learned", "shuffled", "true", "random", "random policy"):
         assert name in result.stdout
     for header in ("true return", "labels", "training", "steps/s"):
         assert header in result.stdout

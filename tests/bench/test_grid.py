@@ -53,7 +53,12 @@ def test_shuffled_is_the_same_fit_with_permuted_labels(tmp_path: Path) -> None:
     changed = {f.name for f in fields(plain.reward) if getattr(plain.reward, f.name) != getattr(control.reward, f.name)}
     assert changed == {"name", "fit"}
     assert control.reward.fit == {"max_steps": 10, "shuffle_labels": True}
-    assert (plain.kind, control.kind) == ("minilm", "shuffled")
+    assert plain.recipe != control.recipe
+    assert (
+        plain.recipe
+        == tasks["fit lm in CartPole-v1, seed 4"].cell.recipe
+        != tasks["fit lm in Pendulum-v1, seed 3"].cell.recipe
+    )
 
 
 def test_outcomes_are_rated_in_whole_episodes(tmp_path: Path) -> None:

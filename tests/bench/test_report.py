@@ -84,7 +84,7 @@ def test_results_are_json_without_nan(tmp_path: Path) -> None:
     text = json.dumps(said, allow_nan=False)
     (match,) = json.loads(text)["matches"]
     assert match["arms"][0]["spearman"]["value"] is None
-    assert match["arms"][0]["true_return"] == {"value": -200, "low": None, "high": None}
+    assert match["arms"][0]["true_return"] == {"value": -200, "low": None, "high": None, "seeds": 1, "undefined": 0}
     assert match["verdict"]["mark"] == "open"
 
 

@@ -78,7 +78,7 @@ def test_killed_at_once_then_run_again_it_finishes_what_it_can(suite_file: Path,
 
     outcome = run_suite(load_suite(suite_file), out, progress=False)
     (run,) = outcome.runs
-    assert (run.reward, run.status, run.about.labels) == ("constant", "done", 0)
+    assert (run.reward, run.status, run.labels) == ("constant", "done", 0)
     assert run.last("steps") >= 512
     (failure,) = outcome.failures
     assert failure.title == "ppo on missing"

@@ -1,8 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from rmgym.bench.grid import plan
 from rmgym.bench.suite import load_suite
+from rmgym.cli.main import app
 from rmgym.errors import RmgymError, RunError
 
 GOOD = """
@@ -45,6 +49,12 @@ def test_reads_ids_and_tables_alike(tmp_path: Path) -> None:
     assert (suite.reward[0].levels, suite.reward[0].ratings, suite.reward[0].select) == (10, 100, "coverage")
 
 
+def test_the_headline_of_pendulum_is_rated_as_a_person_could() -> None:
+    suite = load_suite(Path(__file__).parents[2] / "benchmarks" / "suites" / "pendulum.toml")
+    levels = {r.name: r.levels for r in suite.reward if r.is_fitted and r.model != "shuffled"}
+    assert levels == {"minilm-100": 10, "seq2seq-300": 10, "minilm-100-exact": None, "seq2seq-300-exact": None}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
@@ -63,6 +73,13 @@ def test_reads_ids_and_tables_alike(tmp_path: Path) -> None:
         ("levels = 10", 'of = "random"', "'of' is for model = 'shuffled'"),
         ('name = "random"', 'name = "../up"', "String should match pattern"),
         ("steps = 100\n", "steps = \n", "valid TOML"),
+        ("levels = 10", "labels = 10", "write ratings = ..."),
+        ("levels = 10", "learning_rate = 0.1", "write fit = { learning_rate = ... }"),
+        ("levels = 10", 'target = "outcome"', "it stands in 'environments'"),
+        ("levels = 10", "episodes = 5", "it stands at the top"),
+        ("steps = 100\n", "levels = 10\n", "it stands in 'reward'"),
+        ("levels = 10", "options = { head = 3 }", "did you mean 'heads'?"),
+        ("levels = 10", "fit = { max_step = 3 }", "did you mean 'max_steps'?"),
     ],
 )
 def test_a_mistake_is_named_with_its_fix(tmp_path: Path, before: str, after: str, says: str) -> None:
@@ -95,3 +112,38 @@ def test_suites_that_are_shipped_are_valid() -> None:
     assert {f.stem for f in files} >= {"demo", "demo-quick"}
     for file in files:
         assert load_suite(file).name == file.stem
+
+
+def test_a_dry_run_lists_the_cells_and_writes_nothing(tmp_path: Path) -> None:
+    file, folder = write(tmp_path, GOOD), tmp_path / "run"
+    arguments = ["bench", str(file), "--out", str(folder), "--dry-run"]
+    listed = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    cells = listed["cells"]
+    assert (listed["name"], listed["folder"], len(cells)) == ("small", str(folder), 2 * 2 * 2 + 2 * 2 * 3 * 2)
+    assert {cell["state"] for cell in cells} == {"to do"}
+    needs = {cell["title"]: cell["needs"] for cell in cells}
+    assert needs["ppo on lm in CartPole-v1, seed 1"] == "fit lm in CartPole-v1, seed 1"
+    assert needs["dqn on random in FrozenLake-v1, seed 0"] is None
+    assert not folder.exists()
+    tasks = plan(load_suite(file), folder)
+    tasks[0].prepare()
+    job = tasks[1].job
+    with job.claim(resume=True):
+        job.finish({})
+    write(tmp_path, GOOD.replace("steps = 50", "steps = 60"))
+    last = next(task for task in tasks if "dqn on random in FrozenLake" in task.title)
+    last.prepare()
+    cells = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)["cells"]
+    states = {cell["title"]: cell["state"] for cell in cells}
+    assert [states[task.title] for task in tasks[:3]] == ["begun", "done", "to do"]
+    assert states[last.title] == "refused: its folder was begun with other settings"
+    text = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"}).stdout
+    assert "32 cells in" in text
+    assert "1 done. Nothing was run." in text
+
+
+def test_a_dry_run_makes_the_environments(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD.replace('"CartPole-v1"', '"CartPoole-v1"'))
+    result = CliRunner().invoke(app, ["bench", str(file), "--dry-run"])
+    assert result.exit_code == 2
+    assert "did you mean CartPole-v1" in result.stderr

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from rmgym.cli.main import app
 from rmgym.environments.collect import collect
+from rmgym.errors import FeedbackError
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
 from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.metrics.ranking import spearman
 from rmgym.text import textualizer
 from rmgym.transitions import IN_ABSORBING
 from tests.feedback.asking import rate
@@ -69,11 +71,16 @@ def test_the_same_command_again_changes_nothing_and_more_adds(store, data):
     first = store.labels()
     run(store, "Pendulum-v1", "--data", data[1], "--ratings", 10)
     np.testing.assert_array_equal(store.labels().ratings.values, first.ratings.values)
-    run(store, "Pendulum-v1", "--data", data[1], "--ratings", 15, "--levels", 5)
-    more = store.labels()
-    assert more.ratings.texts.strings()[:10] == first.ratings.texts.strings()
-    assert len(more) == 15
-    assert more.ratings.values.max() == 5, "all are rated anew on the new levels"
+    more = run(store, "Pendulum-v1", "--data", data[1], "--ratings", 15)
+    assert "keeps the scale of the earlier ratings: scripted:reward with levels 10 cut at" in more.stderr
+    ratings = store.labels().ratings
+    assert ratings.texts.strings()[:10] == first.ratings.texts.strings()
+    np.testing.assert_array_equal(ratings.values[:10], first.ratings.values)
+    assert len(ratings) == 15
+    refused = run(store, "Pendulum-v1", "--data", data[1], "--ratings", 16, "--levels", 5)
+    assert refused.exit_code == 2
+    assert "one scale" in refused.stderr
+    np.testing.assert_array_equal(store.labels().ratings.values, ratings.values)
 
 
 def test_constant_rewards_are_labelled_by_outcome(store):
@@ -224,14 +231,31 @@ def test_a_fixed_horizon_has_steps_in_which_nothing_happens(store, tmp_path):
     assert "collected with 60, not 50" in refused.stderr
 
 
-def test_levels_of_other_steps_are_not_mixed_with_these(store, data):
+def test_levels_of_other_steps_are_those_of_the_first(store, data):
+    """Twice ten levels in one database: the ratings rank all steps as the truth does."""
     run(store, "Pendulum-v1", "--data", data[1], "--ratings", 20)
-    options = ("--ratings", 20, "--steps", 300, "--seed", 3)
-    refused = run(store, "Pendulum-v1", *options)
+    first = store.labels().ratings.values
+    run(store, "Pendulum-v1", "--ratings", 20, "--steps", 300, "--seed", 3)
+    labels = store.labels()
+    np.testing.assert_array_equal(labels.ratings.values[:20], first)
+    other = collect("Pendulum-v1", 300, seed=3, reset_every=25, progress=False)
+    texts = [text for steps in (data[0], other) for text in textualizer("Pendulum-v1").batch(steps).strings()]
+    truth = dict(zip(texts, np.concatenate([data[0].true_reward, other.true_reward]).tolist(), strict=True))
+    reward = np.array([truth[text] for text in labels.ratings.texts.strings()])
+    assert spearman(labels.ratings.values, reward) > 0.97
+
+
+def test_rewards_and_outcomes_are_two_annotators(store, data):
+    for target in ("reward", "outcome"):
+        options = ("--target", target, "--reset-every", 0, "--steps", 600, "--ratings", 20)
+        assert run(store, "Pendulum-v1", *options).exit_code == 0
+    assert store.info()["annotators"] == ["scripted:outcome", "scripted:reward"]
+    with pytest.raises(FeedbackError, match="mean different things"):
+        store.labels()
+    assert len(store.labels("scripted:reward")) == 20
+    refused = run(store, "Pendulum-v1", "--data", data[1], "--teacher", "human", "--annotator", "scripted:reward")
     assert refused.exit_code == 2
-    assert "one annotator rates on one scale" in refused.stderr
-    assert "--levels 0" in refused.stderr
-    assert len(store.labels()) == 20
+    assert "one way" in refused.stderr
 
 
 def test_exact_values_of_several_collections_stand_side_by_side(store, data):

@@ -32,6 +32,25 @@ def test_envs_lists_every_card() -> None:
         assert card.id in listed
 
 
+def test_the_list_fits_a_screen() -> None:
+    result = CliRunner().invoke(app, ["envs"], env={"COLUMNS": "80"})
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = lines[1 : lines.index("")]
+    assert len(rows) == len(env_cards())
+    assert [row.split()[0] for row in rows] == [card.id for card in env_cards()]
+    assert next(row for row in rows if row.startswith("Pendulum-v1")).split()[1] == "200"
+
+
+def test_a_pattern_lists_some() -> None:
+    some = said("envs", "minigrid-d*")
+    assert [row["id"] for row in some] == [c.id for c in env_cards() if c.id.startswith("MiniGrid-D")]
+    assert len(some) > 3
+    result = CliRunner().invoke(app, ["envs", "MiniGird*"])
+    assert result.exit_code == 2
+    assert "a pattern matches ids of cards" in result.stderr
+
+
 def test_an_environment_is_shown_with_the_text_of_a_real_step() -> None:
     facts = said("envs", "Pendulum-v1")
     assert facts["horizon"] == 200

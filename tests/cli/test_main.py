@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pydoc
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +84,55 @@ def test_a_misspelt_command_is_answered_with_the_nearest() -> None:
     result = run(app, ["trian"])
     assert result.exit_code == 2
     assert "'train'" in result.stderr
+
+
+def completed(words: str, tmp_path: Path) -> list[str]:
+    """What the executable answers bash after Tab."""
+    told = {"_RMGYM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    command = [Path(sys.executable).with_name("rmgym")]
+    done = subprocess.run(command, env={**os.environ, **told}, cwd=tmp_path, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def test_the_shell_completes_commands_options_ids_and_cards(tmp_path: Path) -> None:
+    assert completed("rmgym ", tmp_path) == list(COMMANDS)
+    assert completed("rmgym collect Pendul", tmp_path) == ["Pendulum-v1"]
+    assert completed("rmgym train X --algo qr", tmp_path) == ["qrdqn"]
+    assert completed("rmgym train --fixed", tmp_path) == ["--fixed-horizon"]
+
+
+def test_the_shell_is_told_how_to_complete() -> None:
+    named = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "True"}  # the shell is named, not looked for
+    command = [Path(sys.executable).with_name("rmgym"), "--show-completion", "bash"]
+    script = subprocess.run(command, env=named, capture_output=True, text=True, check=True).stdout
+    assert "_RMGYM_COMPLETE=complete_bash" in script
+
+
+def test_modules_are_found_in_the_current_folder_and_shadow_nothing(tmp_path: Path) -> None:
+    (tmp_path / "my_envs.py").write_text(
+        "import gymnasium as gym\n"
+        "from gymnasium.envs.classic_control import PendulumEnv\n"
+        "gym.register('Mine-v0', PendulumEnv, max_episode_steps=9)\n"
+    )
+    (tmp_path / "numpy.py").write_text("raise SystemExit('not me')\n")
+    command = [Path(sys.executable).with_name("rmgym"), "envs", "my_envs:Mine-v0", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["env"] == "my_envs:Mine-v0"
+    safe = {**os.environ, "PYTHONSAFEPATH": "1"}
+    refused = subprocess.run(command, cwd=tmp_path, env=safe, capture_output=True, text=True)
+    assert "my_envs" in json.loads(refused.stdout)["error"]["received"]
+
+
+@pytest.mark.parametrize("module", ["rmgym", "rmgym.sb3", "rmgym.specs", "rmgym.metrics", "rmgym.models"])
+def test_help_shows_every_public_name(module: str) -> None:
+    shown = import_module(module)
+    text = pydoc.render_doc(shown, renderer=pydoc.plaintext)
+    for name in shown.__all__:
+        if not name.startswith("__"):
+            assert re.search(rf"\b{name}\b", text), name
+    assert set(shown.__all__) <= set(dir(shown))
+    assert {"class", "def"} & {word for line in text.splitlines() for word in line.split()[:1]} or "FUNCTIONS" in text
 
 
 def test_version() -> None:

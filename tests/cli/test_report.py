@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from rmgym.cli.output import out
 from tests.bench.folders import write_run
 
 
@@ -37,3 +40,19 @@ def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "a report is made of runs" in result.stderr
     assert not (tmp_path / "r.html").exists()
+
+
+def test_three_seeds_fit_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        for i, arm in enumerate(({}, {"reward": "true", "model": "true", "labels": 0})):
+            write_run(tmp_path / "runs" / f"{i}{seed}", seed=seed, true=(-1, -1, -200 - 7 * seed), **arm)
+    rows = dict[int, list[str]]()
+    for width in (80, 160):
+        monkeypatch.setattr(out, "width", width)
+        told = CliRunner().invoke(app, ["report", str(tmp_path / "runs"), "--out", str(tmp_path / "r.html")]).stdout
+        rows[width] = [re.sub("  +", "|", line.strip()) for line in told.splitlines()]
+        assert max(map(len, told.splitlines()[:6])) <= width
+    # Mean -207, t(2) * 7 / sqrt(3) = 17.4; the random policy's 1,200 is 993 away.
+    assert "learned|100|-207 [-224, -190]|100%|0.90" in rows[80]
+    assert "random policy|–|-1,200|–|–" in rows[80]
+    assert "learned|3|100|-207 [-224, -190]|100% [98%, ≥100%]|0.90|0.90|95%|12 s|6 s|500" in rows[160]

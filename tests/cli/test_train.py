@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,17 @@ def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
     resumed = CliRunner().invoke(app, [*arguments, "--resume"])
     assert resumed.exit_code == 0
     assert "true return" in resumed.stdout
+    anew = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "anew")])
+    assert anew.stderr.startswith("ppo on CartPole-v1, reward alive; TensorBoard: tensorboard --logdir ")
+    lines = [line for line in anew.stdout.splitlines() if "steps  true" in line]
+    assert [int(line.split()[0].replace(",", "")) for line in lines] == [row["steps"] for row in said["comparison"]]
 
 
 def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
     arguments = ["train", "CartPole-v1", "--reward", "constnt", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
+    assert result.stderr.startswith("error: a reward is the folder of a fitted model, a hub id")
     assert "did you mean 'constant'?" in result.stderr
     assert not (tmp_path / "run").exists()
 
@@ -49,11 +55,16 @@ def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path
 def test_the_engine_is_tried_and_said(tmp_path: Path) -> None:
     if not os.environ.get("CI"):  # there, a missing package is a failure
         pytest.importorskip("onnxruntime")
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
     model.card_hash = rmgym.textualizer("CartPole-v1").card_hash
     model.save(tmp_path / "model")
     told = ["train", "CartPole-v1", "--reward", str(tmp_path / "model"), "--steps", "256", "--episodes", "1"]
+    records = list[logging.LogRecord]()
+    (listener := logging.Handler()).emit = records.append  # type: ignore[method-assign]
+    logging.getLogger("torch.onnx").addHandler(listener)
     result = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "run"), "--engine", "onnx"])
+    logging.getLogger("torch.onnx").removeHandler(listener)
+    assert records == []
     assert result.exit_code == 0, result.output
     assert "fusion heads run on onnx" in result.stderr
     wrong = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "other"), "--engine", "onyx"])

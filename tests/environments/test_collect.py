@@ -88,6 +88,8 @@ def test_metadata_says_where_steps_come_from_and_survives_a_file(tmp_path):
     about = dict(got.metadata)
     assert about.pop("rmgym")
     assert about.pop("card") == find_env_card("FrozenLake-v1").hash
+    rows = ["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"]
+    assert about.pop("facts") == {"map": [list(row) for row in rows]}
     spec = EnvSpec(id="FrozenLake-v1", kwargs=kwargs)
     assert about == {"env": spec.to_json(), "seed": 2, "reset_every": 5}
     assert EnvSpec.from_json(about["env"], "metadata") == spec
@@ -108,6 +110,21 @@ def test_an_environment_that_cannot_be_made_is_explained(env_id, kwargs, said):
         collect(env_id, 1, env_kwargs=kwargs, progress=False)
     assert said in str(caught.value)
     assert env_id in str(caught.value)
+
+
+def test_some_episodes_under_a_fixed_horizon_are_not_cut_before_the_absorbing_state():
+    right = {"policy": lambda obs: 2, "fixed_horizon": 6, "env_kwargs": {"limit": 6}, "progress": False}
+    got = collect(COUNTER, 60, seed=1, reset_every=2, **right)  # from -1, 0 or 1 it takes 4, 3 or 2 steps to the end
+    lengths = np.bincount(got.episode)
+    assert lengths[1:10].tolist() == [2] * 9
+    for patient in (0, 10, 20):
+        kinds = got.absorbing[got.episode == patient]
+        assert kinds.tolist() == [0] * (len(kinds) - 2) + [1, 2]
+    never = {**right, "policy": lambda obs: 1}
+    got = collect(COUNTER, 60, seed=1, reset_every=2, **never)
+    assert np.bincount(got.episode).tolist() == [6] + [2] * 27, "one whole episode in vain is enough"
+    cut = collect(COUNTER, 60, seed=1, reset_every=2, env_kwargs={"limit": 6}, policy=lambda obs: 2, progress=False)
+    assert np.bincount(cut.episode).max() == 2
 
 
 @pytest.mark.parametrize(("steps", "reset_every"), [(0, None), (-1, None), (5, 0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -9,12 +10,16 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 import rmgym
 from rmgym import FixedHorizonWrapper
-from rmgym.errors import RunError
-from tests.doubles import ToyReward
+from rmgym.environments.fixed_horizon import ABSORBING
+from rmgym.errors import RunError, UnseenStepsWarning
+from rmgym.feedback.labels import Labels, Ratings
+from tests.doubles import CounterEnv, ToyReward
 from tests.sb3.small import PPO_SMALL
+from tests.training.small import SmallReward
 
 HORIZON = 30
 """CartPole pushed to the left falls at step 8 to 11."""
@@ -41,7 +46,7 @@ def test_after_the_fall_nothing_happens_until_the_horizon() -> None:
     steps, fell = pushed_left(cartpole()), len(before)
     assert len(steps) == HORIZON
     assert not any(step[2] for step in steps)
-    assert [step[4]["absorbing"] for step in steps] == [0] * (fell - 1) + [1] + [2] * (HORIZON - fell)
+    assert [step[4][ABSORBING] for step in steps] == [0] * (fell - 1) + [1] + [2] * (HORIZON - fell)
     assert [step[1] for step in steps] == [1.0] * fell + [0.0] * (HORIZON - fell)
     for i, step in enumerate(steps):
         np.testing.assert_array_equal(step[0], before[min(i, fell - 1)][0])
@@ -49,11 +54,11 @@ def test_after_the_fall_nothing_happens_until_the_horizon() -> None:
 
 
 def test_a_fall_at_the_horizon_itself_ends_there() -> None:
-    fell = next(i for i, s in enumerate(pushed_left(cartpole()), 1) if s[4]["absorbing"] == 1)
+    fell = next(i for i, s in enumerate(pushed_left(cartpole()), 1) if s[4][ABSORBING] == 1)
     steps = pushed_left(FixedHorizonWrapper(gym.make("CartPole-v1"), fell))
     assert len(steps) == fell
     assert steps[-1][2:4] == (False, True)
-    assert steps[-1][4]["absorbing"] == 1
+    assert steps[-1][4][ABSORBING] == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*(different from the unwrapped version|infinity)")
@@ -117,6 +122,60 @@ def test_impossible_horizons_are_refused(horizon: int) -> None:
         FixedHorizonWrapper(gym.make("CartPole-v1"), horizon)
 
 
+@pytest.mark.parametrize("flags", ["truncated", "both"])
+def test_a_shorter_time_limit_of_the_environments_own_is_refused(flags: str) -> None:
+    """Its episodes would have two lengths; where the task ends at the limit, nothing is shorter."""
+    right = 2 if flags == "both" else 1
+    env = FixedHorizonWrapper(CounterEnv(limit=3), 5)
+    env.reset(seed=1)  # at 0: three steps to the right end the task
+    steps = [env.step(right) for _ in range(2)]
+    assert [step[2:4] for step in steps] == [(False, False)] * 2
+    if flags == "both":
+        assert [env.step(right)[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]
+        return
+    with pytest.raises(RunError, match="truncated after 3 of 5 steps"):
+        env.step(right)
+    env.reset(seed=1)
+    assert env.step(right)[2:4] == (False, False), "another episode may be played"
+
+
+def test_a_time_limit_wrapped_around_the_environment_counts() -> None:
+    with pytest.raises(RunError, match="time limit of 4"):
+        FixedHorizonWrapper(TimeLimit(CounterEnv(limit=9), 4), 5)
+
+
+def test_it_belongs_inside_the_learned_reward() -> None:
+    """Outside, absorbing steps would be worth 0, whatever the model says of them."""
+    with pytest.raises(RunError, match="put it inside"):
+        FixedHorizonWrapper(rmgym.LearnedRewardWrapper(gym.make("CartPole-v1"), "random"), 100)
+
+
+def fitted(*, horizon: int | None) -> Any:
+    steps = rmgym.collect("CartPole-v1", 150, fixed_horizon=horizon, progress=False)
+    texts = rmgym.textualizer("CartPole-v1").batch(steps)
+    values = np.arange(len(texts), dtype=np.float32)
+    labels = Labels(ratings=Ratings(texts=texts, values=values, groups=np.arange(len(texts))))
+    options = rmgym.FitOptions(max_steps=1, validation=0)
+    return rmgym.fit(SmallReward.create(numbers=8, seed=horizon or 0), labels, options, progress=False).model
+
+
+def test_a_model_that_never_saw_the_absorbing_state_warns_once() -> None:
+    seen, unseen = fitted(horizon=60), fitted(horizon=None)
+    assert (seen.fitted_on["absorbing"], unseen.fitted_on["absorbing"]) == (True, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pushed_left(rmgym.LearnedRewardWrapper(cartpole(), seen))
+        unended = rmgym.LearnedRewardWrapper(cartpole(), unseen)
+        unended.reset(seed=0)
+        unended.step(0)
+    with pytest.warns(UnseenStepsWarning, match="--fixed-horizon") as caught:
+        pushed_left(rmgym.LearnedRewardWrapper(cartpole(), unseen))
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pushed_left(rmgym.LearnedRewardWrapper(cartpole(), unseen))
+
+
 def test_numbered_states_are_not_mixed_up_with_absorbing_ones() -> None:
     model = ToyReward()
     env = rmgym.LearnedRewardWrapper(FixedHorizonWrapper(gym.make("FrozenLake-v1"), 100), model)
@@ -125,7 +184,7 @@ def test_numbered_states_are_not_mixed_up_with_absorbing_ones() -> None:
     say, before = rmgym.textualizer("FrozenLake-v1"), 0
     for _ in range(100):
         obs, reward, _, _, info = env.step(1)
-        if info["absorbing"] == 0:
+        if info[ABSORBING] == 0:
             rewards.append(reward)
             texts.append(say.describe(before, 1, obs))
         before = obs

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import rmgym
 from rmgym.environments.raw_observation import RAW, for_policy
-from rmgym.errors import CardError
+from rmgym.errors import CardError, RunError
 from rmgym.sb3 import evaluate
 from rmgym.trees import leaves, take
 from tests.doubles import ToyReward
@@ -110,3 +110,29 @@ def test_a_card_names_wrappers_of_gymnasium_and_minigrid_alone() -> None:
 
     with pytest.raises(ValidationError, match=r"gymnasium.wrappers or minigrid.wrappers"):
         EnvCard(id="X-v0", task={"en": "Go."}, policy_wrappers=["os.system"])
+
+
+class Forgets(gym.Wrapper[Any, Any, Any, Any]):
+    """Returns an info of its own."""
+
+    def step(self, action: Any) -> Any:
+        return (*super().step(action)[:4], {})
+
+
+@pytest.mark.parametrize("put", [rmgym.LearnedRewardWrapper, rmgym.sb3.LearnedRewardVecEnv])
+def test_a_wrapper_above_that_forgets_the_info_is_refused(put: Any) -> None:
+    def scaled() -> gym.Env[Any, Any]:
+        env = rmgym.RawObservation(gym.make("MountainCarContinuous-v0"))
+        return Forgets(gym.wrappers.RescaleObservation(env, -1, 1))
+
+    single = put is rmgym.LearnedRewardWrapper
+    env = put(scaled() if single else DummyVecEnv([scaled]), ToyReward())
+    env.reset()
+    with pytest.raises(RunError, match="hand its info on"):
+        env.step(np.zeros(1, np.float32) if single else np.zeros((1, 1), np.float32))
+
+
+def test_absorbing_steps_are_below() -> None:
+    env = rmgym.RawObservation(gym.make("CartPole-v1"))
+    with pytest.raises(RunError, match="the other way round"):
+        rmgym.FixedHorizonWrapper(gym.wrappers.FlattenObservation(env), 9)

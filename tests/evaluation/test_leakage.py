@@ -12,6 +12,7 @@ import rmgym
 from rmgym.bench.compare import compare
 from rmgym.bench.verdict import verdict
 from rmgym.evaluation.leakage import survival_bonus
+from rmgym.models.controls import ConstantReward
 from rmgym.runs.record import read_runs
 from rmgym.runs.train import train
 from rmgym.transitions import Transitions
@@ -62,12 +63,18 @@ def test_training_warns_once(caplog: Any, reward: str, fixed_horizon: int | None
     assert (callback.survival_bonus is not None) == warned
 
 
+class Pays(ConstantReward):
+    """A model of somebody's own that says 1 of every step; it is not the control."""
+
+    name = "pays"
+
+
 @pytest.mark.parametrize("fixed_horizon", [None, 50])
 def test_a_run_says_so_in_its_record_and_its_report(tmp_path: Any, fixed_horizon: int | None) -> None:
     result = train(
         "ppo",
         "CartPole-v1",
-        "constant",
+        Pays(),
         out=tmp_path / "run",
         reward_name="mine",
         fixed_horizon=fixed_horizon,

@@ -74,7 +74,7 @@ def test_a_person_finds_the_questions_in_the_store(store, pendulum):
     assert [question.id for question in store.pending("ann")] == pending
     assert len(pending) == 46
     store.rate(pending[0], 4, annotator="ann", source=person.source, levels=5)
-    assert ask(store, person, *pendulum, PLAN, annotator="ann") == pending, "what they answered is not taken back"
+    assert ask(store, person, *pendulum, PLAN, annotator="ann") == pending[1:], "what they answered is not asked again"
     assert store.progress("ann") == (1, 46)
 
 
@@ -113,27 +113,99 @@ def test_a_teacher_answers_every_question(store, pendulum):
 
 
 def test_cut_points_belong_to_the_annotator_not_to_one_call(store, pendulum):
-    """A 3 of one asking and a 3 of another mean the same, or are not kept side by side."""
+    """A 3 of one asking and a 3 of another mean the same."""
     other = collect("Pendulum-v1", 300, seed=1, reset_every=25, progress=False)
     other_texts = textualizer("Pendulum-v1").batch(other)
     teacher, plan = ScriptedTeacher(levels=5), QuestionPlan(ratings=20)
     ask(store, teacher, *pendulum, plan)
     before = store.labels().ratings.values.tolist()
-    with pytest.raises(FeedbackError, match="one scale") as refused:
-        ask(store, teacher, other, other_texts, plan)
-    assert "cuts" in refused.value.fix
-    assert store.labels().ratings.values.tolist() == before
-
-    ask(store, teacher, other, other_texts, plan, annotator="another")
-    with pytest.raises(FeedbackError, match="different scales"):
-        store.labels()
-
-    rows = plan.rows(*pendulum)
-    cuts = teacher.rate(RatingQuestions(transitions=pendulum[0], texts=pendulum[1], rows=rows)).cuts
-    ask(store, replace(teacher, cuts=cuts), other, other_texts, plan, annotator="another")
+    ask(store, teacher, other, other_texts, plan)
     labels = store.labels()
-    assert len(labels) == 40
-    reward = np.concatenate([pendulum[0].true_reward[rows], other.true_reward[plan.rows(other, other_texts)]])
-    by_level = [reward[labels.ratings.values == level] for level in range(1, 6)]
-    for low, high, cut in zip(by_level[:-1], by_level[1:], cuts, strict=True):
-        assert low.max() < cut <= high.min()
+    assert labels.ratings.values[:20].tolist() == before
+    reward = np.concatenate(
+        [pendulum[0].true_reward[plan.rows(*pendulum)], other.true_reward[plan.rows(other, other_texts)]]
+    )
+    first = reward[:20].astype(np.float64)
+    cuts = first.min() + np.ptp(first) * np.arange(1, 5) / 5  # fifths of the range that was rated first
+    assert labels.ratings.values.tolist() == [1 + (value >= cuts).sum() for value in reward]
+
+
+def test_what_an_annotator_rated_on_one_scale_goes_on_there_or_elsewhere(store, pendulum):
+    ask(store, ScriptedTeacher(levels=5), *pendulum, QuestionPlan(ratings=20))
+    before = store.info()
+    for teacher in (
+        ScriptedTeacher(levels=10),
+        ScriptedTeacher(),
+        ScriptedTeacher(levels=5, cuts=(-8.0, -4.0, -2.0, -1.0)),
+        ScriptedTeacher(levels=5, target="outcome"),
+    ):
+        with pytest.raises(FeedbackError, match="one scale") as refused:
+            ask(store, teacher, *pendulum, QuestionPlan(ratings=25), annotator="scripted:reward")
+        assert "--annotator" in refused.value.fix
+    assert store.info() == before, "no question is left behind"
+
+
+def test_asking_again_asks_for_what_is_new_alone(store, pendulum):
+    """Also where what is new differs in nothing: a single step, a pair that is tied."""
+    asked = list[int]()
+
+    class Counting(ScriptedTeacher):
+        def rate(self, questions):
+            asked.append(len(questions))
+            return super().rate(questions)
+
+        def compare(self, questions):
+            asked.append(len(questions))
+            return super().compare(questions)
+
+    teacher = Counting(levels=10, tie_tolerance=0.5)
+    ask(store, teacher, *pendulum, PLAN)
+    first = store.labels()
+    for ratings, preferences in ((41, 6), (41, 6), (41, 7)):
+        ask(store, teacher, *pendulum, replace(PLAN, ratings=ratings, preferences=preferences))
+    assert asked == [40, 6, 1, 1]
+    labels = store.labels()
+    assert (len(labels.ratings), len(labels.preferences)) == (41, 7)
+    np.testing.assert_array_equal(labels.ratings.values[:40], first.ratings.values)
+
+
+def test_more_steps_ask_no_text_twice(store, pendulum):
+    more = collect("Pendulum-v1", 450, reset_every=25, progress=False)
+    others, plan = textualizer("Pendulum-v1").batch(more), QuestionPlan(ratings=200, method="random")
+    wanted = [text for texts in (pendulum, (more, others)) for text in texts[1][plan.rows(*texts)].strings()]
+    assert len(set(wanted)) < 400, "some are chosen both times"
+    for steps, texts in (pendulum, (more, others)):
+        ask(store, ScriptedTeacher(levels=10), steps, texts, plan)
+    ratings = store.labels().ratings
+    assert sorted(ratings.texts.strings()) == sorted(set(wanted))
+    episode = dict(zip(others.strings(), more.episode.tolist(), strict=True))
+    theirs = np.array([episode[text] for text in ratings.texts.strings()])
+    assert np.array_equal(ratings.groups[:, None] == ratings.groups, theirs[:, None] == theirs)
+
+
+def test_a_pair_is_known_with_its_sides_exchanged(store, pendulum):
+    steps, texts = pendulum
+    pairs = PLAN.pairs(steps, texts)
+    ids = store.add_preference_queries(steps, texts, pairs[:, ::-1], PLAN.length)
+    plan = replace(PLAN, ratings=0)
+    assert ask(store, Person(), steps, texts, plan, annotator="ann") == ids
+    ask(store, ScriptedTeacher(), steps, texts, plan)
+    worth = [steps.true_reward[row : row + 5].astype(np.float64).sum() for row in pairs[:, ::-1].ravel().tolist()]
+    expected = [float(left > right) for left, right in zip(worth[::2], worth[1::2], strict=True)]
+    assert store.labels("scripted:reward").preferences.choice.tolist() == expected
+
+
+def test_no_text_is_asked_about_twice_where_texts_repeat(store):
+    steps = collect("FrozenLake-v1", 600, progress=False)
+    texts = textualizer("FrozenLake-v1").batch(steps)
+    plan = QuestionPlan(ratings=20, preferences=20, length=1)
+    pending = ask(store, Person(), steps, texts, plan, annotator="ann")
+    assert len(set(pending)) == 40
+    for question in store.pending("ann"):
+        assert question.right is None or question.left.strings() != question.right.strings()
+
+
+def test_other_discounts_are_other_teachers():
+    assert ScriptedTeacher(target="outcome").source == "scripted:outcome"
+    assert ScriptedTeacher(target="outcome", gamma=0.9).source == "scripted:outcome(gamma=0.9)"
+    assert ScriptedTeacher(gamma=0.9).source == "scripted:reward", "which discounts nothing"

@@ -42,7 +42,8 @@ def test_ten_chinese_lines_become_labels():
         ("warm", "开窗", None, "状态: warm 行动: 开窗"),
         ("warm", "开窗", "en", "State: warm Action: 开窗"),
         ([0.5, -0.25], 1, None, "State: 0.5000, -0.2500 Action: 1"),
-        (np.float32([[1, -0.00001]]), np.int64(-3), None, "State: 1.0000, 0.0000 Action: -3"),
+        (np.float32([[1, -0.0]]), np.int64(-3), None, "State: 1.0000, 0.0000 Action: -3"),
+        ([-0.00001, 2e7 + 1], np.int64([20000001]), None, "State: -1.0000e-05, 20000001.0000 Action: 20000001"),
         (3.14159265, np.array([1, 2]), "zh", "状态: 3.1416 行动: 1, 2"),
     ],
 )
@@ -58,9 +59,19 @@ def test_a_pair_in_words(state, action, language, expected):
 )
 def test_any_strings_come_back_as_they_were(triples):
     labels = preprocess(triples)
-    language = labels.texts.language
-    assert labels.texts.strings() == [describe_pair(s, a, language) for s, a, _ in triples]
+    assert labels.texts.strings() == [describe_pair(s, a) for s, a, _ in triples]
     assert labels.ratings.values.tolist() == [r for *_, r in triples]
+
+
+def test_a_pair_has_one_text_among_others_and_alone():
+    triples = [("warm", "open the window", 1), ("warm", "开窗", 5), ("水温 80 度", "加热", 3)]
+    labels = preprocess(triples)
+    said = ["State: warm Action: open the window", "状态: warm 行动: 开窗", "状态: 水温 80 度 行动: 加热"]
+    assert labels.texts.strings() == [describe_pair(s, a) for s, a, _ in triples] == said
+    assert [preprocess([t, ("x", "y", 9)]).texts.strings()[0] for t in triples] == said
+    english = preprocess(triples, language="en").texts.strings()
+    assert english == [describe_pair(s, a, "en") for s, a, _ in triples]
+    assert all(text.startswith("State: ") for text in english)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,37 @@ def test_texts_with_different_counts_of_numbers_are_covered():
 
 
 @pytest.mark.parametrize("method", ["coverage", "random"])
+@pytest.mark.parametrize("seed", range(4))
+def test_steps_of_the_absorbing_state_are_among_the_first(method, seed):
+    steps, texts = blank([400]), describe(np.linspace(0, 9, 400))
+    steps.absorbing[:] = 0
+    steps.absorbing[[17, 230]] = 1
+    steps.absorbing[[18, 19, 231]] = 2
+    rows = select_steps(steps, texts, 40, method=method, seed=seed)
+    assert set(steps.absorbing[rows[:3]].tolist()) == {0, 1, 2} or rows[0] in (17, 18, 19, 230, 231)
+    assert {1, 2} <= set(steps.absorbing[rows[:3]].tolist())
+    assert len(set(rows.tolist())) == 40
+    assert select_steps(steps, texts, 7, method=method, seed=seed).tolist() == rows[:7].tolist()
+
+
+@pytest.mark.parametrize("method", ["coverage", "random"])
+def test_a_segment_with_the_absorbing_state_is_in_the_first_pair_of_its_episodes(method):
+    steps, texts = blank([10] * 30), describe(np.linspace(0, 9, 300))
+    plain = select_segments(steps, 40, 5, method=method, texts=texts)
+    steps.absorbing[[148, 149]] = 1, 2  # the second segment of the fifteenth episode
+    for pairs in (10, 40):
+        chosen = select_segments(steps, pairs, 5, method=method, texts=texts)
+        assert 145 in chosen
+        assert len({frozenset(pair) for pair in chosen.tolist()}) == pairs
+    assert chosen.tolist() != plain.tolist() or 145 in plain[:10]
+
+
+def test_whole_numbers_beyond_float32_are_distinct():
+    texts = TextBatch.from_strings([f"x is {20_000_000 + i}" for i in range(8)] + ["x is 9000000000000000"])
+    assert sorted(select_steps(blank([9]), texts, 9).tolist()) == list(range(9))
+
+
+@pytest.mark.parametrize("method", ["coverage", "random"])
 def test_selections_are_distinct_nested_and_seeded(pendulum, method):
     steps, texts = pendulum
     rows = select_steps(steps, texts, 60, method=method, seed=1)
@@ -151,7 +182,7 @@ def test_sides_are_not_in_order_of_choice():
 
 
 def test_covering_segments_reach_the_rare_one():
-    values = np.zeros(400)
+    values = np.linspace(0, 1, 400)
     values[200:205] = 100
     pairs = select_segments(blank([20] * 20), 2, 5, method="coverage", seed=3, texts=describe(values))
     assert 200 in pairs
@@ -161,9 +192,9 @@ def test_bad_questions_about_segments_are_explained():
     steps = blank([10, 10])
     with pytest.raises(FeedbackError, match="at least one step"):
         select_segments(steps, 1, 0)
-    with pytest.raises(FeedbackError, match="2 segments give 1"):
+    with pytest.raises(FeedbackError, match="2 distinct segments give 1"):
         select_segments(steps, 2, 10)
-    with pytest.raises(FeedbackError, match="0 segments give 0"):
+    with pytest.raises(FeedbackError, match="0 distinct segments give 0"):
         select_segments(steps, 1, 11)
     with pytest.raises(FeedbackError, match="pass texts="):
         select_segments(steps, 1, 5, method="coverage")

@@ -50,7 +50,7 @@ def test_labels_are_the_answers_with_their_texts(store, pendulum):
     for query, value in zip(rated, (2, 9, 4), strict=True):
         store.rate(query, value, annotator="ann", source="human", levels=10)
     store.prefer(compared[0], 1.0, annotator="ann", source="human")
-    store.prefer(compared[1], 0.25, annotator="ann", source="llm", margin=1.5)
+    store.prefer(compared[1], 0.25, annotator="ann", source="human", margin=1.5)
     labels = LabelStore(store.path).labels()  # as another process would open it
     assert labels.ratings.texts.strings() == texts[[3, 50, 7]].strings()
     assert labels.ratings.texts.card_hash == texts.card_hash
@@ -98,6 +98,23 @@ def test_the_same_question_is_asked_once(store, pendulum):
     assert store.add_rating_queries(*pendulum, np.array([7, 8]))[0] == first[0][2]
     assert store.info()["counts"]["rating_queries"] == 4
     assert store.add_rating_queries(*pendulum, np.zeros(0, np.int64)) == []
+
+
+def test_a_question_is_known_by_its_text_among_more_steps_too(store, pendulum):
+    more = collect("Pendulum-v1", 130, reset_every=10, progress=False)  # the same 100 steps, and 30 others
+    texts = textualizer("Pendulum-v1").batch(more)
+    first = ask(store, pendulum)
+    rows, pairs = np.array([50, 110, 57, 3]), np.array([[20, 33], [100, 33]])
+    rated, compared = store.add_rating_queries(more, texts, rows), store.add_preference_queries(more, texts, pairs, 4)
+    assert (rated[0], rated[3], compared[0]) == (first[0][1], first[0][0], first[1][1])
+    assert store.info()["counts"]["rating_queries"] == 5
+    assert store.info()["counts"]["preference_queries"] == 3
+    for query in (*first[0], *rated):
+        store.rate(query, query, annotator="ann", source="human")
+    group = dict(zip(store.labels().ratings.texts.strings(), store.labels().ratings.groups.tolist(), strict=True))
+    strings = texts.strings()
+    assert group[strings[50]] == group[strings[57]], "the episode is the same, though it was met in another collection"
+    assert len({group[strings[row]] for row in (3, 7, 50, 110)}) == 3
 
 
 def test_pending_leaves_out_what_was_answered_meanwhile(store, pendulum):
@@ -154,7 +171,7 @@ def test_ratings_on_different_scales_are_not_mixed(store, pendulum):
     rated, _ = ask(store, pendulum)
     store.rate(rated[0], 1, annotator="ann", source="human", levels=5)
     store.rate(rated[0], 9, annotator="bob", source="human", levels=10)
-    with pytest.raises(FeedbackError, match="different scales"):
+    with pytest.raises(FeedbackError, match="ann: human with levels 5; bob: human with levels 10"):
         store.labels()
     assert store.labels("bob").ratings.values.tolist() == [9]
     store.rate(rated[0], -0.5, annotator="one", source="scripted:reward")
@@ -167,11 +184,31 @@ def test_ratings_on_different_scales_are_not_mixed(store, pendulum):
         store.labels()
 
 
+@pytest.mark.parametrize("levels", [10, None])
+def test_rewards_and_outcomes_are_not_mixed_though_their_numbers_look_alike(store, pendulum, levels):
+    rated, compared = ask(store, pendulum)
+    store.rate(rated[0], 9, annotator="scripted:reward", source="scripted:reward", levels=levels)
+    store.rate(rated[0], 2, annotator="scripted:outcome", source="scripted:outcome", levels=levels)
+    with pytest.raises(FeedbackError, match="mean different things") as refused:
+        store.labels()
+    assert "--annotator" in refused.value.fix
+    store.undo("scripted:outcome")
+    store.prefer(compared[0], 1.0, annotator="scripted:outcome", source="scripted:outcome")
+    with pytest.raises(FeedbackError, match="scripted:outcome, comparisons"):
+        store.labels()
+    assert store.labels("scripted:reward").ratings.values.tolist() == [9]
+    store.undo("scripted:outcome")
+    store.prefer(compared[0], 1.0, annotator="scripted:reward", source="scripted:reward")
+    assert len(store.labels()) == 2, "one teacher may rate and compare"
+
+
 def test_one_annotator_keeps_to_one_scale(store, pendulum):
     rated, _ = ask(store, pendulum)
     store.rate(rated[0], 4, annotator="ann", source="human", levels=5)
     with pytest.raises(FeedbackError, match="one scale"):
         store.rate(rated[1], 9, annotator="ann", source="human", levels=10)
+    with pytest.raises(FeedbackError, match="scripted:reward"):
+        store.rate(rated[1], 4, annotator="ann", source="scripted:reward", levels=5)
     assert store.labels("ann").ratings.values.tolist() == [4]
     store.rate(rated[0], 8, annotator="ann", source="human", levels=10)  # replaces all there is
     assert store.labels("ann").ratings.values.tolist() == [8]
@@ -258,6 +295,8 @@ def test_answers_that_do_not_fit_are_refused_and_leave_nothing(store, pendulum):
         (lambda: store.rate(rated[0], 11, annotator="a", source="human", levels=10), "1 to 10"),
         (lambda: store.rate(rated[0], float("nan"), annotator="a", source="human"), "finite"),
         (lambda: store.prefer(compared[0], 1.5, annotator="a", source="human"), "probability"),
+        (lambda: store.prefer(compared[0], 1, annotator="a", source="human", margin=-0.5), "margin is"),
+        (lambda: store.prefer(compared[0], 1, annotator="a", source="human", margin=float("nan")), "margin is"),
     ):
         with pytest.raises(FeedbackError, match=rule):
             wrong()
@@ -275,8 +314,8 @@ def test_a_newer_database_is_refused(store, pendulum):
 def test_an_older_database_is_refused(store, pendulum):
     ask(store, pendulum)
     with closing(sqlite3.connect(store.path)) as connection:
-        connection.execute("PRAGMA user_version = 1")
-    with pytest.raises(FeedbackError, match="of version 1"):
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(FeedbackError, match="of version 2"):
         LabelStore(store.path)
 
 

@@ -65,6 +65,7 @@ def test_the_record_is_json_that_says_everything(tmp_path: Path) -> None:
         "settings": {"seed": 1, "options": {"lr": 0.1, "layers": [64, 64], "name": None}},
         "status": "done",
         "result": 42,
+        "notes": {},
         "versions": versions(),
     }
 
@@ -120,7 +121,7 @@ def test_a_damaged_record_is_an_error_in_words_and_may_be_begun_over(tmp_path: P
             look()
         assert caught.value.fix
     if content is not None:
-        with job.claim(resume=False, restart=True) as status:
+        with job.claim(resume=False, overwrite=True) as status:
             assert status == "fresh"
             job.finish(3)
         assert job.result == 3
@@ -141,7 +142,7 @@ def test_finished_work_stays_until_the_new_work_is_done(tmp_path: Path) -> None:
     before = (tmp_path / "fit.json").read_bytes()
     new = Job(tmp_path, NEW, kind="fit")
     for resume, expected in ((False, "fresh"), (True, "resumed"), (False, "fresh"), (True, "resumed")):
-        with new.claim(resume=resume, restart=True) as status:
+        with new.claim(resume=resume, overwrite=True) as status:
             assert status == expected
             assert (tmp_path / "fit.json").read_bytes() == before
             assert new.status == "running"
@@ -158,7 +159,7 @@ def test_killed_between_the_two_steps_of_finishing_anew_it_is_done(
 ) -> None:
     finished(tmp_path)
     new = Job(tmp_path, NEW, kind="fit")
-    with new.claim(resume=False, restart=True):
+    with new.claim(resume=False, overwrite=True):
         new.finish("new")
     (tmp_path / "fit.json").rename(tmp_path / "fit.next.json")
     finished_before = Job(tmp_path / "before", SETTINGS, kind="fit")
@@ -168,7 +169,7 @@ def test_killed_between_the_two_steps_of_finishing_anew_it_is_done(
     assert (new.status, new.result) == ("done", "new")
     with new.claim(resume=True) as status:
         assert status == "done"
-    with Job(tmp_path, SETTINGS, kind="fit").claim(resume=False, restart=True):
+    with Job(tmp_path, SETTINGS, kind="fit").claim(resume=False, overwrite=True):
         record = json.loads((tmp_path / "fit.json").read_text())
         assert (record["settings"]["seed"], record["result"]) == (2, "new")  # what was done last
 
@@ -183,7 +184,7 @@ def test_remains_are_cleared_before_the_new_record_and_only_where_work_begins_an
         states.append("none" if record is None else f"{record.settings['seed']} {record.status}")
 
     for each, resume in ((job, True), (job, True), (new, False), (new, True)):
-        with each.claim(resume=resume, restart=True, clear=clear):
+        with each.claim(resume=resume, overwrite=True, clear=clear):
             pass
     assert states == ["none", "1 running"]
 
@@ -198,7 +199,7 @@ def test_a_failure_while_clearing_leaves_the_old_record(tmp_path: Path) -> None:
 
     with (
         pytest.raises(StorageError, match="writable folder"),
-        Job(tmp_path, NEW, kind="fit").claim(resume=False, restart=True, clear=clear),
+        Job(tmp_path, NEW, kind="fit").claim(resume=False, overwrite=True, clear=clear),
     ):
         pass
     with job.claim(resume=True) as status:
@@ -211,7 +212,7 @@ import sys, time
 from pathlib import Path
 from rmgym.jobs import Job
 job = Job(Path({str(tmp_path)!r}), {NEW!r}, kind="fit")
-with job.claim(resume=False, restart=True):
+with job.claim(resume=False, overwrite=True):
     print("claimed", flush=True)
     sys.stdin.readline()
     job.finish("theirs")
@@ -228,7 +229,7 @@ with job.claim(resume=False, restart=True):
             job.claim(resume=True),
         ):
             pass
-        with pytest.raises(BusyError), job.claim(resume=False, restart=True):
+        with pytest.raises(BusyError), job.claim(resume=False, overwrite=True):
             pass
         process.stdin.write("\n")
         process.stdin.flush()
@@ -337,7 +338,7 @@ number = 0
 while True:
     number += 1
     job = Job(folder, {"number": number, "filler": "x" * 50_000}, kind="fit")
-    with job.claim(resume=False, restart=True) as status:
+    with job.claim(resume=False, overwrite=True) as status:
         assert status == "fresh"
         write_json(folder / "work.json", number)
         job.finish(number)
@@ -367,8 +368,26 @@ def test_killed_at_random_instants_it_can_always_be_resumed(tmp_path: Path) -> N
                     assert (old["status"], old["result"]) == ("done", old["settings"]["number"])
                 job.finish(record.settings["number"])
         assert job.result == record.settings["number"]
-        with job.claim(resume=False, restart=True):
+        with job.claim(resume=False, overwrite=True):
             pass  # also clears what was half written
         assert names(tmp_path) == [".fit.lock", "fit.json", "fit.next.json", "work.json"] or not list(
             tmp_path.glob(".fit*.partial")
         )
+
+
+def test_notes_are_there_while_it_runs_and_stay(tmp_path: Path) -> None:
+    job = Job(tmp_path, SETTINGS, kind="fit")
+    assert job.notes == {}
+    with job.claim(resume=True):
+        job.note(first=[1, 2])
+        assert (job.notes, job.status) == ({"first": [1, 2]}, "running")
+        job.note(second="b")
+    with job.claim(resume=True) as status:  # killed and resumed
+        assert status == "resumed"
+        assert job.notes == {"first": [1, 2], "second": "b"}
+        job.finish(42)
+    assert (job.notes, job.result) == ({"first": [1, 2], "second": "b"}, 42)
+    with job.claim(resume=False, overwrite=True):  # anew: what was found out before is found out again
+        assert job.notes == {}
+        job.note(first=3)
+    assert json.loads((tmp_path / "fit.json").read_text())["notes"] == {"first": [1, 2], "second": "b"}

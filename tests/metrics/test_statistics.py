@@ -1,4 +1,6 @@
-"""Intervals recomputed by hand and by SciPy."""
+"""Intervals recomputed by hand and by SciPy, and their coverage by simulation."""
+
+from __future__ import annotations
 
 import math
 
@@ -6,42 +8,112 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmgym.metrics import bootstrap_ci, interquartile_mean, normalised_score
+from rmgym.metrics import Sample, interquartile_mean, mean_ci, normalised_score, share_ci
 
 
 def test_interquartile_mean_drops_a_quarter_on_each_side():
     assert interquartile_mean([-1000, 1, 2, 3, 4, 5, 6, 1000]) == pytest.approx((2 + 3 + 4 + 5) / 4)
 
 
-def test_bootstrap_agrees_with_scipy():
-    values = np.random.default_rng(3).normal(size=12)
-    ours = bootstrap_ci(values, resamples=20_000)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
-    assert ours.value == pytest.approx(values.mean())
-    assert ours.low == pytest.approx(theirs.low, abs=0.02)
-    assert ours.high == pytest.approx(theirs.high, abs=0.02)
+def test_the_interval_of_a_mean_is_students():
+    values = np.random.default_rng(3).normal(size=4)
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    assert mean_ci(values, level=0.9) == pytest.approx((values.mean(), low, high, 4, 0))
 
 
-def test_bootstrap_resamples_seeds_within_each_task():
-    # Tasks on different scales without spread inside a task: nothing to resample, so no width.
-    table = np.array([[1.0, 100.0], [1.0, 100.0], [1.0, 100.0]])
-    assert bootstrap_ci(table) == (50.5, 50.5, 50.5)
+def test_three_seeds_by_hand():
+    # Mean 2, standard deviation 1, t(2) = 4.303: 2 ± 4.303 / sqrt(3)
+    assert mean_ci([1, 2, 3]) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841, 3, 0), abs=1e-4)
 
 
-def test_one_seed_has_no_interval():
-    interval = bootstrap_ci([4.0])
-    assert interval.value == 4
+@pytest.mark.parametrize("values", [[0.9], [0.9, 0.9, 0.9], [0.9, math.nan]])
+def test_without_spread_there_is_no_interval(values):
+    interval = mean_ci(values)
+    assert interval.value == 0.9
     assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
 
 
-def test_bootstrap_is_seeded_and_leaves_the_global_generator_alone():
-    np.random.seed(0)
-    before = np.random.get_state()[1].copy()
-    assert bootstrap_ci([1, 2, 3, 9], seed=5) == bootstrap_ci([1, 2, 3, 9], seed=5)
-    assert (np.random.get_state()[1] == before).all()
+def test_seeds_that_are_undefined_are_counted():
+    interval = mean_ci([1, math.nan, 3])
+    assert interval[:3] == pytest.approx(mean_ci([1, 3])[:3])
+    assert (interval.seeds, interval.undefined) == (2, 1)
+    nothing = mean_ci([math.nan, math.nan])
+    assert math.isnan(nothing.value)
+    assert (nothing.seeds, nothing.undefined) == (0, 2)
 
 
 def test_normalised_score():
     assert normalised_score([-1200, -200, -700], random=-1200, reference=-200).tolist() == [0, 1, 0.5]
     with pytest.raises(ValueError, match="differ"):
         normalised_score(1, random=2, reference=2)
+
+
+EXACT = Sample(0.0, 0.0, 100)
+"""A random policy that always returns 0."""
+
+
+def test_a_share_of_exact_ends_is_a_scaled_mean():
+    share = share_ci(Sample.of([1, 2, 3]), random=EXACT, reference=Sample(10.0, 0.0, 100))
+    assert share == pytest.approx([x / 10 for x in mean_ci([1, 2, 3])[:3]] + [3, 0], abs=1e-6)
+
+
+def test_the_ends_of_a_share_are_where_a_t_test_begins_to_reject():
+    value, random, reference = ([7.0, 9, 8], [0.0, 1, -1, 0.5], [10.0, 12, 11])
+    share = share_ci(Sample.of(value), random=Sample.of(random), reference=Sample.of(reference))
+    assert share.value == pytest.approx((8 - 0.125) / (11 - 0.125))
+    for end in (share.low, share.high):
+        weighted = np.array([1.0, end, 1 - end])
+        variances = weighted**2 * [np.var(x, ddof=1) / len(x) for x in (value, reference, random)]
+        welch = variances.sum() ** 2 / (variances**2 / [2, 2, 3]).sum()
+        distance = 8 - end * 11 - (1 - end) * 0.125
+        df = np.sqrt(welch * min(welch, 4))
+        assert 2 * stats.t.sf(abs(distance) / np.sqrt(variances.sum()), df) == pytest.approx(0.05, abs=1e-5)
+
+
+def test_a_share_of_a_range_that_may_be_nothing_is_unbounded():
+    share = share_ci(Sample.of([7, 9, 8]), random=Sample.of([0, 1, 2]), reference=Sample.of([-20, 30, 5]))
+    assert (share.low, share.high) == (-math.inf, math.inf)
+
+
+def test_a_share_has_no_interval_where_all_seeds_are_alike():
+    share = share_ci(Sample.of([0, 0, 0]), random=Sample.of([0.5, 1, 0]), reference=Sample.of([9, 10, 11]))
+    assert share.value == pytest.approx(-0.5 / 9.5)
+    assert math.isnan(share.low)
+
+
+def test_a_share_is_undefined_where_the_reference_is_no_better_and_has_no_interval_with_one_seed():
+    assert math.isnan(share_ci(Sample.of([1, 2]), random=EXACT, reference=Sample.of([-1, -2])).value)
+    single = share_ci(Sample.of([1, 2]), random=EXACT, reference=Sample.of([4]))
+    assert single.value == pytest.approx(1.5 / 4)
+    assert math.isnan(single.low)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_of_means_cover_what_they_state(seeds):
+    rng = np.random.default_rng(seeds)
+    intervals = [mean_ci(rng.normal(size=seeds)) for _ in range(3000)]
+    assert 0.93 <= np.mean([low <= 0 <= high for _, low, high, *_ in intervals]) <= 0.97
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_skew_costs_coverage(seeds):
+    """What the module says of it: skewness 1 (Gamma of shape 4) and 2 (an exponential)."""
+    rng = np.random.default_rng(seeds)
+    for shape, lowest, highest in ((4.0, 0.92, 0.955), (1.0, 0.87, 0.915)):
+        intervals = [mean_ci(rng.gamma(shape, size=seeds)) for _ in range(3000)]
+        assert lowest <= np.mean([low <= shape <= high for _, low, high, *_ in intervals]) <= highest
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize(("share", "stds"), [(0.1, (3.0, 0.3, 3.0)), (0.95, (1.0, 0.7, 3.0))])
+def test_intervals_of_shares_cover_what_they_state(seeds, share, stds):
+    """Agents on both rewards with as many seeds as each other, and twenty episodes of a random policy."""
+    rng = np.random.default_rng(seeds)
+    hits = []
+    for _ in range(1000):
+        draws = rng.normal(10 * share, stds[0], seeds), rng.normal(10, stds[1], seeds), rng.normal(0, stds[2], 20)
+        value, reference, random = map(Sample.of, draws)
+        interval = share_ci(value, random=random, reference=reference)
+        hits.append(interval.low <= share <= interval.high)
+    assert 0.93 <= np.mean(hits) <= 0.97

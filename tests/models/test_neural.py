@@ -44,7 +44,7 @@ def batch():
     return TextBatch(
         templates=("x {:.1f}", "unused", "{:.0f} {:.0f} {:.1f}", "none"),
         template_index=np.array([2, 0, 3, 2, 0], np.int32),
-        numbers=np.array([1, 2, 0.5, -1.5, 4, 5, 0.5, 7.5], np.float32),
+        numbers=np.array([1, 2, 0.5, -1.5, 4, 5, 0.5, 7.5]),
         offsets=np.array([0, 3, 4, 4, 7, 8]),
         card_hash="card-a",
     )

@@ -49,8 +49,20 @@ def test_a_preset_names_its_model_and_sets_what_the_user_does_not(name, heads):
 def test_an_unknown_name_is_refused_with_the_nearest_one(name, meant):
     with pytest.raises(ModelError, match=f"did you mean {meant}"):
         create_reward_model(name)
-    with pytest.raises(ModelError, match=f"did you mean {meant}"):
+
+
+@pytest.mark.parametrize("name", ["randon", "./randon", "seq2sec", "runs/typo", "user/runs/typo", "../typo"])
+def test_what_is_no_reward_is_answered_with_what_can_be_one(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    create_reward_model("constant").save("runs/type")
+    with pytest.raises(ModelError, match="a reward is the folder of a fitted model, a hub id") as error:
         load_reward_model(name)
+    assert error.value.got.startswith(f"{name}: no such folder")
+    assert "snapshot" not in str(error.value)
+    assert "HF_HUB_OFFLINE" not in str(error.value)
+    meant = {"runs/typo": "did you mean 'runs/type'?", "randon": "did you mean 'random'?"}
+    assert error.value.fix.startswith(meant.get(name, "use one of constant, random, true" if "/" not in name else ""))
+    assert not {"minilm", "hf", "remote"} & set(error.value.fix.replace(",", " ").split())
 
 
 def test_an_unfitted_model_is_not_loaded_by_its_name():

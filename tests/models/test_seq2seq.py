@@ -33,7 +33,7 @@ def pendulum(size, seed, template=GOES_ON):
     texts = TextBatch(
         templates=(template,),
         template_index=np.zeros(size, np.int32),
-        numbers=np.round(np.stack(columns, 1), 2).astype(np.float32).reshape(-1),
+        numbers=np.round(np.stack(columns, 1), 2).reshape(-1),
         offsets=np.arange(size + 1) * len(columns),
     )
     return texts, -(angle**2 + 0.1 * velocity**2 + 0.001 * torque**2).astype(np.float32)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -41,6 +42,34 @@ def test_a_sound_environment_passes(env_id: str, card: str | None, algorithm: st
     assert (came.status, came.stage, came.reason) == ("passed", "train", "")
     assert (came.card, came.algorithm) == (card, algorithm)
     assert not any("unwrapped version" in warning for warning in came.warnings)
+
+
+class Unfaithful(CounterEnv):
+    """Counts in steps that four decimals do not show, from one; or, with ``zero=0``, from zero, where they are told."""
+
+    def __init__(self, zero: float = 1.0) -> None:
+        super().__init__()
+        self.zero, self.observation_space = zero, gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def _seen(self) -> np.ndarray:
+        return self.zero + 1e-6 * self._obs.astype(np.float64)
+
+
+gym.register("Unfaithful-v0", Unfaithful)
+
+
+@pytest.mark.filterwarnings("ignore:.*infinity")
+def test_steps_that_the_text_mixes_up_are_counted() -> None:
+    came = check_environment("Unfaithful-v0", steps=25, train_steps=128)
+    assert came.status == "passed"
+    assert came.texts is not None
+    assert came.texts.steps - came.texts.collisions <= 6, "three actions, two endings"
+    assert any("different steps have the text of another one" in warning for warning in came.warnings)
+    told = check_environment("Unfaithful-v0", env_kwargs={"zero": 0.0}, steps=25, train_steps=128)
+    assert told.texts is not None
+    assert told.texts.collisions == 0
+    assert told.texts.steps == came.texts.steps > 10
+    assert not any("text of another one" in warning for warning in told.warnings)
 
 
 @pytest.mark.parametrize(

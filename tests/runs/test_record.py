@@ -20,7 +20,10 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(run.curve["true_return_mean"], [-1000, -500, -200])
     np.testing.assert_array_equal(run.steps["learned_reward"], [3, 2, 1])
-    assert (run.last("true_return_mean"), run.about.labels, run.wall_seconds) == (-200, 100, 6)
+    assert (run.last("true_return_mean"), run.labels, run.wall_seconds) == (-200, 100, 6)
+    assert run.kind == "learned"
+    assert run.random is not None
+    assert (run.random.returns, run.random.action_seed) == ((-1210, -1190), 3)
 
 
 def test_a_run_that_still_writes_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:

@@ -14,18 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete
 
-from rmgym.errors import JobError, RunError, StorageError
+from rmgym.errors import JobError, RunError, StorageError, UnseenStepsWarning
 from rmgym.evaluation.log import COLUMNS, ComparisonLog
+from rmgym.evaluation.random_policy import play_at_random
 from rmgym.models.controls import RandomReward
+from rmgym.runs.record import read_run
 from rmgym.runs.train import RunResult, train
 from rmgym.sb3 import evaluate, load_agent
 from rmgym.sb3.checkpoints import latest_checkpoint
 from rmgym.sb3.saving import read_saved
-from rmgym.specs import RunSpec
+from rmgym.specs import EnvSpec, RunSpec
 from rmgym.storage.atomic import replacing
 from tests.doubles import COUNTER, ToyReward
 from tests.sb3.small import SMALL, parameters
+from tests.training.small import SmallReward
 
 PENDULUM: dict[str, Any] = {
     "algo": "ppo",
@@ -45,6 +49,25 @@ CARTPOLE: dict[str, Any] = {
     "n_envs": 1,
     "hyperparameters": SMALL["dqn"],
 }
+
+
+def test_a_run_records_that_its_model_never_saw_the_absorbing_state(tmp_path: Path) -> None:
+    model = SmallReward.create(numbers=8)
+    model.fitted_on = {"absorbing": False}
+    short = {
+        **PENDULUM,
+        "env_id": "CartPole-v1",
+        "env_kwargs": None,
+        "total_steps": 64,
+        "eval_every": 64,
+        "episodes": 1,
+    }
+    short["hyperparameters"] = SMALL["ppo"]
+    with pytest.warns(UnseenStepsWarning, match="no step of the absorbing state"):
+        result = train(reward_model=model, out=tmp_path / "run", fixed_horizon=40, **short)
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())["result"]["unseen_absorbing"]
+    assert recorded == result.outcome.unseen_absorbing
+    assert "no step of the absorbing state" in recorded
 
 
 def final(folder: Path, model: Any = None) -> np.ndarray:
@@ -154,6 +177,22 @@ def test_the_folder_of_a_run(run: RunResult) -> None:
     assert run.final["true_return_mean"] == found.row()["true_return_mean"]
     assert list(run.path.glob("tensorboard/DQN_1/events*"))
     assert not list(run.path.glob("*checkpoint*"))
+
+
+def test_a_random_policy_is_played_at_the_beginning(run: RunResult, tmp_path: Path) -> None:
+    record = json.loads((run.path / "run.json").read_text())
+    expected = play_at_random(EnvSpec(id=COUNTER), Discrete(3), episodes=3, action_seed=7)
+    assert run.random == expected
+    assert record["notes"] == {"random_policy": json.loads(json.dumps(expected.to_json()))}
+    with pytest.raises(KeyboardInterrupt):
+        train("dqn", COUNTER, Dies(calls=[0] * 29), out=tmp_path / "run", **TINY)
+    begun = read_run(tmp_path / "run")
+    assert (begun.status, begun.random) == ("running", expected)
+
+
+def test_the_record_says_what_the_reward_knows(run: RunResult) -> None:
+    reward = json.loads((run.path / "run.json").read_text())["settings"]["agent"]["reward"]
+    assert (reward["name"], reward["kind"], reward["labels"]) == ("random", "control", 0)  # whatever it is called
 
 
 def test_a_finished_run_is_returned_as_it_is(run: RunResult) -> None:

@@ -14,9 +14,19 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from rmgym.errors import CardError, ModelError, RunError
-from rmgym.models.controls import ConstantReward
-from rmgym.sb3 import LearnedRewardVecEnv, evaluate, load_agent, make_agent, save_agent, score_rollouts
+from rmgym.models.controls import ConstantReward, RandomReward
+from rmgym.sb3 import (
+    LearnedRewardVecEnv,
+    evaluate,
+    exchange_reward_model,
+    load_agent,
+    make_agent,
+    save_agent,
+    score_rollouts,
+)
+from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.spec import spec_of
+from rmgym.text import textualizer
 from tests.doubles import COUNTER, ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
 
@@ -227,3 +237,24 @@ def test_a_function_is_remembered_by_what_it_does_and_not_by_its_address() -> No
         return spec.hyperparameters["learning_rate"]
 
     assert remembered(0.1) == remembered(0.1) != remembered(0.2)
+
+
+def test_the_control_random_is_another_function_for_each_training_seed(tmp_path: Path) -> None:
+    agents = [make_agent("ppo", COUNTER, reward_model="random", seed=seed, **PPO_SMALL) for seed in (0, 1, 1)]
+    digests = [spec_of(agent).reward.digest for agent in agents]  # type: ignore[union-attr]
+    assert digests == [RandomReward(seed).digest for seed in (0, 1, 1)]
+    assert len(set(digests)) == 2
+    one, other = (evaluate(agent, None, "random", episodes=2).learned_reward for agent in agents[:2])
+    texts = textualizer(COUNTER).batch(evaluate(agents[1], None, "true", episodes=2).steps)
+    assert np.array_equal(other, RandomReward(1).predict(texts).mean)
+    assert not np.array_equal(one[:5], other[:5])
+
+    loaded = load_agent(save_agent(agents[1], tmp_path / "agent.zip"))
+    assert learned_env(loaded).digest == digests[1]  # type: ignore[union-attr]
+    score_rollouts(loaded, "random")  # the same again
+    exchange_reward_model(loaded, "constant")
+    exchange_reward_model(loaded, "random")
+    assert learned_env(loaded).digest == digests[1]  # type: ignore[union-attr]
+    plain = PPO("MlpPolicy", make_vec_env("CartPole-v1"), seed=4, **PPO_SMALL)
+    score_rollouts(plain, "random")
+    assert learned_env(plain).digest == RandomReward(4).digest  # type: ignore[union-attr]

@@ -61,34 +61,16 @@ def test_n_step_returns_are_scored_too() -> None:
     assert np.array_equal(parameters(deferred), parameters(per_step))
 
 
-class Spy:
-    """A recorder that keeps what went through it."""
-
-    def __init__(self, recorder: Any) -> None:
-        self.recorder, self.seen = recorder, list[Transitions]()
-
-    def drain(self) -> Transitions:
-        self.seen.append(self.recorder.drain())
-        return self.seen[-1]
-
-    def score(self, transitions: Transitions) -> Any:
-        return self.recorder.score(transitions)
-
-    @property
-    def digest(self) -> str:
-        return self.recorder.digest
-
-
 def test_a_time_limit_keeps_its_value_bootstrap_and_a_termination_has_none() -> None:
     agent = make_agent(
         "ppo", "CartPole-v1", reward_model=ToyReward(), n_envs=2, env_kwargs={"max_episode_steps": 18},
         **{**PPO_SMALL, "learning_rate": 0.0, "gamma": 0.9},
     )  # fmt: skip
     buffer = agent.rollout_buffer  # type: ignore[attr-defined]
-    spy = Spy(buffer._recorder)
-    buffer.attach(spy)
+    recorder = agent.get_env()
+    recorder.drain()  # type: ignore[union-attr]
     agent.learn(96)
-    steps = spy.seen[-1]
+    steps: Transitions = recorder.drain()  # type: ignore[union-attr]
     assert steps.truncated.any()
     assert steps.terminated.any()
     with torch.no_grad():  # nothing was learnt at rate 0, so the values are those of the rollout
@@ -123,6 +105,21 @@ def test_replay_rewards_belong_to_their_rows(n_envs: int) -> None:
     assert np.array_equal(buffer.true_rewards.reshape(-1), true)
 
 
+def test_a_replay_buffer_that_was_emptied_holds_nothing_of_before() -> None:
+    told = {**DQN_SMALL, "learning_starts": 1_000}
+    agents = [make_agent("dqn", COUNTER, reward_model=ToyReward(), **told) for _ in range(2)]
+    for agent, steps in zip(agents, (48, 0), strict=True):
+        agent.learn(steps)
+        agent.replay_buffer.reset()  # type: ignore[attr-defined]
+        agent.set_random_seed(1)
+        agent.learn(32)
+        agent.replay_buffer.score_pending()  # type: ignore[attr-defined]
+    emptied, new = (agent.replay_buffer for agent in agents)  # type: ignore[attr-defined]
+    assert np.array_equal(emptied.rewards[:32], new.rewards[:32])
+    assert np.array_equal(emptied.true_rewards, new.true_rewards, equal_nan=True)
+    assert list(emptied.learned_returns.finished) == list(new.learned_returns.finished)
+
+
 def test_a_rollout_that_a_callback_broke_off_is_forgotten() -> None:
     agent = make_agent("ppo", COUNTER, reward_model=ToyReward(), n_envs=2, **PPO_SMALL)
     agent.learn(1_000, callback=StopAt(5))
@@ -146,7 +143,7 @@ def test_a_loaded_agent_without_its_model_never_trains(cls: Any, algo: str, tmp_
 def test_a_pickled_replay_buffer_is_scored_and_has_no_model() -> None:
     agent = make_agent("dqn", COUNTER, reward_model=ToyReward(), **{**DQN_SMALL, "learning_starts": 1_000}).learn(30)
     buffer: DeferredReplayBuffer = agent.replay_buffer  # type: ignore[attr-defined]
-    assert not buffer.rewards.any()  # nothing was sampled, so nothing was scored
+    assert np.isnan(buffer.rewards[:30]).all()  # nothing was sampled, so nothing was scored
     stored = pickle.dumps(buffer)
     assert b"ToyReward" not in stored
     loaded = pickle.loads(stored)
@@ -192,6 +189,15 @@ def test_half_an_episode_has_no_learned_return() -> None:
     steps = Transitions.from_arrays(step, step, step, done, step=step)
     returns.add(steps, np.arange(6, dtype=np.float32).reshape(6, 1))
     assert list(returns.finished) == [2.0 + 3.0]
+
+
+def test_two_halves_of_two_episodes_are_no_episode() -> None:
+    """Between them somebody else has played, and came to the step with the next number by chance."""
+    returns = LearnedReturns(1)
+    step, episode = np.array([0, 1, 2, 3]), np.array([0, 0, 7, 7])
+    steps = Transitions.from_arrays(step, step, step, step == 3, step=step, episode=episode)
+    returns.add(steps, np.ones((4, 1), np.float32))
+    assert not returns.finished
 
 
 @pytest.mark.parametrize("algo", ["sac", "dqn"])

@@ -81,6 +81,21 @@ def test_training_returns_are_logged_under_own_keys() -> None:
     assert len(said["step"]) == 20
 
 
+def test_learned_and_composed_returns_mean_the_same_however_steps_are_scored() -> None:
+    parts = {"learned_weight": 0.5, "true_weight": 0.1}
+    said = []
+    for when in ("step", "rollout"):
+        agent = make_agent(
+            "ppo", COUNTER, reward_model=ToyReward(), when=when, n_envs=2, composition=parts, **PPO_SMALL,  # type: ignore[arg-type]
+        ).learn(192, callback=(watch := RewardComparisonCallback(eval_every=1_000, episodes=1)))  # fmt: skip
+        watch._on_rollout_end()
+        logged = agent.logger.name_to_value
+        said.append([logged[f"rollout/{name}_return_mean"] for name in ("true", "learned", "composed")])
+        true, learned, composed = said[-1]
+        assert composed == pytest.approx(0.5 * learned + 0.1 * true, abs=1e-4)
+    assert said[0] == pytest.approx(said[1], abs=1e-4)
+
+
 def row(true: float, learned: float, std: float = 1.0) -> dict[str, float]:
     return {
         "steps": 0,

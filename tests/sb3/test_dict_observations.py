@@ -33,7 +33,7 @@ def test_deferred_scoring_teaches_what_scoring_per_step_does(algo: str) -> None:
 
 
 def test_an_agent_of_ones_own_is_attached() -> None:
-    agent = PPO("MultiInputPolicy", DictEnv(), seed=0, device="cpu", **PPO_SMALL)
+    agent = PPO("MultiInputPolicy", gym.make(DICT), seed=0, device="cpu", **PPO_SMALL)
     model = ToyReward()
     rmgym.sb3.score_rollouts(agent, model)
     agent.learn(2 * PPO_SMALL["n_steps"])

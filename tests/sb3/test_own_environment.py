@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from rmgym.models.controls import RandomReward
 from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent, save_agent, score_rollouts
 from rmgym.sb3.spec import spec_of
 from rmgym.specs import EnvSpec, Layer
-from tests.doubles import COUNTER, DICT, ToyReward
+from tests.doubles import COUNTER, DICT, CounterEnv, ToyReward
 
 RESCALED = Layer(entry="gymnasium.wrappers.transform_action:RescaleAction", kwargs={"min_action": -1, "max_action": 1})
 
@@ -30,7 +32,7 @@ def ppo(env: Any, policy: str = "MlpPolicy") -> Any:
 
 
 def rescaled() -> gym.Env[Any, Any]:
-    return RescaleAction(gym.make("Pendulum-v1"), -1, 1)
+    return RescaleAction(rmgym.RawObservation(gym.make("Pendulum-v1")), -1, 1)
 
 
 def played(agent: Any, env: gym.Env[Any, Any], seeds: range) -> list[float]:
@@ -63,7 +65,8 @@ def test_rescaled_actions_mean_in_evaluation_what_they_mean_in_training(tmp_path
     expected = played(agent, rescaled(), range(40, 43))
     compared = evaluate(agent, None, where, episodes=3, seed=40)
     np.testing.assert_allclose(compared.true_return, expected, rtol=1e-5)
-    assert np.abs(compared.steps.action).max() <= 1  # as the text of the training shows them
+    chosen = agent.predict(rescaled().reset(seed=40)[0], deterministic=True)[0]
+    np.testing.assert_allclose(compared.steps.action[0], 2 * chosen, rtol=1e-5)  # what the environment got
     elsewhere = evaluate(agent, EnvSpec(id="Pendulum-v1"), "constant", episodes=3, seed=40)
     assert np.abs(elsewhere.true_return - expected).max() > 1, "the plain environment is another task"
     loaded = load_agent(save_agent(agent, tmp_path / "agent.zip"))
@@ -154,6 +157,13 @@ class Passes(gym.Wrapper[Any, Any, Any, Any]):
     """Has nothing to say."""
 
 
+class Rounds(CounterEnv):
+    """Another environment under a registered id."""
+
+
+OTHER = replace(gym.spec(COUNTER), entry_point=Rounds)
+
+
 class Unknown(VecEnvWrapper):
     """A vector wrapper of somebody's own."""
 
@@ -170,6 +180,10 @@ class Unknown(VecEnvWrapper):
         (lambda: DummyVecEnv([lambda: Halves(gym.make(COUNTER), 0.5)]), "Halves, which does not say .*share"),
         (lambda: Unknown(DummyVecEnv([lambda: gym.make(COUNTER)])), "Unknown above the learned reward"),
         (lambda: DummyVecEnv([lambda: gym.make(COUNTER, limit=np.datetime64("2026-01-01"))]), "JSON-able"),
+        (lambda: DummyVecEnv([CounterEnv]), "never registered.*gymnasium.register"),
+        (lambda: DummyVecEnv([lambda: gym.make(COUNTER, limit=lambda: 6)]), "JSON-able.*lambda"),
+        (lambda: DummyVecEnv([lambda: gym.make(COUNTER, limit={"steps": [np.random.default_rng(0)]})]), "JSON-able"),
+        (lambda: DummyVecEnv([lambda: gym.make(OTHER)]), "made from .*Rounds.*registered with .*CounterEnv"),
     ],
 )
 def test_what_could_not_be_made_again_is_refused_before_anything_is_changed(make: Any, reason: str) -> None:
@@ -182,6 +196,7 @@ def test_what_could_not_be_made_again_is_refused_before_anything_is_changed(make
     assert spec_of(agent) is None
 
 
+@pytest.mark.filterwarnings("ignore::rmgym.errors.TrueRewardWarning")
 def test_what_changes_nothing_is_left_out(tmp_path: Path) -> None:
     agent = ppo(VecMonitor(DummyVecEnv([lambda: Passes(gym.make(COUNTER))])))
     score_rollouts(agent, "random")
@@ -195,7 +210,6 @@ def test_wrappers_that_an_id_brings_along_are_put_there_once() -> None:
     gym.register("rmgym-test/Rescaled-v0", entry_point=rescaled)
     live = TimeAwareObservation(gym.make("rmgym-test/Rescaled-v0", max_episode_steps=30))
     spec = describe_env(live.spec)
-    assert spec is not None
     assert [layer.name for layer in spec.wrappers] == ["TimeAwareObservation"]
     assert spec.kwargs == {"max_episode_steps": 30}
     again = build_env(spec)
@@ -204,8 +218,38 @@ def test_wrappers_that_an_id_brings_along_are_put_there_once() -> None:
 
 def test_a_spec_made_of_a_live_environment_makes_it_again() -> None:
     spec = describe_env(rescaled().spec)
-    assert spec == EnvSpec(id="Pendulum-v1", wrappers=(RESCALED,))
+    raw = Layer(entry="rmgym.environments.raw_observation:RawObservation")
+    assert spec == EnvSpec(id="Pendulum-v1", wrappers=(raw, RESCALED))
     assert build_env(spec).action_space == rescaled().action_space
+
+
+def test_arguments_that_an_id_does_not_have_by_itself_are_kept() -> None:
+    gym.register("rmgym-test/Limited-v0", CounterEnv, kwargs={"limit": 1, "reuse": False}, disable_env_checker=True)
+    for limit in (np.arange(3), (4, [5.0]), 1.0, True):
+        spec = describe_env(gym.make("rmgym-test/Limited-v0", limit=limit).spec)
+        assert spec is not None
+        again = build_env(EnvSpec.from_json(json.loads(json.dumps(spec.to_json())), "a test")).unwrapped
+        assert type(again.limit) is type(limit)  # type: ignore[attr-defined]
+        assert str(again.limit) == str(limit)  # type: ignore[attr-defined]
+    assert describe_env(gym.make("rmgym-test/Limited-v0", limit=1).spec) == EnvSpec(id="rmgym-test/Limited-v0")
+
+
+@pytest.mark.parametrize("odd", [lambda: 6, np.array(["six"]), np.array([len], object), CounterEnv, {6}, b"6"])
+def test_an_argument_that_could_not_be_kept_is_refused_on_every_road(odd: Any) -> None:
+    roads: tuple[Any, ...] = (
+        lambda: EnvSpec(id=COUNTER, kwargs={"limit": odd}),
+        lambda: rmgym.collect(COUNTER, 1, env_kwargs={"limit": odd}, progress=False),
+        lambda: rmgym.sb3.make_agent("ppo", COUNTER, reward_model="random", env_kwargs={"limit": [odd]}),
+        lambda: describe_env(gym.make(COUNTER, limit=odd).spec),
+    )
+    for road in roads:
+        with pytest.raises(RunError, match="JSON-able"):
+            road()
+
+
+def test_an_id_that_is_not_registered_is_refused() -> None:
+    with pytest.raises(RunError, match="never registered"):
+        describe_env(gym.make(replace(gym.spec(COUNTER), id="rmgym-test/Nowhere-v0")).spec)
 
 
 class Halved(RescaleAction):  # type: ignore[type-arg,misc]

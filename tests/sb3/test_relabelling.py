@@ -54,7 +54,7 @@ def test_rows_are_those_of_an_agent_that_had_the_new_model_from_the_start(kind: 
 
 
 def test_a_model_that_was_fitted_further_is_noticed() -> None:
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
     agent = rmgym.sb3.make_agent("dqn", "CartPole-v1", reward_model=model, **DQN_SMALL).learn(100)
     buffer: DeferredReplayBuffer = agent.replay_buffer  # type: ignore[attr-defined]
     buffer.score_pending()
@@ -87,6 +87,20 @@ def test_a_saved_buffer_is_relabelled_for_the_model_it_is_loaded_beside() -> Non
     loaded.score_pending()
     texts = rmgym.textualizer(COUNTER).batch(loaded._steps.take(np.arange(loaded.pos)))
     assert np.array_equal(loaded.rewards[: loaded.pos, 0], ToyReward(weight=3.0).predict(texts).mean)
+
+
+def test_a_saved_buffer_is_relabelled_for_the_composition_it_is_loaded_beside(tmp_path: Any) -> None:
+    agents: list[Any] = [
+        rmgym.sb3.make_agent("dqn", COUNTER, reward_model=ToyReward(), composition=parts, **DQN_SMALL)
+        for parts in (None, {"learned_weight": 0.5})
+    ]
+    agents[0].learn(90).save_replay_buffer(tmp_path / "buffer.pkl")
+    agents[1].load_replay_buffer(tmp_path / "buffer.pkl")
+    rmgym.sb3.score_rollouts(agents[1], ToyReward())
+    agents[1].replay_buffer.score_pending()
+    before, after = (agent.replay_buffer.rewards[:90] for agent in agents)
+    assert np.array_equal(after, 0.5 * before)
+    assert after.any()
 
 
 @pytest.fixture
@@ -131,7 +145,7 @@ class TestNothingPending:
         assert np.array_equal(*returns)
 
     def test_a_model_fitted_further_is_noticed(self) -> None:
-        model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+        model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
         agent = rmgym.sb3.make_agent("dqn", "CartPole-v1", reward_model=model, **DQN_SMALL).learn(100)
         buffer: DeferredReplayBuffer = agent.replay_buffer  # type: ignore[attr-defined]
         buffer.score_pending()

@@ -17,12 +17,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from rmgym.errors import ModelError, PlaceholderRewardError, RunError, TextError
 from rmgym.models.controls import ConstantReward
 from rmgym.sb3 import LearnedRewardVecEnv
+from rmgym.sb3.unscored import UnscoredRewards
 from rmgym.text import textualizer
 from rmgym.transitions import Transitions
 from rmgym.wrappers import Composition, LearnedRewardWrapper
 from tests.doubles import COUNTER, CounterEnv, ToyReward
 
 KEYS = ("learned_reward", "true_reward", "learned_return", "true_return")
+EVERY = (*KEYS, "composed_return")
 
 
 def dummy(env_id: str = COUNTER, n: int = 3, monitor: bool = False) -> DummyVecEnv:
@@ -40,14 +42,14 @@ def actions_of(row: int, space: gym.Space[Any]) -> Iterator[Any]:
 
 
 def run(venv: VecEnv, steps: int) -> tuple[np.ndarray, list[list[dict[str, Any]]]]:
-    """Rewards ``[T, n]`` and infos ``[T][n]``."""
+    """Rewards ``[T, n]`` (under deferred scoring the true ones) and infos ``[T][n]``."""
     actions = [actions_of(row, venv.action_space) for row in range(venv.num_envs)]
     venv.seed(100)
     venv.reset()
     rewards, infos = [], []
     for _ in range(steps):
         _, reward, _, info = venv.step(np.stack([next(a) for a in actions]))
-        rewards.append(reward)
+        rewards.append(reward.true if isinstance(reward, UnscoredRewards) else reward)
         infos.append(info)
     return np.array(rewards), infos
 
@@ -60,22 +62,24 @@ def single(env_id: str, row: int, steps: int, **options: Any) -> tuple[list[floa
     for _ in range(steps):
         _, reward, terminated, truncated, info = env.step(next(actions))
         rewards.append(reward)
-        infos.append({key: info[key] for key in KEYS if key in info})
+        infos.append({key: info[key] for key in EVERY if key in info})
         if terminated or truncated:
             env.reset()
     return rewards, infos
 
 
 @pytest.mark.parametrize(("env_id", "steps"), [("CartPole-v1", 60), ("FrozenLake-v1", 60), ("Pendulum-v1", 50)])
+@pytest.mark.filterwarnings("ignore::rmgym.errors.ConstantUncertaintyWarning")  # the toy has one std
 @pytest.mark.parametrize("composition", [None, Composition(true_weight=0.1, clip=(-1, 1), uncertainty_penalty=0.5)])
 def test_says_what_the_single_wrapper_says(env_id: str, steps: int, composition: Composition | None) -> None:
     venv = LearnedRewardVecEnv(dummy(env_id), ToyReward(std=0.5), composition=composition)
     rewards, infos = run(venv, steps)
     for row in range(3):
         expected_rewards, expected_infos = single(env_id, row, steps, composition=composition)
-        said = [{key: info[row][key] for key in KEYS if key in info[row]} for info in infos]
+        said = [{key: info[row][key] for key in EVERY if key in info[row]} for info in infos]
         assert [set(i) for i in said] == [set(i) for i in expected_infos]
         assert any("true_return" in i for i in said)
+        assert any("composed_return" in i for i in said) is (composition is not None)
         for ours, theirs in zip(said, expected_infos, strict=True):
             assert ours["learned_reward"] == theirs["learned_reward"]
             assert ours == pytest.approx(theirs, rel=1e-6)  # SB3 hands on true rewards in single precision
@@ -128,6 +132,7 @@ def test_both_flags_at_once_are_termination_as_sb3_says() -> None:
 
 
 @pytest.mark.parametrize(("env_id", "steps"), [(COUNTER, 40), ("Pendulum-v1", 50), ("FrozenLake-v1", 40)])
+@pytest.mark.filterwarnings("ignore::rmgym.errors.ConstantUncertaintyWarning")  # the toy has one std
 @pytest.mark.parametrize("composition", [None, Composition(true_weight=0.1, clip=(-1, 1), uncertainty_penalty=0.5)])
 def test_deferred_scores_are_the_immediate_rewards(env_id: str, steps: int, composition: Composition | None) -> None:
     at_once = LearnedRewardVecEnv(dummy(env_id), ToyReward(std=0.5), composition=composition)
@@ -135,8 +140,8 @@ def test_deferred_scores_are_the_immediate_rewards(env_id: str, steps: int, comp
     deferred = LearnedRewardVecEnv(dummy(env_id), model, when="rollout", composition=composition)
     deferred.drain()
     rewards, infos = run(at_once, steps)
-    placeholders, deferred_infos = run(deferred, steps)
-    assert not placeholders.any()
+    before, deferred_infos = run(deferred, steps)
+    np.testing.assert_array_equal(before, np.float32([[info["true_reward"] for info in row] for row in infos]))
     assert model.calls == []
     recorded = deferred.drain()
     np.testing.assert_array_equal(deferred.score(recorded).reshape(steps, 3), rewards)
@@ -145,7 +150,7 @@ def test_deferred_scores_are_the_immediate_rewards(env_id: str, steps: int, comp
     np.testing.assert_array_equal(deferred.learned(recorded).reshape(steps, 3), learned)
     for ours, theirs in zip(deferred_infos, infos, strict=True):
         for info, other in zip(ours, theirs, strict=True):
-            assert {k: v for k, v in other.items() if not k.startswith("learned")}.keys() == info.keys()
+            assert {k: v for k, v in other.items() if not k.startswith(("learned", "composed"))}.keys() == info.keys()
             assert [info.get(k) for k in KEYS[1::2]] == [other.get(k) for k in KEYS[1::2]]
     np.testing.assert_array_equal(
         recorded.true_reward.reshape(steps, 3), [[i["true_reward"] for i in r] for r in infos]
@@ -318,6 +323,19 @@ class TestBadInput:
         with pytest.raises(RunError, match="NormalizeReward below"):
             LearnedRewardVecEnv(members, "random")
 
+    @pytest.mark.parametrize("when", ["step", "rollout"])
+    def test_an_environment_that_does_not_say_where_it_ended(self, when: Literal["step", "rollout"]) -> None:
+        class Silent(DummyVecEnv):
+            def step_wait(self) -> Any:
+                obs, rewards, dones, infos = super().step_wait()
+                return obs, rewards, dones, [{} for _ in infos]
+
+        venv = LearnedRewardVecEnv(Silent([partial(CounterEnv, limit=1)]), ToyReward(), when=when)
+        venv.drain()
+        venv.reset()
+        with pytest.raises(RunError, match=r"terminal_observation(.|\n)*Silent"):
+            venv.step(np.array([1]))
+
     def test_step_before_reset(self) -> None:
         with pytest.raises(RunError, match="begins with reset"):
             LearnedRewardVecEnv(dummy(), "random").step(np.zeros(3, int))
@@ -346,7 +364,5 @@ class TestBadInput:
     def test_wrapping_twice(self) -> None:
         inner = DummyVecEnv([lambda: LearnedRewardWrapper(gym.make(COUNTER), "random")])
         for below in (inner, LearnedRewardVecEnv(dummy(), "random")):
-            venv = LearnedRewardVecEnv(below, ConstantReward())
-            venv.reset()
             with pytest.raises(RunError, match="wrap once"):
-                venv.step(np.zeros(venv.num_envs, int))
+                LearnedRewardVecEnv(below, ConstantReward())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rmgym
-from rmgym.cards import EnvCard
+from rmgym.cards import EnvCard, LeftOut
 from rmgym.errors import TextError
 from rmgym.scoring import Scorer
 from rmgym.scoring.lookup import ScoreTable
@@ -73,7 +73,7 @@ def test_a_state_outside_its_space_is_refused_as_ever():
 
 def test_other_spaces_and_huge_ones_have_no_table():
     assert ScoreTable.of(textualizer(gym.make(COUNTER))) is None
-    card = EnvCard(id="Long-v0", task={"en": "Walk."})
+    card = EnvCard(id="Long-v0", task={"en": "Walk."}, left_out=LeftOut(observation=[""], action=[""]))
     assert ScoreTable.of(Textualizer(card, gym.spaces.Discrete(100_000), gym.spaces.Discrete(2))) is None
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rmgym.errors import ModelError, TextError
 from rmgym.models import Prediction
 from rmgym.scoring import Scorer
-from rmgym.scoring.scorer import distinct
 from rmgym.text import TextBatch, textualizer
+from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
 from tests.doubles import COUNTER, ToyReward
 

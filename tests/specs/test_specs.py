@@ -50,7 +50,7 @@ rewards = st.builds(
 )
 agents = st.builds(
     AgentSpec,
-    env=st.none() | envs,
+    env=envs,
     reward=rewards,
     algo=st.just("ppo"),
     algorithm=st.just("stable_baselines3.PPO"),

@@ -14,6 +14,17 @@ from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
 from tests.text.steps import CARDED, random_steps, say
 
+
+def test_numbers_are_float64() -> None:
+    with pytest.raises(TextError, match="float64"):
+        TextBatch(
+            templates=("x is {:.0f}",),
+            template_index=np.zeros(1, np.int32),
+            numbers=np.ones(1, np.float32),
+            offsets=np.array([0, 1]),
+        )
+
+
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -96,6 +107,6 @@ def test_numbers_that_do_not_fit_the_templates_are_refused(numbers: list[float],
         TextBatch(
             templates=("x is {:.0f}",),
             template_index=np.zeros(2, np.int32),
-            numbers=np.array(numbers, np.float32),
+            numbers=np.array(numbers, np.float64),
             offsets=np.array(offsets, np.int64),
         )

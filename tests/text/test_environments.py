@@ -166,6 +166,7 @@ def test_spaces_that_have_no_text_are_refused(space: gym.Space[Any], rule: str, 
 
 CARD = """
 id = "Toy-v*"
+left_out = { observation = ["0"], action = [""] }
 [task]
 en = "Be good."
 [[observation]]

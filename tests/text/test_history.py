@@ -133,7 +133,7 @@ def test_every_wrapper_scores_the_text_of_whole_episodes(env_id: str) -> None:
         venv.seed(5)
         venv.reset()
         venv.drain()
-        got = [float(venv.step(np.array([action]))[1][0]) for action in actions]
+        got = [venv.step(np.array([action]))[1][0] for action in actions]
         np.testing.assert_allclose(got if when == "step" else venv.score(venv.drain()), expected, rtol=1e-5)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rmgym
-from rmgym.cards import EnvCard, Field
+from rmgym.cards import EnvCard, Field, LeftOut
 from rmgym.errors import CardError, TextError
 from rmgym.text.ragged import LONGEST, say
 from rmgym.text.spaces import card_from_spaces, columns, paths
@@ -160,7 +160,8 @@ def test_nan_inside_a_ragged_value_is_refused() -> None:
 def test_a_card_picks_a_few_elements_of_a_large_box_and_ignores_the_others() -> None:
     space = spaces.Box(-np.inf, np.inf, (500,))
     fields = [Field(key="height", path="7", name={"en": "height"}), Field(key="speed", path="3", name={"en": "speed"})]
-    card = EnvCard(id="Large-v0", task={"en": "Run."}, observation=fields)
+    left_out = LeftOut(observation=["0..2", "4..6", "8..499"], action=[""])
+    card = EnvCard(id="Large-v0", task={"en": "Run."}, observation=fields, left_out=left_out)
     text = Textualizer(card, space, spaces.Discrete(2))
     obs = np.full(500, np.nan)
     obs[[3, 7]] = 1.5, 2.5
@@ -172,6 +173,7 @@ def test_labels_are_for_numbers() -> None:
         id="T-v0",
         task={"en": "Read."},
         observation=[Field(key="note", name={"en": "note"}, labels={0: {"en": "none"}})],
+        left_out=LeftOut(action=[""]),
     )
     with pytest.raises(CardError, match="labels, which are for numbers"):
         Textualizer(card, spaces.Text(5), spaces.Discrete(2))
@@ -219,3 +221,45 @@ def test_signs_before_a_number_in_free_text_leave_it_readable(said: str) -> None
     space = spaces.Text(6, charset="-.125 ")
     text = Textualizer(card_from_spaces("T-v0", space, spaces.Discrete(2)), space, spaces.Discrete(2))
     assert f'"{said}"' in text.describe(said, 0, "-1")
+
+
+@pytest.mark.parametrize(
+    "space", [spaces.Box(-1, 1, (0,)), spaces.Box(-1, 1, (2, 0)), spaces.Dict({}), spaces.Tuple([])], ids=str
+)
+def test_a_space_without_a_value_has_nothing_to_say(space: gym.Space[Any]) -> None:
+    with pytest.raises(TextError, match="says something of the observation"):
+        card_from_spaces("T-v0", space, spaces.Discrete(2))
+    with pytest.raises(TextError, match="says something of the action"):
+        card_from_spaces("T-v0", spaces.Discrete(2), space)
+
+
+def test_a_part_without_a_value_is_passed_over() -> None:
+    space = spaces.Dict(none=spaces.Box(-1, 1, (0,)), nothing=spaces.Tuple([]), x=spaces.Discrete(3))
+    text = Textualizer(card_from_spaces("T-v0", space, spaces.Discrete(2)), space, spaces.Discrete(2))
+    obs = {"none": np.zeros(0, np.float32), "nothing": (), "x": 2}
+    assert "State: value obs_x: 2. Action: choice: one." in text.describe(obs, 1, obs)
+
+
+def test_keys_of_a_dict_space_are_any() -> None:
+    space = spaces.Dict({1: spaces.Discrete(3), 2: spaces.Box(-1, 1, (2,))})  # type: ignore[dict-item]
+    text = Textualizer(card_from_spaces("T-v0", space, spaces.Discrete(2)), space, spaces.Discrete(2))
+    before, after = {1: 0, 2: np.array([0.5, -1.0])}, {1: 2, 2: np.array([0.25, 0.0])}
+    said = text.describe(before, 0, after)
+    assert "State: value obs_1: 0, value obs_2_0: 0.5000, value obs_2_1: -1.0000." in said
+    assert "Next state: value obs_1: 2, value obs_2_0: 0.2500, value obs_2_1: 0.0000." in said
+
+
+@pytest.mark.parametrize("value", [None, "hello", np.array([1.0, "x"], object), np.zeros(2, complex), {"a": 1.0}])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    box = spaces.Box(-1, 1, (2,))
+    text = Textualizer(card_from_spaces("T-v0", box, spaces.Discrete(2)), box, spaces.Discrete(2))
+    with pytest.raises(TextError, match="obs is made of numbers"):
+        text.describe(value, 0, np.zeros(2))
+
+
+def test_a_value_that_lacks_a_part_is_refused() -> None:
+    with pytest.raises(TextError, match="every part of its space") as caught:
+        stack(spaces.Dict(a=spaces.Discrete(2), b=spaces.Discrete(2)), [{"a": 1}])
+    assert "without 'b'" in str(caught.value.got)
+    with pytest.raises(TextError, match="every part of its space"):
+        stack(spaces.Tuple([spaces.Discrete(2)] * 2), [(1,)])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmgym.cards import EnvCard, Field, find_env_card
+from rmgym.cards import EnvCard, Field, LeftOut, find_env_card
 from rmgym.errors import CardError, TextError
 from rmgym.text import Textualizer
 from rmgym.text.rendering import distinct_rows
@@ -195,7 +195,7 @@ def test_terminated_and_truncated_are_told_apart(language: str) -> None:
 def test_the_shape_of_a_batch() -> None:
     text = say("Pendulum-v1")
     batch = text.batch(random_steps(text, np.random.default_rng(0), 7))
-    assert batch.numbers.dtype == np.float32
+    assert batch.numbers.dtype == np.float64
     assert batch.template_index.dtype == np.int32
     assert batch.offsets.tolist() == [0, 5, 10, 15, 20, 25, 30, 35]
     assert text.number_keys == (
@@ -256,7 +256,14 @@ ACT = Field(key="act", name={"en": "act"}, labels={0: {"en": "stay"}, 1: {"en": 
 
 
 def make(changed: dict[str, Any] | None = None, *, facts: Any = None, language: str = "en") -> Textualizer:
-    said = {"id": "Toy-v0", "task": {"en": "Act."}, "observation": [X], "action": [ACT], **(changed or {})}
+    said = {
+        "id": "Toy-v0",
+        "task": {"en": "Act."},
+        "observation": [X],
+        "action": [ACT],
+        "left_out": LeftOut(observation=["1"]),
+        **(changed or {}),
+    }
     return Textualizer(EnvCard(**said), BOX, TWO, facts=facts, language=language)
 
 
@@ -364,16 +371,21 @@ def test_words_that_a_card_lacks_in_a_language_are_english() -> None:
 def test_the_hash_knows_everything_that_shapes_the_text() -> None:
     card = find_env_card("Pendulum-v1")
     assert card is not None
-    box, torque = gym.spaces.Box(-8, 8, (3,)), gym.spaces.Box(-2, 2, (1,))
+    high = np.array([1, 1, 8], np.float32)
+    box, torque = gym.spaces.Box(-high, high), gym.spaces.Box(-2, 2, (1,))
     base = Textualizer(card, box, torque)
     others = [
         Textualizer(card, box, torque, language="zh"),
-        Textualizer(card, gym.spaces.Box(-8, 8, (4,)), torque),
+        Textualizer(card, gym.spaces.Box(-8, 8, (3,)), torque),
+        Textualizer(card, box, gym.spaces.Box(-1, 1, (1,))),
         Textualizer(replace(card, task={"en": "Do something else."}), box, torque),
         Textualizer(replace(card, text={"en": "{task} {state} {action} {next_state} {ending}"}), box, torque),
     ]
-    assert len({base.card_hash, *(other.card_hash for other in others)}) == 5
-    same = [Textualizer(card, gym.spaces.Box(-9, 9, (3,), np.float64), torque), say("Pendulum-v1")]
+    assert len({base.card_hash, *(other.card_hash for other in others)}) == 6
+    same = [
+        Textualizer(card, gym.spaces.Box(-high.astype(float), high.astype(float), dtype=np.float64), torque),
+        say("Pendulum-v1"),
+    ]
     assert {text.card_hash for text in same} == {base.card_hash}
 
 

@@ -165,7 +165,7 @@ def run(out: Path | None, *, resume: bool, kind: str = "small") -> str:
         tiny: dict[str, Any] = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1}
         model, labels = Seq2SeqRewardModel.create(dropout=0.1, **tiny), CHINESE
         options = FitOptions(max_steps=20, batch_size=8, eval_every=10, checkpoint_every=10)
-    result = fit(model, labels, options, out=out, resume=resume, progress=False)
+    result = fit(model, labels, options, out=out, resume=resume, overwrite=not resume, progress=False)
     left = sorted(p.name.split("-")[0] for p in result.path.iterdir()) if result.path else []
     return json.dumps([result.model.digest, result.metrics, [name for name in left if name[0] != "."]])
 

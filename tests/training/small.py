@@ -66,7 +66,7 @@ def make_texts(size: int, seed: int = 0) -> TextBatch:
     return TextBatch(
         templates=TEMPLATES,
         template_index=rng.integers(2, size=size).astype(np.int32),
-        numbers=rng.normal(size=2 * size).round(2).astype(np.float32),
+        numbers=rng.normal(size=2 * size).round(2),
         offsets=np.arange(size + 1, dtype=np.int64) * 2,
         card_hash="cafe",
     )

@@ -189,6 +189,17 @@ def test_where_nothing_can_be_held_out_all_labels_are_used_and_the_metrics_say_s
     assert (result.model.predict(make_texts(3)).std == 0).all()
 
 
+def test_a_text_that_was_rated_often_is_not_recognised_when_it_is_held_out() -> None:
+    """Noise that six people agree on is noise still: nothing can be known of a text that was never seen."""
+    texts = make_texts(20)[np.tile(np.arange(20), 6)]
+    values = np.tile(np.random.default_rng(0).normal(size=20), 6).astype(np.float32)
+    labels = Labels(ratings=Ratings(texts=texts, values=values, groups=np.arange(120)))
+    options = FitOptions(max_steps=300, patience=None, validation=0.2, learning_rate=1e-2)
+    metrics = fit(SmallReward.create(seed=0, dropout=0.0, width=64), labels, options, progress=False).metrics
+    assert metrics["validation"]["labels"] == 24
+    assert metrics["validation"]["r2"] < 0 < metrics["train"]["r2"]
+
+
 def test_a_rest_of_equal_ratings_is_not_left_alone() -> None:
     values = np.array([1.0] * 95 + [2.0] * 5, np.float32)
     groups = np.array(list(range(95)) + [95] * 5)
@@ -215,7 +226,6 @@ def constant(labels: Labels, value: float) -> Labels:
         (make_ratings(1), "at least two labels", "rmgym label"),
         (constant(make_ratings(30), 1.0), "all equal", "--target outcome"),
         (constant(make_preferences(30), 0.5), "all ties", "--target outcome"),
-        (constant(make_preferences(30), float("nan")), "every choice is a number", "skipped"),
     ],
 )
 def test_labels_that_teach_nothing_are_refused(labels: Labels, rule: str, fix: str) -> None:
@@ -288,7 +298,7 @@ def test_a_finished_fit_whose_model_was_exchanged_is_not_passed_off_as_it(tmp_pa
         (tmp_path / "reward_model.json").unlink()
     with pytest.raises(FitError, match="the folder of a finished fit holds the model that it gave") as error:
         fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
-    assert "without resume" in error.value.fix
+    assert "overwrite=True" in error.value.fix
 
 
 def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
@@ -313,8 +323,33 @@ def test_resuming_something_else_is_refused_and_says_what_changed(
     with pytest.raises(JobError) as error:
         fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, resume=True, progress=False)
     assert changed in str(error.value.got)
-    fitted = fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, progress=False)  # anew is allowed
+    assert "pass overwrite=True" in error.value.fix
+    fitted = fit(SmallReward.create(seed=seed), labels, options, out=tmp_path, overwrite=True, progress=False)
     assert SmallReward.restore(*read_files(tmp_path)).digest == fitted.model.digest
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    first = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / "fit", progress=False)
+    SmallReward.create(seed=9).save(tmp_path / "saved")
+    for folder in ("fit", "saved"):
+        before = {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        with pytest.raises(JobError, match="a fit has a folder of its own") as error:
+            fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / folder, progress=False)
+        assert "overwrite=True" in error.value.fix
+        assert {path.name: path.read_bytes() for path in (tmp_path / folder).glob("[!.]*")} == before
+        anew = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / folder, overwrite=True, progress=False)
+        assert anew.model.digest == first.model.digest
+    with pytest.raises(FitError, match="goes on or begins anew"):
+        fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, overwrite=True)
+
+
+def test_a_result_prints_as_a_line(tmp_path: Path) -> None:
+    result = fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path / "model", progress=False)
+    r2 = result.metrics["train"]["r2"], result.metrics["validation"]["r2"]
+    scores = f"fitted on 54 labels (R2 {r2[0]:.3f}), held out 6 labels (R2 {r2[1]:.3f})"
+    assert str(result) == f"FitResult(small, {scores}, {tmp_path / 'model'})"
+    alone = fit(SmallReward.create(), make_ratings(60), replace(BRIEF, validation=0), progress=False)
+    assert str(alone).endswith("), not saved)")
 
 
 def test_resume_needs_a_folder_and_a_readable_record(tmp_path: Path) -> None:

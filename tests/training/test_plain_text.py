@@ -21,7 +21,7 @@ TRIPLES = [
 def test_ten_chinese_triples_teach_the_reference_model_good_from_bad():
     labels = rmgym.preprocess(TRIPLES)
     model = rmgym.create_reward_model("seq2seq", preset="reference", seed=0)
-    options = rmgym.FitOptions(max_steps=100, batch_size=10, learning_rate=5e-4, warmup_ratio=0.2)
+    options = rmgym.FitOptions(max_steps=150, batch_size=10, learning_rate=5e-4, warmup_ratio=0.2)
     result = rmgym.fit(model, labels, options, progress=False)
 
     predicted = model.predict(labels.texts.strings()).mean

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
+from gymnasium.wrappers import TimeLimit
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+from stable_baselines3.common.monitor import Monitor
 
 from rmgym.errors import CardError, ModelError, PerformanceHint, RunError, TextError
 from rmgym.models.controls import ConstantReward, RandomReward
@@ -54,6 +56,23 @@ def test_an_episode_by_hand() -> None:
         learned_return += expected
     assert info["learned_return"] == pytest.approx(learned_return, abs=0)
     assert info["true_return"] == 12 + 22 + 10 + 22 + 32
+
+
+def test_a_time_limit_outside_finds_the_returns() -> None:
+    env = TimeLimit(LearnedRewardWrapper(gym.make(COUNTER), ToyReward()), 2)
+    for _ in range(2):  # the second episode has sums of its own
+        env.reset(seed=1)
+        learned = [env.step(2)[1]]
+        _, reward, terminated, truncated, info = env.step(2)
+        assert (terminated, truncated) == (False, True)
+        assert info["rmgym.learned_return"] == pytest.approx(learned[0] + reward)
+        assert info["rmgym.true_return"] == 12 + 22
+    watched = Monitor(env, info_keywords=("rmgym.true_return", "rmgym.learned_return"))
+    watched.reset(seed=1)
+    watched.step(2)
+    episode = watched.step(2)[4]["episode"]
+    assert episode["rmgym.true_return"] == 12 + 22
+    assert episode["rmgym.learned_return"] == pytest.approx(episode["r"], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -216,10 +235,8 @@ class TestBadInput:
         assert above.step(0)[4]["true_reward"] == 1.0
 
     def test_wrapping_twice(self) -> None:
-        env = LearnedRewardWrapper(LearnedRewardWrapper(gym.make(COUNTER), ToyReward()), "random")
-        env.reset(seed=0)
         with pytest.raises(RunError, match="wrap once"):
-            env.step(0)
+            LearnedRewardWrapper(LearnedRewardWrapper(gym.make(COUNTER), ToyReward()), "random")
 
     def test_what_is_no_environment_no_model_no_card(self) -> None:
         with pytest.raises(RunError, match=r"gym\.make"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from stable_baselines3 import PPO
 
 import rmgym
-from rmgym.errors import ModelError
+from rmgym.errors import ConstantUncertaintyWarning, ModelError
 from rmgym.models import registry
 from rmgym.models.controls import RandomReward
+from rmgym.serving.server import score_app
 from rmgym.wrappers.source import RewardSource, digest_of, is_true, load, name_of
 from tests.doubles import COUNTER, ToyReward
 
@@ -52,6 +55,62 @@ def test_a_folder_of_that_name_is_not_the_control(tmp_path: Path, monkeypatch: p
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ModelError, match="has 'predict'"):
         load(object())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def unfitted() -> Any:
+    return rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+
+
+def test_a_model_that_was_never_fitted_rewards_nothing(unfitted: Any, tmp_path: Path) -> None:
+    agent = PPO("MlpPolicy", gym.make("CartPole-v1"), n_steps=16, batch_size=16)
+    env, buffer = agent.env, agent.rollout_buffer
+    vector = gym.make_vec("CartPole-v1", 1)
+    texts = rmgym.textualizer("CartPole-v1").batch(rmgym.collect("CartPole-v1", 10, progress=False))
+    cached = rmgym.CachedReward(unfitted, tmp_path / "scores.sqlite")
+    for attempt in (
+        lambda: rmgym.LearnedRewardWrapper(gym.make("CartPole-v1"), unfitted),
+        lambda: rmgym.LearnedRewardWrapper(gym.make("CartPole-v1"), unfitted.save(tmp_path / "model")),
+        lambda: rmgym.LearnedRewardWrapper(gym.make("CartPole-v1"), cached),
+        lambda: rmgym.LearnedRewardVectorWrapper(vector, unfitted),
+        lambda: rmgym.sb3.make_agent("ppo", "CartPole-v1", reward_model=unfitted),
+        lambda: rmgym.sb3.score_rollouts(agent, unfitted),
+        lambda: rmgym.sb3.evaluate(agent, "CartPole-v1", unfitted, episodes=1),
+        lambda: rmgym.distil(unfitted, texts, progress=False),
+        lambda: score_app(unfitted),
+    ):
+        with pytest.raises(ModelError, match="fitted before it rewards anything") as refused:
+            attempt()
+        assert "rmgym.fit" in refused.value.fix
+    assert (agent.env, agent.rollout_buffer) == (env, buffer), "a refused agent is as it was"
+
+
+def test_random_weights_are_accepted_on_purpose_and_remembered(tmp_path: Path) -> None:
+    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    digest = model.digest
+    assert load(model.accept_random_weights()) is model
+    assert model.digest == digest
+    loaded = rmgym.load_reward_model(model.save(tmp_path / "model"))
+    assert load(loaded) is loaded
+    assert "random weights" in loaded.describe()["fitted_on"]["nothing"]
+
+
+def test_a_penalty_that_shifts_all_rewards_alike_is_told_once() -> None:
+    steps = rmgym.collect(COUNTER, 100, progress=False)
+    penalty = {"uncertainty_penalty": 2.0}
+    source = RewardSource(gym.make(COUNTER), ToyReward(std=0.25), composition=penalty)
+
+    def step_by_step() -> None:
+        for row in range(100):
+            source(steps[row : row + 1], [0.0])
+
+    with pytest.warns(ConstantUncertaintyWarning, match=r"=2 takes the same, 0\.5, from every reward") as told:
+        step_by_step()
+    assert len(told) == 1
+
+    ensemble: Any = rmgym.create_reward_model("ensemble", heads=2, width=16, layers=1, attention_heads=2)
+    source = RewardSource(gym.make(COUNTER), ensemble.accept_random_weights(), composition=penalty)
+    source(steps, np.zeros(100))  # a warning is an error here
 
 
 def test_a_path_is_resolved_once_for_an_agent_and_its_evaluations(

@@ -89,10 +89,56 @@ def test_says_what_the_single_wrapper_says(mode: AutoresetMode, env_id: str, cal
         assert len(steps) == calls or mode == NEXT
 
 
+@pytest.mark.parametrize("mode", [NEXT, SAME])
+def test_returns_so_far_are_told_at_every_step(mode: AutoresetMode) -> None:
+    """Whoever ends an episode outside, as a time limit around this wrapper would, finds them."""
+    env = LearnedRewardVectorWrapper(vector(n=2, mode=mode), ToyReward())
+    env.reset(seed=1)
+    sums = {"learned": np.zeros(2), "true": np.zeros(2)}
+    resetting = np.zeros(2, bool)
+    for _ in range(14):
+        _, _, terminated, truncated, infos = env.step(np.array([2, 1]))
+        for name, total in sums.items():
+            total += infos[f"{name}_reward"]
+            np.testing.assert_allclose(infos[f"rmgym.{name}_return"], total)
+            assert infos[f"_rmgym.{name}_return"].tolist() == (~resetting).tolist()
+            total[terminated | truncated] = 0
+        resetting = (terminated | truncated) if mode == NEXT else resetting
+
+
 def test_composition_is_the_single_wrappers() -> None:
     options = {"composition": Composition(true_weight=0.1, clip=(-1, 1), uncertainty_penalty=0.5)}
     said = vectors(vector(), 20, **options)
     assert said[1] == singles(COUNTER, 1, len(said[1]), **options)
+
+
+@pytest.mark.parametrize("mode", [NEXT, SAME])
+def test_the_return_of_a_composition_is_what_was_received(mode: AutoresetMode) -> None:
+    env = LearnedRewardVectorWrapper(vector(mode=mode), ToyReward(), composition={"learned_weight": 2.0})
+    env.reset(seed=0)
+    received, ends = np.zeros(3), 0
+    for _ in range(20):
+        _, rewards, terminated, truncated, infos = env.step(env.action_space.sample())
+        received += rewards
+        ended = terminated | truncated
+        assert (infos["_composed_return"].tolist() if "composed_return" in infos else [False] * 3) == ended.tolist()
+        if ended.any():
+            assert infos["composed_return"][ended] == pytest.approx(received[ended])
+            assert infos["composed_return"][ended] == pytest.approx(2 * infos["learned_return"][ended])
+        received[ended], ends = 0.0, ends + ended.sum()
+    assert ends > 6
+
+
+def test_an_environment_that_does_not_say_where_it_ended() -> None:
+    class Silent(SyncVectorEnv):
+        def step(self, actions: Any) -> Any:
+            *step, infos = super().step(actions)
+            return *step, {key: value for key, value in infos.items() if key != "final_obs"}
+
+    env = LearnedRewardVectorWrapper(Silent([partial(CounterEnv, limit=1)], autoreset_mode=SAME), ToyReward())
+    env.reset()
+    with pytest.raises(RunError, match=r"final_obs(.|\n)*Silent"):
+        env.step(np.array([1]))
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
@@ -227,7 +273,5 @@ class TestBadInput:
             LearnedRewardVectorWrapper(make(), "random")
 
     def test_wrapping_twice(self) -> None:
-        env = LearnedRewardVectorWrapper(LearnedRewardVectorWrapper(vector(), "random"), ConstantReward())
-        env.reset(seed=0)
         with pytest.raises(RunError, match="wrap once"):
-            env.step(np.zeros(3, int))
+            LearnedRewardVectorWrapper(LearnedRewardVectorWrapper(vector(), "random"), ConstantReward())

@@ -52,6 +52,9 @@ class Answers:
         if self.cuts and (len(self.cuts) + 1 != self.levels or list(self.cuts) != sorted(self.cuts)):
             got = f"{len(self.cuts)} for levels={self.levels}: {self.cuts}"
             raise FeedbackError("cuts are levels - 1 ascending values", got=got, fix="pass one fewer than levels")
+        if self.margins is not None and (wrong := ~(self.margins >= 0) & self.answered).any():
+            got = f"{self.margins[wrong][0]} in row {np.flatnonzero(wrong)[0]}"
+            raise FeedbackError("a margin is at least 0", got=got, fix="say by the choice which segment is better")
         if self.confidence is not None and not ((self.confidence >= 0) & (self.confidence <= 1)).all():
             raise FeedbackError("confidence is in [0, 1]", got=self.confidence, fix="pass probabilities")
 

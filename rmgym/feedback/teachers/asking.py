@@ -21,6 +21,9 @@ class RatingQuestions:
         transitions: all ``B`` steps collected; the others tell what happened before and afterwards.
         texts: one text per collected step.
         rows: the steps to rate, ``int64 [N]``.
+        cuts: where the levels of this annotator's earlier ratings end (:attr:`Answers.cuts`), empty where none are
+            known: these ratings are on the same scale.
+        earlier: how many steps this annotator has rated before; they are not asked about again.
 
     Raises:
         FeedbackError: a step has no text, or a row is not among the steps.
@@ -29,6 +32,8 @@ class RatingQuestions:
     transitions: Transitions
     texts: TextBatch
     rows: Rows
+    cuts: tuple[float, ...] = ()
+    earlier: int = 0
 
     def __post_init__(self) -> None:
         _check(self.transitions, self.texts, self.rows, self.rows + 1)
@@ -56,6 +61,7 @@ class PreferenceQuestions:
         texts: one text per collected step.
         pairs: first rows of the left and the right segment, ``int64 [N, 2]``.
         length: steps per segment.
+        earlier: how many pairs this annotator has compared before; they are not asked about again.
 
     Raises:
         FeedbackError: a step has no text, or a segment is empty or leaves the steps.
@@ -65,10 +71,11 @@ class PreferenceQuestions:
     texts: TextBatch
     pairs: Rows
     length: int
+    earlier: int = 0
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise FeedbackError("a segment has at least one step", got=self.length, fix="pass a positive length")
+            raise FeedbackError("a segment has at least one step", got=self.length, fix="pass length=25")
         _check(self.transitions, self.texts, self.pairs, self.pairs + self.length)
 
     def __len__(self) -> int:

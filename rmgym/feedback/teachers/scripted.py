@@ -35,8 +35,8 @@ class ScriptedTeacher:
         levels: number of rating levels 1, 2, ..., as a human would give them; None keeps the exact value.
         edges: where levels end: ``"width"`` cuts the range of the rated steps into equal widths, ``"quantile"`` puts
             about as many of the rated steps in each level, which keeps rare good steps apart.
-        cuts: where levels end, given: the ``levels - 1`` values of an earlier :attr:`Answers.cuts`. Without them, each
-            call of :meth:`rate` cuts by its own steps, and the ratings of two calls are on two scales.
+        cuts: where levels end, given: the ``levels - 1`` values of an earlier :attr:`Answers.cuts`. Without them, they
+            are those of the annotator's earlier ratings; the first call of :meth:`rate` cuts by its own steps.
         gamma: discount of ``"outcome"``, in [0, 1); its horizon is about ``1 / (1 - gamma)`` steps.
         value: the expert's value of observations ``[B, ...] -> [B]``, needed for ``"progress"``; its discount is
             ``value_gamma``. It comes from above, for example from :func:`rmgym.environments.tabular.tabular_value`.
@@ -71,8 +71,11 @@ class ScriptedTeacher:
 
     @property
     def source(self) -> str:
-        """What the label store calls this teacher, such as ``scripted:outcome``."""
-        return f"scripted:{self.target}"
+        """What the label store calls this teacher, such as ``scripted:outcome``; it says what its values mean."""
+        usual = type(self)
+        discounts = {"outcome": (self.gamma, usual.gamma), "progress": (self.value_gamma, usual.value_gamma)}
+        given, default = discounts.get(self.target, (0.0, 0.0))
+        return f"scripted:{self.target}" + (f"(gamma={given:g})" if given != default else "")
 
     def values(self, transitions: Transitions) -> npt.NDArray[np.float64]:
         """Exact worth of every step, ``float64 [B]``.
@@ -105,17 +108,18 @@ class ScriptedTeacher:
         values = self.values(questions.transitions)[questions.rows]
         if not len(values):
             raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
-        if self.levels is not None and self.cuts:  # a scale that was set before: a level alone says something
-            return Answers(values=levels_of(values, self.cuts), levels=self.levels, cuts=self.cuts)
-        if np.ptp(values) == 0:
+        cuts = self.cuts or questions.cuts
+        if self.levels == len(cuts) + 1:  # a scale that was set before: a level alone says something
+            return Answers(values=levels_of(values, cuts), levels=self.levels, cuts=cuts)
+        if np.ptp(values) == 0 and not questions.earlier:
             raise self._teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
         if self.levels is None:
             return Answers(values=values.astype(np.float32))
         cuts = cut_points(values, self.levels, self.edges)
         ratings = levels_of(values, cuts)
-        if np.ptp(ratings) == 0:  # quantiles of values that are nearly all equal
+        if np.ptp(ratings) == 0 and not questions.earlier:  # quantiles of values that are nearly all equal
             got = f"{len(values)} steps, all in one of {self.levels} levels"
-            raise FeedbackError("ratings differ between steps", got=got, fix="use edges='width' (--edges width)")
+            raise FeedbackError("ratings differ between steps", got=got, fix="use edges='width'")
         return Answers(values=ratings, levels=self.levels, cuts=cuts)
 
     def compare(self, questions: PreferenceQuestions) -> Answers:
@@ -129,7 +133,7 @@ class ScriptedTeacher:
         """
         left, right = questions.sums(self.values(questions.transitions))
         tied = np.abs(left - right) <= self.tie_tolerance
-        if tied.all():
+        if tied.all() and not questions.earlier:
             raise self._teaches_nothing("some segments are better than others", f"{len(tied)} comparisons, all tied")
         if tied.mean() > 0.5:
             warnings.warn(
@@ -142,7 +146,7 @@ class ScriptedTeacher:
 
     def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
         if self.target == "reward":
-            fix = "this environment's reward is constant here: use target='outcome' (--target outcome)"
+            fix = "this environment's reward is constant here: use target='outcome'"
         else:
             fix = "collect whole episodes that end differently: more steps, a better policy, --reset-every 0"
         return FeedbackError(rule, got=got, fix=fix)

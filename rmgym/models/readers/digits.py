@@ -12,7 +12,7 @@ from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded
 from rmgym.models.precision import for_keeps
 from rmgym.models.readers.base import HeadInputs, KeptStates
-from rmgym.text.numbers import split_template
+from rmgym.text.numbers import show, split_template
 
 MOST_REMEMBERED = 2048
 """Texts whose states are kept while a frozen model on digits is fitted (about 100 kB each for MiniLM)."""
@@ -21,13 +21,13 @@ MOST_REMEMBERED = 2048
 def spaced_digits(template: str, numbers: Sequence[float]) -> str:
     """Render a text with signed, spaced digits: ``-0.52`` becomes ``- 0 . 5 2``, read by WordPiece digit by digit."""
     pieces, decimals = split_template(template)
-    shown = [" ".join(f"{value:+.{d}f}") for value, d in zip(numbers, decimals, strict=False)]
+    shown = [" ".join(show(value, places, "+")) for value, places in zip(numbers, decimals, strict=False)]
     return "".join(piece + number for piece, number in zip(pieces, [*shown, ""], strict=True))
 
 
 def digit_texts(inputs: Encoded) -> list[str]:
     """The texts of all rows with spaced digits."""
-    rows = zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
+    rows = zip(inputs.template_index.tolist(), inputs.exact.tolist(), strict=True)
     return [spaced_digits(inputs.templates[t], row) for t, row in rows]
 
 

@@ -19,7 +19,7 @@ from rmgym.models.base import Prediction
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import escape, slot, split_template
 
-_TEXTS = {"template_index": np.int32, "numbers": np.float32, "offsets": np.int64, "facts": np.uint8}
+_TEXTS = {"template_index": np.int32, "numbers": np.float64, "offsets": np.int64, "facts": np.uint8}
 _SCORES = {"mean": np.float32, "std": np.float32, "facts": np.uint8}
 
 

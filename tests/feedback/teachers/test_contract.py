@@ -48,7 +48,7 @@ class Reader:
     source: str = "reader"
 
     def rate(self, questions: RatingQuestions) -> Answers:
-        positions = questions.step_texts.numbers[::2].copy()
+        positions = questions.step_texts.numbers[::2].astype(np.float32)
         skipped = np.abs(positions) < 0.5
         positions[skipped | (positions == positions.max())] = np.nan
         return Answers(values=positions, skipped=skipped)
@@ -58,7 +58,7 @@ class Reader:
         choice = 1 / (1 + np.exp(right - left))
         return Answers(
             values=choice.astype(np.float32),
-            margins=(left - right).astype(np.float32),
+            margins=np.abs(left - right).astype(np.float32),
             confidence=np.abs(2 * choice - 1).astype(np.float32),
         )
 

@@ -22,14 +22,14 @@ SHA256 = hashlib.sha256(SOURCE).hexdigest()
 FIX = "install the package"
 
 SLOW = """
-import sys, time
+import sys
 from pathlib import Path
 from rmgym.models.backbones import conversion
 
 def dequantise(source, folder):
     (folder / "model.safetensors").write_bytes(b"half")
     print("half", flush=True)
-    time.sleep(float(sys.argv[3]))
+    sys.stdin.readline()  # until it is told to go on
     (folder / "model.safetensors").write_bytes(b"whole " + source.read_bytes())
     print("converted", flush=True)
 
@@ -66,9 +66,10 @@ def convert(source):
     return converted_folder("small", SHA256, lambda: source, fix=FIX)
 
 
-def start(source, seconds):
-    command = [sys.executable, "-c", SLOW, str(source), SHA256, str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(source):
+    command = [sys.executable, "-c", SLOW, str(source), SHA256]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_weights_are_converted_once_with_a_message_and_a_checksum(source, conversions, capsys):
@@ -103,7 +104,7 @@ def test_a_damaged_cache_is_converted_again_with_a_warning(source, conversions, 
 
 
 def test_killed_in_the_middle_it_leaves_nothing_half(source, conversions):
-    killed = start(source, 60)
+    killed = start(source)
     assert killed.stdout.readline() == "half\n"
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
@@ -116,14 +117,13 @@ def test_killed_in_the_middle_it_leaves_nothing_half(source, conversions):
 
 
 def test_of_two_processes_one_converts_and_the_other_waits(source):
-    first = start(source, 1.5)
+    first = start(source)
     assert first.stdout.readline() == "half\n"
-    second = start(source, 1.5)
-    said = [process.communicate() for process in (first, second)]
-    assert [process.returncode for process in (first, second)] == [0, 0], said
-    assert said[0][0] == "converted\n"
-    assert said[1][0] == ""
-    assert "waiting for another process" in said[1][1]
+    second = start(source)
+    assert "waiting for another process" in second.stderr.readline()
+    said = [process.communicate("go on\n")[0] for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0]
+    assert said == ["converted\n", ""]
     assert is_whole(cache_folder() / "backbones" / f"small-{SHA256[:16]}")
 
 

@@ -68,7 +68,7 @@ class TestRemote(Contract):
 class TestRemoteOfACard(Contract):
     served_model = create_reward_model(
         "seq2seq", vocab_size=512, embedding_dim=16, hidden_dim=16, num_layers=1, num_heads=2
-    )
+    ).accept_random_weights()
     other_model = create_reward_model("constant")
 
     @pytest.fixture(scope="class", autouse=True)

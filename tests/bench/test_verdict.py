@@ -1,0 +1,218 @@
+"""What is said of a match: never more than its runs prove."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmgym.bench.compare import Match, compare
+from rmgym.bench.table import HEADERS, cells, duration
+from rmgym.bench.verdict import verdict
+from rmgym.composition import Composition
+from rmgym.runs.record import read_run
+from tests.bench.folders import write_run
+
+TRUE = {"reward": "true", "model": "true", "labels": 0, "true": (-1000, -500, -200)}
+RANDOM = {"reward": "random", "model": "random", "labels": 0, "true": (-1200, -1200, -1150)}
+SHUFFLED = {"reward": "shuffled", "kind": "shuffled", "true": (-1200, -1200, -1100)}
+
+
+def one(folder: Path, *each: dict[str, Any]) -> Match:
+    folders = [write_run(folder / str(i), **options) for i, options in enumerate(each)]
+    (match,) = compare([read_run(path) for path in folders])
+    return match
+
+
+def three(folder: Path, *each: dict[str, Any]) -> Match:
+    """Every arm with three seeds, two returns apart from each other."""
+    arms = [{"true": (-1000, -500, -200), **options} for options in each]
+    seeds = [
+        {**arm, "seed": seed, "true": (*arm["true"][:2], arm["true"][2] + 2 * (seed - 1))}
+        for arm in arms
+        for seed in range(3)
+    ]
+    return one(folder, *seeds)
+
+
+@pytest.mark.parametrize(
+    ("final", "mark", "words"),
+    [
+        (-200, "good", "learned does the work of the true reward: 100% of"),
+        (-120, "good", "learned does the work of the true reward: at least all of"),
+        (-280, "good", "92% of"),
+        (-305, "partly", "learned carries part of the way: 90% of"),
+        (-720, "bad", "learned does not carry this task: 48% of"),
+        (-1250, "bad", "learned does not carry this task: none of"),
+    ],
+)
+def test_marks(tmp_path: Path, final: float, mark: str, words: str) -> None:
+    judged = verdict(three(tmp_path, {"true": (-1000, -1000, final)}, TRUE, RANDOM))
+    assert judged.mark == mark
+    assert words in judged.headline
+
+
+@pytest.mark.parametrize(
+    ("learned", "others", "doubt"),
+    [
+        ({"points": ((-1.0, 3.0), (-2.0, 3.0))}, [TRUE, RANDOM], "it says the same of every step"),
+        ({"composition": Composition(true_weight=1.0)}, [TRUE, RANDOM], "the true reward was part of"),
+        ({}, [TRUE, RANDOM | {"true": (-1, -1, -250)}], "so does a reward that knows nothing (random)"),
+        ({}, [TRUE, RANDOM | {"true": (-1, -1, -690)}], "51% does a reward that knows nothing (random)"),
+        ({}, [TRUE, SHUFFLED | {"true": (-1, -1, -250)}], "so does a reward that knows nothing (shuffled)"),
+        ({}, [TRUE], "no control shows what a reward earns that knows nothing"),
+        (
+            {"doubts": {"survival_bonus": "all ended"}},
+            [TRUE, RANDOM],
+            "the length of an episode may have given it away",
+        ),
+        ({"doubts": {"unseen_absorbing": "no such"}}, [TRUE, RANDOM], "its model was never shown the absorbing state"),
+        ({"true": (-100, -150, -200)}, [TRUE, RANDOM], "it is gamed in 3 of 3 seeds"),
+        ({"status": "running"}, [TRUE, RANDOM], "not all runs are finished"),
+        ({}, [TRUE, RANDOM | {"status": "running"}], "not all runs are finished"),
+        ({}, [TRUE, RANDOM | {"composition": Composition(true_weight=1.0)}], "no control shows what a reward earns"),
+        ({}, [TRUE | {"status": "running"}, RANDOM], "not all runs are finished"),
+    ],
+)
+def test_a_verdict_is_not_green_with(
+    tmp_path: Path, learned: dict[str, Any], others: list[dict[str, Any]], doubt: str
+) -> None:
+    judged = verdict(three(tmp_path, learned, *others))
+    assert judged.mark == "partly"
+    assert judged.headline.startswith("learned reaches ")
+    assert f", but {doubt}" in judged.headline
+    assert f"What stands against it: {doubt}" in " ".join(judged.sentences)
+
+
+def test_nor_with_a_true_arm_far_below_the_threshold(tmp_path: Path) -> None:
+    cartpole = {"env": "CartPole-v1", "random": (19, 21)}  # its card says that 475 solves it
+    arms = [{"true": (20, 50, 300)}, TRUE | {"true": (20, 50, 300)}, RANDOM | {"true": (20, 20, 20)}]
+    judged = verdict(three(tmp_path / "low", *(arm | cartpole for arm in arms)))
+    assert judged.mark == "partly"
+    assert "but the agents on the true reward are far below the threshold themselves (300 of 475)" in judged.headline
+    arms = [{"true": (20, 50, 470)}, TRUE | {"true": (20, 50, 470)}, RANDOM | {"true": (20, 20, 20)}]
+    assert verdict(three(tmp_path / "near", *(arm | cartpole for arm in arms))).mark == "good"
+
+
+def test_nor_with_one_seed(tmp_path: Path) -> None:
+    judged = verdict(one(tmp_path, {}, TRUE, RANDOM))
+    assert judged.mark == "partly"
+    assert judged.headline == "learned reaches 100% of the random-to-true range, but one seed proves nothing."
+    assert any(sentence.startswith("One seed: a demonstration, not yet evidence") for sentence in judged.sentences)
+
+
+def test_nor_with_an_interval_that_reaches_down(tmp_path: Path) -> None:
+    spread = [{"seed": i, "true": (-900, -900, x)} for i, x in enumerate((-200, -400, -20))]
+    true = [TRUE | {"seed": i, "true": (-900, -900, x)} for i, x in enumerate((-199, -200, -201))]
+    judged = verdict(one(tmp_path, *spread, *true, RANDOM))
+    assert judged.mark == "partly"
+    # t(2) * 190.1 / sqrt(3) = 472 of a range of 1,000 below 99 %, and a little for the references
+    assert "reaches 99% of the random-to-true range, but its interval reaches down to 52%" in judged.headline
+
+
+def test_without_agents_on_the_true_reward_the_card_cannot_make_it_green(tmp_path: Path) -> None:
+    lunar = {"env": "LunarLander-v3", "random": (-180, -170), "true": (-100, 0, 242)}
+    judged = verdict(three(tmp_path, lunar, RANDOM | lunar | {"true": (-175, -175, -175)}))
+    assert judged.mark == "partly"
+    assert "but no agent was trained on the true reward here" in judged.headline
+    assert "to what the card says of an agent (242)" in " ".join(judged.sentences)
+
+
+def test_there_is_nothing_to_judge_where_true_agents_are_like_random_ones(tmp_path: Path) -> None:
+    apart = [TRUE | {"seed": i, "true": (-1, -1, x)} for i, x in enumerate((-200, -1500, -1000))]
+    judged = verdict(one(tmp_path / "noise", {"seed": 0}, {"seed": 1, "true": (-1, -1, -210)}, *apart))
+    assert judged.mark == "open"
+    assert "cannot be told from a random policy" in judged.headline
+    below = verdict(three(tmp_path / "below", {}, TRUE | {"true": (-1, -1, -1300)}))
+    assert below.mark == "open"
+    assert "does no better than a random policy" in below.headline
+    without = verdict(one(tmp_path / "without", {"env": "Own-v0"}, RANDOM | {"env": "Own-v0"}))
+    assert (without.mark, without.headline) == (
+        "open",
+        "learned: true return -200; no agent on the true reward to compare.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("control", "owed"),
+    [
+        (SHUFFLED, True),
+        (RANDOM, False),  # that a random reward fails says nothing of labels
+        (SHUFFLED | {"unshuffled": "others"}, False),  # of another model, or on other labels
+        (SHUFFLED | {"unshuffled": None}, False),  # not of a suite: nobody knows
+        (SHUFFLED | {"true": (-1, -1, -600)}, False),  # it carries half of the way itself
+    ],
+)
+def test_only_a_shuffled_arm_shows_what_labels_are_worth(tmp_path: Path, control: dict[str, Any], owed: bool) -> None:
+    text = " ".join(verdict(three(tmp_path, {}, TRUE, control)).sentences)
+    assert ("What learned carried, it owes to its labels." in text) is owed
+
+
+def test_labels_are_not_thanked_where_intervals_overlap(tmp_path: Path) -> None:
+    wide = [SHUFFLED | {"seed": i, "true": (-1, -1, x)} for i, x in enumerate((-1900, -900, -400))]
+    learned = [{"seed": i, "true": (-1, -1, -200 - i)} for i in range(3)]
+    true = [TRUE | {"seed": i, "true": (-1, -1, -200 + i)} for i in range(3)]
+    assert "owes to its labels" not in " ".join(verdict(one(tmp_path, *learned, *true, *wide)).sentences)
+
+
+@pytest.mark.parametrize(
+    ("true", "learned", "since"),
+    [
+        ((-1000, -200, -300, -600), (10, 20, 30, 40), "From step 2,000 on learned is gamed:"),
+        ((-1000, -200, -300, -600), (10, 20, 15, 15), None),  # both fall: unlearning, not gaming
+        ((-1000, -200, -201, -202), (10, 20, 30, 40), None),  # within two standard errors of ten episodes
+        ((-1000, -600, -400, -200), (10, 20, 30, 40), None),
+    ],
+)
+def test_gaming_is_said_with_its_step(
+    tmp_path: Path, true: tuple[float, ...], learned: tuple[float, ...], since: str | None
+) -> None:
+    steps = (1000, 2000, 3000, 4000)
+    match = one(tmp_path, {"steps": steps, "true": true, "learned": learned}, TRUE)
+    gamed = [sentence for sentence in verdict(match).sentences if "is gamed:" in sentence]
+    assert [sentence.startswith(since or "-") for sentence in gamed] == ([True] if since else [])
+    assert match.arms[0].gamed == ([2000] if since else [])
+
+
+def test_the_verdict_says_what_it_rests_on(tmp_path: Path) -> None:
+    match = one(tmp_path, {}, TRUE, RANDOM | {"status": "running"})
+    text = " ".join(verdict(match).sentences)
+    assert "Trained on learned (100 labels) alone, PPO reached a true return of -200: 100% of the way" in text
+    assert "(Pearson 0.90, Spearman 0.90, 95% of pairs in the right order)" in text
+    assert "The control random reached -1,150 (5%)" in text
+    assert "1 of these runs are not finished" in text
+
+
+def test_seeds_on_one_model_say_nothing_of_another_fit(tmp_path: Path) -> None:
+    same = verdict(three(tmp_path / "same", {"digest": "0", "recipe": None}, TRUE))
+    own = verdict(three(tmp_path / "own", {}, TRUE))
+    assert ["train on one fitted model" in " ".join(judged.sentences) for judged in (same, own)] == [True, False]
+
+
+def test_agreement_with_a_constant_reward_is_undefined_not_zero(tmp_path: Path) -> None:
+    match = one(tmp_path, {"spearman": math.nan}, {"seed": 1, "spearman": math.nan})
+    assert any("is undefined" in s for s in verdict(match).sentences)
+    assert cells(match)[0][HEADERS.index("Spearman")] == "undefined"
+    match = one(tmp_path / "some", {"spearman": math.nan}, {"seed": 1}, {"seed": 2, "spearman": 0.8})
+    assert any("undefined in 1 of 3 seeds" in s for s in verdict(match).sentences)
+    assert cells(match)[0][HEADERS.index("Spearman")] == "0.85 [0.21, 1.49] (2 of 3 seeds)"
+    assert cells(match)[0][HEADERS.index("Pearson")] == "0.85 (2 of 3 seeds)"
+
+
+def test_cells(tmp_path: Path) -> None:
+    match = one(tmp_path, {"env": "Own-v0"}, TRUE | {"env": "Own-v0"})
+    dashes = ["–"] * 7
+    assert cells(match) == [
+        ["learned", "1", "100", "-200", "100%", "0.90", "0.90", "95%", "12 s", "6 s", "500"],
+        ["true", "1", "0", "-200", "100%", "–", "–", "–", "–", "6 s", "500"],
+        ["random policy", "–", "–", "-1,200", *dashes],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(48.2, "48 s"), (192, "3 min 12 s"), (7500, "2 h 05 min"), (math.nan, "–")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

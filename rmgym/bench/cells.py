@@ -39,7 +39,7 @@ class ModelCell(Spec):
         ``shuffled`` control have in common.
         """
         values = self.to_json()
-        reward = {**values["reward"], "name": None}
+        reward: Json = {**values["reward"], "name": None}
         reward["fit"] = {key: value for key, value in reward["fit"].items() if key != "shuffle_labels"}
         return _hash({**values, "seed": None, "reward": reward})
 

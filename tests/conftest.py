@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,12 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 settings.register_profile("rmgym", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("rmgym-ci", settings.get_profile("rmgym"), derandomize=True, print_blob=True)
 settings.load_profile("rmgym-ci" if IN_CI else "rmgym")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def console() -> None:
+    """Make the command line's consoles before a test sets COLUMNS: rich keeps the width that it finds at first."""
+    import_module("rmgym.cli.output")
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def test_rewards_and_outcomes_are_not_mixed_though_their_numbers_look_alike(stor
     store.rate(rated[0], 2, annotator="scripted:outcome", source="scripted:outcome", levels=levels)
     with pytest.raises(FeedbackError, match="mean different things") as refused:
         store.labels()
-    assert "--annotator" in refused.value.fix
+    assert "annotator=NAME" in refused.value.fix
     store.undo("scripted:outcome")
     store.prefer(compared[0], 1.0, annotator="scripted:outcome", source="scripted:outcome")
     with pytest.raises(FeedbackError, match="scripted:outcome, comparisons"):

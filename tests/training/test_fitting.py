@@ -298,7 +298,7 @@ def test_a_finished_fit_whose_model_was_exchanged_is_not_passed_off_as_it(tmp_pa
         (tmp_path / "reward_model.json").unlink()
     with pytest.raises(FitError, match="the folder of a finished fit holds the model that it gave") as error:
         fit(SmallReward.create(), make_ratings(60), BRIEF, out=tmp_path, resume=True, progress=False)
-    assert "overwrite=True" in error.value.fix
+    assert "remove the folder" in error.value.fix
 
 
 def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ def distil(
     unfitted = fittable(student, how.seed)
     if out is None:
         scores = _ask(teacher, texts, progress=progress)
-        return fit(unfitted, imitation(texts, scores, groups, teacher.name, teacher.digest), how, progress=progress)
+        return fit(unfitted, imitation(texts, scores, groups, _about(teacher)), how, progress=progress)
     folder = Path(out)
     settings: dict[str, Json] = {
         "teacher": f"{teacher.name} {teacher.digest}",
@@ -84,7 +84,7 @@ def distil(
             result = read_fit(unfitted, folder)
         else:
             scores = _ask(CachedReward(teacher, folder / SCORES), texts, progress=progress)
-            labels = imitation(texts, scores, groups, teacher.name, teacher.digest)
+            labels = imitation(texts, scores, groups, _about(teacher))
             result = fit(unfitted, labels, how, out=folder, resume=True, progress=progress)
             job.finish({"digest": result.model.digest, "metrics": result.metrics})
         for name in (SCORES, f"{SCORES}-wal", f"{SCORES}-shm"):
@@ -100,10 +100,23 @@ def _ask(teacher: RewardModel, texts: TextBatch, *, progress: bool) -> npt.NDArr
     return np.concatenate([np.zeros(0, np.float32), *scores])
 
 
+def _about(teacher: RewardModel) -> dict[str, object]:
+    """What a teacher is, and what it knows itself: a student knows no more."""
+    facts = teacher.describe()
+    kept: dict[str, object] = {key: facts[key] for key in ("fitted_on", "served") if key in facts}
+    return {"model": teacher.name, "digest": teacher.digest, **kept}
+
+
 def imitation(
-    texts: TextBatch, values: npt.NDArray[np.float32], groups: npt.NDArray[np.int64], name: str, digest: str
+    texts: TextBatch, values: npt.NDArray[np.float32], groups: npt.NDArray[np.int64], teacher: Mapping[str, object]
 ) -> Labels:
-    """Labels that say what the teacher of that name and digest said.
+    """Labels that say what a teacher said.
+
+    Args:
+        texts: distinct texts.
+        values: its scores, ``float32 [B]``.
+        groups: ``int64 [B]``; training and validation never share one.
+        teacher: its ``model`` and ``digest``, and more of its ``describe()``.
 
     Raises:
         FitError: it says the same of all texts.
@@ -114,5 +127,4 @@ def imitation(
             got=f"{len(values)} scores, all {values[0]:g}" if len(values) else "no texts",
             fix="score more varied steps, or look at the model: 'rmgym models FOLDER'",
         )
-    source: dict[str, Any] = {"distilled_from": {"model": name, "digest": digest}}
-    return Labels(ratings=Ratings(texts=texts, values=values, groups=groups), source=source)
+    return Labels(ratings=Ratings(texts=texts, values=values, groups=groups), source={"distilled_from": dict(teacher)})

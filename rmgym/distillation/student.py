@@ -185,7 +185,7 @@ class Student:
             fresh = create_reward_model(self.options.student, seed=self.options.seed, **options)
             self._model = cast("NeuralRewardModel", fresh)  # fit() refuses one without weights
         name, digest = self._imitated or ("", "")
-        labels = imitation(texts, values, np.arange(len(values)), name, digest)
+        labels = imitation(texts, values, np.arange(len(values)), {"model": name, "digest": digest})
         how = FitOptions(max_steps=self.options.fit_steps, batch_size=64, validation=0, seed=self.options.seed)
         fit(self._model, labels, how, progress=False)
         self._error_before = self.statistics["audit_error"]

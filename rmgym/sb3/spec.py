@@ -74,19 +74,30 @@ def _knowledge(loaded: Loaded) -> tuple[Kind, int | None]:
     """What a reward knows, and from how many labels, by what its model says of itself."""
     if isinstance(loaded, str):
         return "true", 0
-    facts = loaded.describe()
-    while "served" in facts:  # behind a server
-        facts = facts["served"]
-    if facts.get("model") in CONTROLS:
-        return "control", 0
+    facts = _own(loaded.describe())
+    kind, fitted = _kind(facts), facts.get("fitted_on") or {}
+    if "distilled_from" in fitted.get("source", {}):  # its labels are what its teacher said
+        return kind, None
+    if kind == "control":
+        return kind, 0
+    return kind, fitted["ratings"] + fitted["preferences"] if {"ratings", "preferences"} <= set(fitted) else None
+
+
+def _kind(facts: Mapping[str, Any]) -> Kind:
+    """What a model of text knows; of a student, what its teacher does."""
     fitted = facts.get("fitted_on") or {}
-    teacher = fitted.get("source", {}).get("distilled_from")
-    if not fitted or teacher is not None:  # a student counts the texts that its teacher scored, not labels
-        return "control" if teacher is not None and teacher["model"] in CONTROLS else "learned", None
-    if "nothing" in fitted:  # NeuralRewardModel.accept_random_weights
-        return "control", 0
-    labels = fitted["ratings"] + fitted["preferences"] if {"ratings", "preferences"} <= set(fitted) else None
-    return "shuffled" if fitted.get("options", {}).get("shuffle_labels") else "learned", labels
+    if (teacher := fitted.get("source", {}).get("distilled_from")) is not None:
+        return _kind(_own(teacher))
+    if facts.get("model") in CONTROLS or "nothing" in fitted:  # NeuralRewardModel.accept_random_weights
+        return "control"
+    return "shuffled" if fitted.get("options", {}).get("shuffle_labels") else "learned"
+
+
+def _own(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a model says of itself, also from behind a server."""
+    while "served" in facts:
+        facts = facts["served"]
+    return facts
 
 
 def check_digest(reward: RewardSpec, loaded: Loaded, whose: str) -> None:

@@ -36,6 +36,15 @@ def test_a_student_knows_what_its_teacher_does_and_counts_no_labels(teacher: Rew
     assert (reward.kind, reward.labels) == (kind, None)
 
 
+def test_a_student_of_permuted_labels_is_a_control_and_so_is_its_student() -> None:
+    options = FitOptions(max_steps=2, validation=0, shuffle_labels=True)
+    model: RewardModel = fit(SmallReward.create(), make_ratings(12), options, progress=False).model
+    for _ in range(2):
+        model = distil(model, make_texts(20), SmallReward.create(), FitOptions(max_steps=2), progress=False).model
+        reward = describe_reward(model, model, composition=Composition())
+        assert (reward.kind, reward.labels) == ("shuffled", None)
+
+
 @pytest.mark.parametrize(("shuffle", "kind"), [(False, "learned"), (True, "shuffled")])
 def test_a_fitted_model_says_on_how_many_labels_and_whether_they_were_shuffled(
     tmp_path: Path, shuffle: bool, kind: str

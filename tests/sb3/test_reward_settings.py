@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.vec_env import DummyVecEnv, VecCheckNan, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor, VecNormalize
 
 from rmgym.composition import Composition
 from rmgym.errors import RmgymError, RunError
 from rmgym.sb3 import LearnedRewardVecEnv, make_agent, score_rollouts
 from rmgym.sb3.spec import spec_of
 from tests.doubles import COUNTER, ToyReward
-from tests.sb3.small import DQN_SMALL, PPO_SMALL, parameters
+from tests.sb3.small import DQN_SMALL, PPO_SMALL, counters, parameters, ppo
 
 HALVED = Composition(learned_weight=0.5)
 CARD = f'''
@@ -38,14 +37,6 @@ name.en = "go"
 
 class OwnBuffer(RolloutBuffer):
     """Somebody's own."""
-
-
-def venv() -> VecEnv:
-    return DummyVecEnv([lambda: gym.make(COUNTER)] * 2)
-
-
-def ppo(env: Any = None, **options: Any) -> Any:
-    return PPO("MlpPolicy", env or venv(), seed=1, device="cpu", **PPO_SMALL, **options)
 
 
 @pytest.fixture
@@ -93,7 +84,7 @@ class TestSaidTwice:
 
     def test_a_loaded_agent_goes_on_with_them_in_a_new_environment(self, agent: Any, tmp_path: Path) -> None:
         agent.learn(96).save(tmp_path / "agent.zip")
-        loaded: Any = PPO.load(tmp_path / "agent.zip", env=venv(), device="cpu")
+        loaded: Any = PPO.load(tmp_path / "agent.zip", env=counters(), device="cpu")
         score_rollouts(loaded, ToyReward())
         learned = loaded.get_env()
         assert isinstance(learned, LearnedRewardVecEnv)
@@ -102,7 +93,7 @@ class TestSaidTwice:
             agent.get_env().textualizer.card_hash,
             0.0,
         )
-        fresh = PPO.load(tmp_path / "agent.zip", env=venv(), device="cpu")
+        fresh = PPO.load(tmp_path / "agent.zip", env=counters(), device="cpu")
         with pytest.raises(RunError, match="keeps the composition"):
             score_rollouts(fresh, ToyReward(), composition={"learned_weight": 0.25})
 
@@ -111,15 +102,15 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("make", "call"),
         [
-            (lambda: ppo(VecNormalize(venv())), {}),
-            (lambda: ppo(VecNormalize(VecCheckNan(VecMonitor(venv())), norm_reward=False)), {}),
+            (lambda: ppo(VecNormalize(counters())), {}),
+            (lambda: ppo(VecNormalize(VecCheckNan(VecMonitor(counters())), norm_reward=False)), {}),
             (lambda: ppo(rollout_buffer_class=OwnBuffer), {}),
-            (lambda: ppo(VecNormalize(venv(), norm_reward=False)), {"student": {"tolerence": 0.1}}),
-            (lambda: ppo(VecNormalize(venv(), norm_reward=False)), {"composition": {"clip": (1, 0)}}),
-            (lambda: ppo(VecNormalize(venv(), norm_reward=False)), {"card": "no/such/card.toml"}),
-            (lambda: ppo(VecNormalize(venv(), norm_reward=False)), {"model": ToyReward(card_hash="another")}),
-            (lambda: ppo(VecNormalize(venv(), norm_reward=False)), {"model": "true", "student": True}),
-            (lambda: DQN("MlpPolicy", venv(), device="cpu", **DQN_SMALL), {}),  # has experience, see below
+            (lambda: ppo(VecNormalize(counters(), norm_reward=False)), {"student": {"tolerence": 0.1}}),
+            (lambda: ppo(VecNormalize(counters(), norm_reward=False)), {"composition": {"clip": (1, 0)}}),
+            (lambda: ppo(VecNormalize(counters(), norm_reward=False)), {"card": "no/such/card.toml"}),
+            (lambda: ppo(VecNormalize(counters(), norm_reward=False)), {"model": ToyReward(card_hash="another")}),
+            (lambda: ppo(VecNormalize(counters(), norm_reward=False)), {"model": "true", "student": True}),
+            (lambda: DQN("MlpPolicy", counters(), device="cpu", **DQN_SMALL), {}),  # has experience, see below
         ],
     )
     def test_an_agent_is_as_it_was(self, make: Any, call: dict[str, Any]) -> None:

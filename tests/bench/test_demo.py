@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from rmgym.cli.output import out
 from rmgym.feedback.store import LabelStore
 from rmgym.models import load_reward_model
 from rmgym.runs.record import read_runs
@@ -72,9 +73,10 @@ def test_no_agent_but_the_true_ones_saw_the_true_reward(demo: Demo) -> None:
     assert [configs[name]["true_weight"] for name in ("learned", "shuffled", "random")] == [0, 0, 0]
 
 
-def test_again_it_keeps_what_is_finished(demo: Demo) -> None:
+def test_again_it_keeps_what_is_finished(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out, "width", 160)
     before = {file: file.stat().st_mtime_ns for file in demo.folder.rglob("run.json")}
-    result = CliRunner().invoke(app, ["demo", "--quick", "--out", str(demo.folder)], env={"COLUMNS": "160"})
+    result = CliRunner().invoke(app, ["demo", "--quick", "--out", str(demo.folder)])
     assert result.exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert "6 cells, 6 of them done before" in result.stderr

@@ -1,6 +1,6 @@
 """An encoder-decoder Transformer trained from scratch, in any language.
 
-The encoder reads a step's tokens, the numbers among them as number slots; a learned query asks the decoder for the
+The encoder reads a step's tokens, each number added to the token before it; a learned query asks the decoder for the
 reward (Vaswani et al. 2017, with pre-layer normalisation as in Xiong et al. 2020).
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -43,7 +45,7 @@ class Seq2SeqConfig:
         num_heads: attention heads.
         dropout: share of activations dropped while training; it blurs numbers, so none by default.
         max_tokens: most tokens of a text.
-        fusion: a number is one slot token made of its value (``slots``) or is written in digits (``digits``).
+        fusion: a number is added to the last token before it (``slots``) or is written in digits (``digits``).
     """
 
     vocab_size: int = PRESETS["small"]["vocab_size"]
@@ -93,7 +95,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         self.options = config
         self._trained = tokenizer is not None
         self.tokenizer = tokenizer or train_tokenizer([], config.vocab_size)
-        self._pieces: dict[str, tuple[list[int], ...]] = {}
+        self._pieces: dict[str, list[int]] = {}
         width = config.embedding_dim
         self.embedding = nn.Embedding(config.vocab_size, width)
         nn.init.normal_(self.embedding.weight, std=0.02)  # a token never trained on should say little
@@ -188,10 +190,10 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         if len(lengths) and int(lengths.min()) < embedded.shape[1]:  # a mask costs time; equal lengths need none
             padding = torch.arange(embedded.shape[1], device=self.device) >= lengths[:, None]
         memory = self.encoder(embedded, src_key_padding_mask=padding)
-        if torch.is_grad_enabled():
+        if self.training and self.options.dropout:
             answer = self.decoder(self.query.expand(len(memory), -1, -1), memory, memory_key_padding_mask=padding)[:, 0]
         else:
-            answer = answer_of(self.decoder, self.query[0].expand(len(memory), -1), memory, padding)
+            answer = answer_of(self.decoder, self.query[0], memory, padding)
         rewards: Tensor = self.reward(answer)
         return rewards
 
@@ -216,13 +218,21 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         return embedded
 
     def _join(self, template: str, values: Sequence[float] | None = None) -> tuple[list[int], list[int]]:
-        """Token ids of a text and the places of its slots; given values, signed digits stand there instead."""
-        pieces, slots = self._tokenise(template), list[int]()
-        decimals, ids = split_template(template)[1], list[int](pieces[0])
-        for i, piece in enumerate(pieces[1:]):
-            slots.append(len(ids))
-            ids += [NUMBER] if values is None else [SIGN[sign] for sign in show(values[i], decimals[i], "+")]
-            ids += piece
+        """Token ids of a text and where its numbers are added; given values, their signed digits are tokens instead.
+
+        A number rides on the last token before it, which says what it is of; a token of its own would make a text up
+        to twice as long. Only where nothing stands before it, it has one.
+        """
+        plain, decimals = split_template(template)
+        pieces, slots = [self._tokenise(piece) for piece in plain], list[int]()
+        ids = list[int](pieces[0])
+        for i, (before, after) in enumerate(pairwise(pieces)):
+            if values is not None:
+                ids += [SIGN[sign] for sign in show(values[i], decimals[i], "+")]
+            elif not before:
+                ids.append(NUMBER)
+            slots.append(len(ids) - 1)
+            ids += after
         if len(ids) > self.options.max_tokens:
             raise ModelError(
                 f"a text has at most {self.options.max_tokens} tokens (option max_tokens)",
@@ -231,36 +241,34 @@ class Seq2SeqRewardModel(NeuralRewardModel):
             )
         return ids, slots
 
-    def _tokenise(self, template: str) -> tuple[list[int], ...]:
-        """Token ids of the plain pieces of a template, remembered."""
-        if template not in self._pieces:
+    def _tokenise(self, piece: str) -> list[int]:
+        """Token ids of a plain piece, remembered: templates are many, and differ in few of their pieces."""
+        if piece not in self._pieces:
             if len(self._pieces) >= _MOST_REMEMBERED:
                 self._pieces.clear()
-            self._pieces[template] = tuple(self.tokenizer.encode(p).ids for p in split_template(template)[0])
-        return self._pieces[template]
+            self._pieces[piece] = self.tokenizer.encode(piece).ids
+        return self._pieces[piece]
 
     def _pad(self, texts: Sequence[tuple[list[int], list[int]]]) -> _Tokens:
         """Stack token ids and slots, padded on the right; an empty text still has one token to attend to."""
-        lengths = [max(len(ids), 1) for ids, _ in texts]
-        longest, most = max(lengths, default=1), max((len(slots) for _, slots in texts), default=0)
-        ids = torch.full((len(texts), longest), PAD)
-        places = torch.zeros(len(texts), most, dtype=torch.int64)
+        lengths = np.array([max(len(ids), 1) for ids, _ in texts], np.int64)
+        ids = np.full((len(texts), lengths.max(initial=1)), PAD)
+        places = np.zeros((len(texts), max((len(slots) for _, slots in texts), default=0)), np.int64)
         for i, (tokens, slots) in enumerate(texts):
-            ids[i, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
-            places[i, : len(slots)] = torch.tensor(slots, dtype=torch.int64)
-        return _Tokens(ids.to(self.device), torch.tensor(lengths, device=self.device), places.to(self.device))
+            ids[i, : len(tokens)], places[i, : len(slots)] = tokens, slots
+        return _Tokens(*(torch.from_numpy(array).to(self.device) for array in (ids, lengths, places)))
 
 
 def answer_of(decoder: nn.TransformerDecoder, query: Tensor, memory: Tensor, padding: Tensor | None) -> Tensor:
     """What a pre-norm decoder makes of one query per row, without projecting the memory's keys and values.
 
-    As in :meth:`rmgym.models.heads.fusion.Block.first`: ``q . (W_k m) = (W_k^T q) . m`` and
-    ``sum a_j W_v m_j = W_v sum a_j m_j``; and a single query attends to itself alone, so that its self-attention is
-    its value. Exact, for evaluation (no dropout).
+    ``q . (W_k m) = (W_k^T q) . m`` and ``sum a_j W_v m_j = W_v sum a_j m_j``; and a single query attends to itself
+    alone, so that its self-attention is its value. Until it has read the memory it is the same in every row. Exact,
+    gradients too; no dropout.
 
     Args:
         decoder: of :class:`torch.nn.TransformerDecoderLayer` with ``norm_first``.
-        query: ``[B, width]``.
+        query: ``[B, width]``, or ``[1, width]`` for all rows.
         memory: the encoder's states, ``[B, L, width]``.
         padding: True where a state does not count, ``bool [B, L]``; None where all do.
 
@@ -275,7 +283,7 @@ def answer_of(decoder: nn.TransformerDecoder, query: Tensor, memory: Tensor, pad
         query = query + itself.out_proj(value)
         heads, size = across.num_heads, width // across.num_heads
         ask, key, value_weight = across.in_proj_weight.view(3, width, width)
-        asked = F.linear(layer.norm2(query), ask, across.in_proj_bias[:width]).view(batch, heads, size) / size**0.5
+        asked = F.linear(layer.norm2(query), ask, across.in_proj_bias[:width]).view(-1, heads, size) / size**0.5
         scores = torch.einsum("bhd,hdw->bhw", asked, key.view(heads, size, width)) @ memory.transpose(1, 2)
         if padding is not None:
             scores = scores.masked_fill(padding[:, None], -torch.inf)

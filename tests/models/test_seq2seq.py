@@ -110,16 +110,25 @@ def test_values_sign_place_and_words_count(fusion):
     assert len(np.unique(mean)) == len(texts)
 
 
-def test_a_slot_holds_its_token_its_number_and_its_place():
+@pytest.mark.parametrize(
+    ("text", "numbers", "places"),
+    [
+        ("State: 0.5 and 2", [0.5, 2.0], [3, 7]),  # S|tate|:|_ and _a|n|d|_
+        ("7", [7.0], [0]),  # nothing stands before it: a token of its own
+        ("7 8", [7.0, 8.0], [0, 1]),
+    ],
+)
+def test_a_number_is_added_to_the_token_before_it(text, numbers, places):
     model = make()
-    texts = TextBatch.from_strings(["State: 0.5 and 2"])
-    inputs = encode(texts)
+    inputs = encode(TextBatch.from_strings([text]))
     embedded, lengths = model._embed_slots(inputs)
     ids, slots = model._join(inputs.templates[0])
-    assert [ids[i] for i in slots] == [NUMBER, NUMBER]
     assert lengths.tolist() == [len(ids)]
+    assert slots == places
+    assert (ids[0] == NUMBER) == text.startswith("7")
+    assert ids.count(NUMBER) == ids[:1].count(NUMBER)
     by_hand = model.embedding.weight[torch.tensor(ids)] + sinusoids(len(ids), 32)
-    by_hand[slots] += model.numbers(torch.tensor([0.5, 2.0]))
+    by_hand[slots] += model.numbers(torch.tensor(numbers))
     torch.testing.assert_close(embedded[0], by_hand)
 
 
@@ -128,8 +137,8 @@ def test_digits_are_signed_and_single():
     template = TextBatch.from_strings(["x: -0.25, y: 13"]).templates[0]
     ids, slots = model._join(template, [-0.25, 13.0])
     first, last = slots
-    assert ids[first : first + 5] == [SIGN[c] for c in "-0.25"]
-    assert ids[last : last + 3] == [SIGN[c] for c in "+13"]
+    assert ids[first - 4 : first + 1] == [SIGN[c] for c in "-0.25"]
+    assert ids[last - 2 : last + 1] == [SIGN[c] for c in "+13"]
 
 
 def test_every_weight_learns():
@@ -312,12 +321,24 @@ def test_shared_phrases(texts, phrases):
 def test_the_quick_way_to_read_one_query_is_the_decoders():
     torch.manual_seed(0)
     layer = torch.nn.TransformerDecoderLayer(16, 4, 32, 0.0, activation="gelu", batch_first=True, norm_first=True)
-    decoder = torch.nn.TransformerDecoder(layer, 3, norm=torch.nn.LayerNorm(16)).eval()
+    decoder = torch.nn.TransformerDecoder(layer, 3, norm=torch.nn.LayerNorm(16))
     with torch.no_grad():
         for parameter in decoder.parameters():  # biases too, which start at zero
             parameter += 0.3 * torch.randn_like(parameter)
-        query, memory = torch.randn(5, 16), torch.randn(5, 7, 16)
-        padding = torch.arange(7) >= torch.tensor([7, 3, 1, 6, 7])[:, None]
-        for mask in (None, padding):
-            expected = decoder(query[:, None], memory, memory_key_padding_mask=mask)[:, 0]
-            torch.testing.assert_close(answer_of(decoder, query, memory, mask), expected, atol=1e-5, rtol=1e-4)
+    query, memory = torch.randn(1, 16, requires_grad=True), torch.randn(5, 7, 16, requires_grad=True)
+    padding = torch.arange(7) >= torch.tensor([7, 3, 1, 6, 7])[:, None]
+    inputs = [query, memory, *decoder.parameters()]
+    for mask in (None, padding):
+        expected = decoder(query.expand(5, 1, 16), memory, memory_key_padding_mask=mask)[:, 0]
+        answer = answer_of(decoder, query, memory, mask)
+        torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
+        gradients, by_decoder = (torch.autograd.grad(out[:, 0].sum(), inputs) for out in (answer, expected))
+        torch.testing.assert_close(gradients, by_decoder, atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_acts_in_the_decoder_while_training():
+    model = make(dropout=0.5).train()
+    for layer in model.encoder.layers:
+        layer.eval()
+    inputs = encode(MIXED)
+    assert not torch.equal(model(inputs), model(inputs))

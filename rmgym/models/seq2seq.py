@@ -186,9 +186,19 @@ class Seq2SeqRewardModel(NeuralRewardModel):
             embedded, lengths = self._embed_slots(inputs)
         else:
             embedded, lengths = self._embed_digits(inputs)
-        padding = None
-        if len(lengths) and int(lengths.min()) < embedded.shape[1]:  # a mask costs time; equal lengths need none
-            padding = torch.arange(embedded.shape[1], device=self.device) >= lengths[:, None]
+        present = lengths.unique().tolist()
+        if len(present) < 2:
+            return self._read(embedded, None)
+        if torch.is_grad_enabled():  # batches of a fit are small, and smaller ones would cost more than a mask
+            return self._read(embedded, torch.arange(embedded.shape[1], device=self.device) >= lengths[:, None])
+        rewards = embedded.new_empty(len(embedded), 1)
+        for length in present:  # texts of one length need neither padding nor a mask
+            rows = lengths == length
+            rewards[rows] = self._read(embedded[rows, :length], None)
+        return rewards
+
+    def _read(self, embedded: Tensor, padding: Tensor | None) -> Tensor:
+        """Rewards ``[B, 1]`` of embedded texts ``[B, L, width]``; ``padding`` is True where there is no token."""
         memory = self.encoder(embedded, src_key_padding_mask=padding)
         if self.training and self.options.dropout:
             answer = self.decoder(self.query.expand(len(memory), -1, -1), memory, memory_key_padding_mask=padding)[:, 0]
@@ -203,8 +213,8 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         index = inputs.template_index
         embedded = self._embed(tokens.ids)[index]
         row, column = inputs.mask.nonzero(as_tuple=True)
-        place = (row, tokens.slots[index[row], column])
-        embedded = embedded.index_put(place, embedded[place] + self.numbers(inputs.values[inputs.mask]))
+        place = row * embedded.shape[1] + tokens.slots[index[row], column]  # no two numbers have the same
+        embedded.flatten(0, 1).index_add_(0, place, self.numbers(inputs.values[inputs.mask]))
         return embedded, tokens.lengths[index]
 
     def _embed_digits(self, inputs: Encoded) -> tuple[Tensor, Tensor]:

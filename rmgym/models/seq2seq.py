@@ -186,7 +186,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
             embedded, lengths = self._embed_slots(inputs)
         else:
             embedded, lengths = self._embed_digits(inputs)
-        present = lengths.unique().tolist()
+        present = sorted(set(lengths.tolist()))
         if len(present) < 2:
             return self._read(embedded, None)
         if torch.is_grad_enabled():  # batches of a fit are small, and smaller ones would cost more than a mask

@@ -95,13 +95,11 @@ def evaluate(expression: str, names: Mapping[str, npt.ArrayLike]) -> npt.NDArray
     Raises:
         CardError: the expression is not arithmetic or names something that is not there.
     """
-    arrays = {key: np.asarray(value).view() for key, value in names.items()}
-    for (
-        array
-    ) in arrays.values():  # NumPy's functions take an output array as a further argument: nothing may be written
-        array.flags.writeable = False
     try:
-        tree, evaluator, lock = _compile(expression)
+        tree, evaluator, lock, used = _compile(expression)
+        arrays = {key: np.asarray(names[key]).view() for key in used if key in names}
+        for array in arrays.values():  # a further argument of NumPy's functions is written to
+            array.flags.writeable = False
         with lock, np.errstate(all="ignore"):
             evaluator.names = arrays
             return np.asarray(evaluator.eval(expression, tree), np.float64)
@@ -114,8 +112,9 @@ def evaluate(expression: str, names: Mapping[str, npt.ArrayLike]) -> npt.NDArray
 
 
 @lru_cache(maxsize=1024)
-def _compile(expression: str) -> tuple[ast.expr, _Evaluator, Lock]:
-    """One expression (a second one, or a statement, is a syntax error) whose only constants are real numbers.
+def _compile(expression: str) -> tuple[ast.expr, _Evaluator, Lock, list[str]]:
+    """One expression (a second one, or a statement, is a syntax error) whose only constants are real numbers, and the
+    names in it.
 
     Making an evaluator costs more than using it, so it is kept; the lock is because it holds the names it is used with.
     """
@@ -125,4 +124,4 @@ def _compile(expression: str) -> tuple[ast.expr, _Evaluator, Lock]:
             raise ValueError(f"{node.value!r} is not a number")
     evaluator = cast(_Evaluator, SimpleEval(operators=_OPERATORS, functions=FUNCTIONS))
     evaluator.nodes = {node: evaluator.nodes[node] for node in _NODES}
-    return tree, evaluator, Lock()
+    return tree, evaluator, Lock(), sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})

@@ -14,12 +14,14 @@ from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
 from rmgym.text.grid_view import GridText
 from rmgym.text.ragged import Captioner, captions, fragments
-from rmgym.text.spaces import MAX_ELEMENTS, columns, elements, is_image, leaf_spaces, unreadable
+from rmgym.text.spaces import columns, elements, is_image, leaf_spaces, unreadable
 from rmgym.trees import Array, Space, Tree, is_ragged, leaves
 
 Columns = dict[str, npt.NDArray[np.float64]]
 Fragments = Callable[[Array], TextBatch]
 """The text of each value of one leaf: templates with slots, and their numbers."""
+_SMALL = 64
+"""Elements of a leaf that are looked at though no field names them; in a larger leaf that would cost too much."""
 
 
 class Reader:
@@ -50,6 +52,7 @@ class Reader:
         self._leaves = leaf_spaces(space)
         self.fragments = dict[str, tuple[str, Fragments]]()
         self._place = dict[str, tuple[str, int]]()  # key: leaf and element
+        places = {path: (leaf, i) for leaf, part in self._leaves.items() for i, path in enumerate(elements(leaf, part))}
         for field in fields:
             part = self._leaves.get(field.path)
             if part is not None and is_ragged(part):
@@ -59,10 +62,12 @@ class Reader:
                     raise unreadable(field.path, part)
                 self.fragments[field.key] = (field.path, partial(captions, captioner, part, language=language))
             else:
-                self._place[field.key] = self._find(field.path)
+                self._place[field.key] = places[field.path]  # which is there: check_card has seen to it
         for grid in grids:
             self.fragments[grid.key] = (grid.path, GridText(grid, language).fragments)
         self._wanted = self._elements_to_read()
+        position = {leaf: {element: i for i, element in enumerate(chosen)} for leaf, chosen in self._wanted.items()}
+        self._column = {key: (leaf, position[leaf][element]) for key, (leaf, element) in self._place.items()}
 
     def columns(self, tree: Tree, what: str) -> Columns:
         """Numbers by key, each ``float64 [B]``; errors call them ``what``.
@@ -78,20 +83,12 @@ class Reader:
             leaf: columns(self._leaves[leaf], arrays[leaf], f"{what} {leaf}".rstrip(), chosen)
             for leaf, chosen in self._wanted.items()
         }
-        return {key: tables[leaf][:, self._wanted[leaf].index(i)] for key, (leaf, i) in self._place.items()}
+        return {key: tables[leaf][:, column] for key, (leaf, column) in self._column.items()}
 
     def texts(self, tree: Tree, what: str) -> dict[str, TextBatch]:
         """Fragments by key, ``B`` texts each; errors as for :meth:`columns`."""
         arrays = self._arrays(tree, what) if self.fragments else {}
         return {key: work(arrays[leaf]) for key, (leaf, work) in self.fragments.items()}
-
-    def _find(self, path: str) -> tuple[str, int]:
-        for leaf, part in self._leaves.items():
-            if path == leaf or (path.startswith(f"{leaf}.") if leaf else True):
-                inside = elements(leaf, part)
-                if path in inside:
-                    return leaf, inside.index(path)
-        raise AssertionError(f"no path {path!r}")  # check_card has seen to it
 
     def _elements_to_read(self) -> dict[str, list[int]]:
         """Elements by leaf: all of a small one, of a large one those that a field names."""
@@ -99,9 +96,9 @@ class Reader:
         for leaf, part in self._leaves.items():
             size = math.prod(part.shape or ()) if not is_ragged(part) else 0
             named = sorted({i for place, i in self._place.values() if place == leaf})
-            if is_ragged(part) or (size > MAX_ELEMENTS and not named):
+            if is_ragged(part) or (size > _SMALL and not named):
                 continue
-            wanted[leaf] = list(range(size)) if size <= MAX_ELEMENTS else named
+            wanted[leaf] = list(range(size)) if size <= _SMALL else named
         return wanted
 
     def _arrays(self, tree: Tree, what: str) -> dict[str, Array]:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from typing import Any
 
 import gymnasium as gym
@@ -24,8 +25,8 @@ from rmgym.errors import TextError
 from rmgym.text.numbers import DECIMALS, EXACT, LARGEST
 from rmgym.trees import Array, Space, is_ragged, is_text
 
-MAX_ELEMENTS = 64
-"""Elements of a leaf that an automatic card shows; more have no readable text."""
+MAX_ELEMENTS = 512
+"""Numbers of one leaf, such as a ``Box``, that a card from the spaces alone shows; a card may name more."""
 FIXED = (gym.spaces.Box, gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary)
 _COUNTING = {
     "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -221,7 +222,7 @@ def _fields(space: Space, key: str, name: dict[str, str], has_captioner: bool, *
     fields, taken = list[Field](), set[str]()
     for leaf, part in leaf_spaces(space).items():
         for field in _leaf_fields(leaf, part, key, has_captioner, words=words):
-            unique = next(k for k in (field.key, *(f"{field.key}_{i}" for i in range(2, 10_000))) if k not in taken)
+            unique = next(k for k in chain([field.key], (f"{field.key}_{i}" for i in count(2))) if k not in taken)
             taken.add(unique)
             shown_name = (
                 name if leaf == "" and unique == key else {lang: f"{word} {unique}" for lang, word in name.items()}
@@ -257,7 +258,7 @@ def _leaf_fields(leaf: str, space: Space, key: str, has_captioner: bool, *, word
 
 
 def unreadable(leaf: str, space: Space) -> TextError:
-    """What to say of a leaf that has no readable text of its own: a picture, or more than 64 elements."""
+    """What to say of a leaf that has no readable text of its own: a picture, or more than ``MAX_ELEMENTS`` numbers."""
     where = f"{space} at {leaf!r}" if leaf else str(space)
     if is_image(space):
         return TextError(
@@ -267,8 +268,8 @@ def unreadable(leaf: str, space: Space) -> TextError:
             "strings, or make it return numbers",
         )
     return TextError(
-        f"a leaf with more than {MAX_ELEMENTS} elements has no readable text",
-        got=where,
+        f"without a card an array of up to {MAX_ELEMENTS} numbers is put into words",
+        got=f"{math.prod(space.shape or ()):,} numbers, {where}",
         fix="give the environment a card that names the few elements that matter (their 'path'), or wrap it so that it "
         "returns them",
     )

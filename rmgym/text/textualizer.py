@@ -151,12 +151,15 @@ class Textualizer:
         size = len(transitions)
         before = self._observation.columns(transitions.obs, "obs")
         after = self._observation.columns(transitions.next_obs, "next_obs")
-        values = {key: np.concatenate([before[key], after[key]]) for key in before}
-        values = self._derived(values, 2 * size)
+        if self.card.derived:
+            values = {key: np.concatenate([before[key], after[key]]) for key in before}
+            values = self._derived(values, 2 * size)
+            before = {key: column[:size] for key, column in values.items()}
+            after = {key: column[size:] for key, column in values.items()}
         return {
-            "state": {key: column[:size] for key, column in values.items()},
+            "state": before,
             "action": self._action.columns(transitions.action, "action"),
-            "next_state": {key: column[size:] for key, column in values.items()},
+            "next_state": after,
         }
 
     def _fragments(self, transitions: Transitions) -> dict[str, dict[str, TextBatch]]:

@@ -25,7 +25,16 @@ class Broken(CounterEnv):
         return super().step(action)
 
 
+class Wide(CounterEnv):
+    """Shows more numbers than anyone reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gym.spaces.Box(-1, 1, (513,))
+
+
 gym.register("Broken-v0", Broken)
+gym.register("Wide-v0", Wide)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +86,7 @@ def test_steps_that_the_text_mixes_up_are_counted() -> None:
     [
         ("NoSuch-v0", "not made", "make", "registered with Gymnasium"),
         ("CarRacing-v3", "refused", "words", "CaptionWrapper"),
-        ("Ant-v5", "refused", "words", "more than 64 elements"),
+        ("Wide-v0", "refused", "words", "up to 512 numbers is put into words; received: 513 numbers"),
         ("Broken-v0", "failed", "steps", "ZeroDivisionError: the physics came apart"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,6 +138,20 @@ def test_a_registered_environment_without_a_card() -> None:
     assert said.startswith("Task: Act well in the environment InvertedPendulum-v5. State: value obs0: -0.5000")
 
 
+@pytest.mark.parametrize("space", [gym.spaces.Box(-1, 1, (512,)), gym.spaces.Box(-1, 1, (16, 32))])
+def test_up_to_512_numbers_of_an_array_are_said_and_others_beside_it(space: gym.spaces.Box) -> None:
+    """The limit is that of one array: a text of many arrays is as long as they are."""
+    text = textualizer(Toy(gym.spaces.Dict(a=space, b=space), gym.spaces.Discrete(2)))
+    values = np.arange(1024) / 10_000
+    obs = {"a": values[:512].reshape(space.shape), "b": values[512:].reshape(space.shape)}
+    said = text.describe(obs, 1, {key: -part for key, part in obs.items()})
+    _, before, after = re.split("(?:Next state|State): value ", said)
+    for part, sign in ((before, 1), (after, -1)):
+        numbers = re.findall(r"obs_[ab]_\d+: (-?[0-9.e-]+[0-9])", part)
+        assert np.array(numbers, float) == pytest.approx(sign * values, abs=1e-9)
+    assert text.number_keys[511:513] == ("state.obs_a_511", "state.obs_b_0")
+
+
 class Odd(gym.Space[int]):
     """A space that is none of Gymnasium's."""
 
@@ -144,8 +159,8 @@ class Odd(gym.Space[int]):
 @pytest.mark.parametrize(
     ("space", "rule", "fix"),
     [
-        (gym.spaces.Box(0, 255, (65,)), "more than 64 elements", "card that names the few elements"),
-        (gym.spaces.Dict(x=gym.spaces.Box(0, 255, (8, 9))), "more than 64 elements", "wrap it"),
+        (gym.spaces.Box(0, 255, (513,)), "up to 512 numbers", "card that names the few elements"),
+        (gym.spaces.Dict(x=gym.spaces.Box(0, 255, (2, 257))), "up to 512 numbers", "wrap it"),
         (gym.spaces.Box(0, 255, (16, 16, 3), np.uint8), "picture", "CaptionWrapper"),
         (Odd((), np.int64), "Gymnasium's own spaces", "wrap the environment"),
         (

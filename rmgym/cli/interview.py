@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from rmgym.cli.step_views import segment_view, step_view
 from rmgym.feedback.questions import Question
-from rmgym.feedback.reading import StepReader, StepText
+from rmgym.feedback.reading import StepReader
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import HUMAN
-from rmgym.text.batch import TextBatch
 
-_HEADINGS = {"en": ("", "state", "next state", "action"), "zh": ("", "状态", "下一状态", "行动")}
 _CHOICES = {"l": 1.0, "r": 0.0, "t": 0.5}
 
 
@@ -93,52 +89,3 @@ def _views(question: Question, reader: StepReader) -> list[RenderableType]:
         return [step_view(question.left, reader)]
     sides = (("LEFT", question.left), ("RIGHT", question.right))
     return [view for name, texts in sides for view in (Text(name, style="bold"), segment_view(texts, reader))]
-
-
-def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
-    """One step: a row per field with its value before and after, then the action and how the episode went on."""
-    text = texts.strings()[0]
-    step = reader.read(text)
-    if step is None:
-        return Text(text)
-    blank, state, next_state, action = _HEADINGS.get(texts.language, _HEADINGS["en"])
-    table = _table((blank, state, next_state))
-    for name, value in step.state.items():
-        table.add_row(Text(name), Text(value), Text(step.next_state[name]))
-    actions = [f"{action} · {name}: {value}" for name, value in step.action.items()]
-    grid = Table.grid()
-    below = Text("\n".join([*actions, *([step.ending] if step.ending else [])]))
-    if step.history:
-        grid.add_row(Text(step.history))
-    grid.add_row(table)
-    grid.add_row(below)
-    return grid
-
-
-def segment_view(texts: TextBatch, reader: StepReader) -> RenderableType:
-    """A segment: a row per step with the state's fields and the action, and at last the state it led to."""
-    strings = texts.strings()
-    steps = [step for step in map(reader.read, strings) if step is not None]
-    if len(steps) < len(strings) or any(step.state.keys() != steps[0].state.keys() for step in steps):
-        return Text("\n".join(strings))
-    table = _table(("", *steps[0].state, *steps[0].action))
-    for i, step in enumerate(steps):
-        cells = [str(i + 1), *step.state.values(), *step.action.values()]
-        table.add_row(*map(Text, cells))
-    table.add_row(Text("→"), *map(Text, steps[-1].next_state.values()))
-    grid = Table.grid()
-    grid.add_row(table)
-    for ending in _endings(steps):
-        grid.add_row(Text(ending))
-    return grid
-
-
-def _endings(steps: Sequence[StepText]) -> list[str]:
-    return [f"{i + 1}: {step.ending}" for i, step in enumerate(steps) if step.ending]
-
-
-def _table(headings: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for i, heading in enumerate(headings):
-        table.add_column(Text(heading), justify="right" if i else "left", overflow="fold")
-    return table

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from common import Cell, arguments, claim, run_cells, write_results
 
@@ -29,12 +31,37 @@ ENVIRONMENTS = (
     "Taxi-v4",
     "LunarLander-v3",
     "HalfCheetah-v5",
+    "Ant-v5",
+    "Humanoid-v5",
+    "Wide-v0",
     "MiniGrid-Empty-8x8-v0",
     "MiniGrid-DoorKey-8x8-v0",
     "MiniGrid-KeyCorridorS3R3-v0",
 )
 STEPS = 4096
 BOUND = 100.0
+
+
+class Wide(gym.Env[np.ndarray, int]):
+    """As many numbers as are put into words without a card, drawn anew at every step."""
+
+    observation_space = gym.spaces.Box(-1, 1, (512,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Begin anew."""
+        super().reset(seed=seed)
+        return self._draw(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Draw once more."""
+        return self._draw(), 0.0, False, False, {}
+
+    def _draw(self) -> np.ndarray:
+        return self.np_random.uniform(-1, 1, 512).astype(np.float32)
+
+
+gym.register("Wide-v0", Wide, max_episode_steps=200)
 
 
 def single(tree: Tree, row: int) -> Value:

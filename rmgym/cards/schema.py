@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
@@ -271,7 +272,7 @@ class EnvCard:
         """A key names one thing, and a symmetry speaks of keys that are there."""
         state = [*(f.key for f in [*self.observation, *self.derived]), *(g.key for g in self.grid), *self.facts]
         for keys in (state, [f.key for f in self.action]):
-            if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            if twice := sorted(key for key, count in Counter(keys).items() if count > 1):
                 raise ValueError(f"the key {twice[0]!r} is used twice; rename one of its fields")
         keys_of_card = {*state, *(f.key for f in self.action)}
         for symmetry in self.symmetries:

@@ -32,10 +32,14 @@ def grouped(names: Sequence[str]) -> list[Group]:
         >>> [group.heading for group in grouped(["left hip angle", "height", "left hip speed"])]
         ['left hip', '']
     """
-    parts = _parts([(name, *_WORD.findall(name)) for name in names], 1)
-    alone = [part[0] for part in parts if len(part) == 1]
-    groups = [alone if part == alone[:1] else part for part in parts if len(part) > 1 or part == alone[:1]]
-    return [_group(part, shared=part is not alone) for part in groups]
+    parts = _parts([(name, *(_WORD.findall(name) or [name])) for name in names], 1)
+    alone = {part[0]: part[0] for part in parts if len(part) == 1}
+    first = [*alone][:1]
+    return [
+        Group(heading="", labels=alone) if part == first else _group(part)
+        for part in parts
+        if len(part) > 1 or part == first
+    ]
 
 
 def _parts(names: list[tuple[str, ...]], depth: int) -> list[list[str]]:
@@ -47,17 +51,11 @@ def _parts(names: list[tuple[str, ...]], depth: int) -> list[list[str]]:
     alone = sum(len(part) == 1 for part in parts)
     if depth > 1 and (() in by_word or (len(parts) > 1 and (len(names) <= _MOST or 2 * alone >= len(names)))):
         return [[name for name, *_ in names]]
-    if depth == 1 and () in by_word:  # names without a word
-        return [[name] for name, *_ in by_word.pop(())] + _parts(
-            [name for part in by_word.values() for name in part], 1
-        )
     return [group for part in parts for group in _parts(part, depth + 1)]
 
 
-def _group(names: list[str], *, shared: bool) -> Group:
+def _group(names: list[str]) -> Group:
     """A group of its names: the words that all of them begin with, and what follows."""
-    if not shared:
-        return Group(heading="", labels={name: name for name in names})
     words = {name: [*_WORD.finditer(name)] for name in names}
     columns = zip(*([word[0] for word in parts] for parts in words.values()), strict=False)
     count = next((i for i, same in enumerate(columns) if len({*same}) > 1), min(map(len, words.values())))

@@ -78,7 +78,7 @@ class Composition:
     @property
     def is_plain(self) -> bool:
         """Whether the reward is the learned one, unchanged."""
-        return self == Composition()
+        return self == _PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values; :meth:`of` takes them back."""
@@ -160,3 +160,6 @@ class PenaltyWatch:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+_PLAIN = Composition()

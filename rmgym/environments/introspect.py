@@ -61,12 +61,13 @@ def wrapper_attribute(env: Environment, name: str) -> Value:
     return env.get_attr(name, 0)[0] if env.has_attr(name) else None
 
 
-def facts_of(env: Environment, names: Mapping[str, str]) -> dict[str, Array]:
+def facts_of(env: Environment, names: Mapping[str, str], members: Sequence[int] | None = None) -> dict[str, Array]:
     """Plain attributes of the innermost environment, such as FrozenLake's map ``desc``.
 
     Args:
         env: the environment.
         names: the attributes, by the key that a card gives them.
+        members: of which environments of an SB3 ``VecEnv``; None for all, as it is for any other.
 
     Raises:
         CardError: a name is not a public attribute, or the environment does not have it.
@@ -78,7 +79,7 @@ def facts_of(env: Environment, names: Mapping[str, str]) -> dict[str, Array]:
             raise CardError(
                 "a fact is the name of a public attribute", got=name, fix="name one attribute, without dots"
             )
-        values = _read(env, name)
+        values = _read(env, name, members)
         if not values or any(callable(value) for value in values):
             raise CardError("the environment has the card's fact", got=name, fix="use another card")
         facts[key] = np.asarray(values[0])
@@ -87,18 +88,21 @@ def facts_of(env: Environment, names: Mapping[str, str]) -> dict[str, Array]:
     return facts
 
 
-def refuse_other_facts(env: Environment, names: Mapping[str, str], facts: Mapping[str, Array]) -> None:
+def refuse_other_facts(
+    env: Environment, names: Mapping[str, str], facts: Mapping[str, Array], members: Sequence[int] | None = None
+) -> None:
     """Refuse an environment whose facts are not those that texts are made with.
 
     Args:
         env: the environment.
         names: the facts' attributes, by key.
         facts: their values in the texts, by key.
+        members: as in :func:`facts_of`.
 
     Raises:
         RunError: one has changed, as where an environment draws another map at each reset.
     """
-    for key, fact in (facts_of(env, names) if names else {}).items():
+    for key, fact in (facts_of(env, names, members) if names else {}).items():
         _refuse_another(names[key], facts[key], fact)
 
 
@@ -117,8 +121,8 @@ def _refuse_another(name: str, first: Array, other: Array) -> None:
         )
 
 
-def _read(env: Environment, name: str) -> Sequence[Value]:
-    """An attribute of every member; none where there is no such attribute.
+def _read(env: Environment, name: str, members: Sequence[int] | None = None) -> Sequence[Value]:
+    """An attribute of every member, or of some; none where there is no such attribute.
 
     Raises:
         RunError: it cannot be sent here from another process.
@@ -132,7 +136,7 @@ def _read(env: Environment, name: str) -> Sequence[Value]:
             return tuple(call("get_wrapper_attr", name)) if all(call("has_wrapper_attr", name)) else ()
         if isinstance(inner, gym.Env | gym.vector.VectorEnv) or get_attr is None:
             return (getattr(inner, name),) if hasattr(inner, name) else ()
-        return tuple(get_attr(name)) if inner.has_attr(name) else ()
+        return tuple(get_attr(name, members)) if inner.has_attr(name) else ()
     except (AttributeError, EOFError, OSError, PicklingError, TypeError) as error:  # the worker has died of it
         raise RunError(
             "what a text needs of an environment in another process can be sent from there",

@@ -5,6 +5,7 @@ Gymnasium types them by observation and action; a library for any environment ca
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, SupportsFloat, TypeAlias
 
 import gymnasium as gym
@@ -68,7 +69,7 @@ def all_rewards(rewards: object) -> npt.NDArray[np.float64]:
         RunError: one is none, or not finite.
     """
     array = np.asarray(rewards)
-    if array.ndim != 1 or array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+    if array.ndim != 1 or array.dtype.kind not in "biuf" or not all(map(math.isfinite, array.tolist())):
         raise RunError(_RULE, got=repr(rewards), fix=_FIX)
     return array.astype(np.float64)
 

@@ -156,7 +156,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         obs = self.venv.reset()
         self._source.check(self.venv)
         self._obs = self._raw(obs, self.venv.reset_infos)
-        self._begin(np.ones(self.num_envs, bool))
+        self._begin(range(self.num_envs))
         return obs
 
     def step_async(self, actions: Array) -> None:
@@ -183,53 +183,47 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         infos = [theirs(info) for info in infos]  # ours: the environments below may hand out the same ones again
         after, true = self._raw(obs, infos), all_rewards(true)
         terminated = truncated = self._never
-        ended = dones.nonzero()[0]
-        if len(ended):
-            truncated = np.zeros(self.num_envs, bool)
+        ended: list[int] = dones.nonzero()[0].tolist()
+        if ended:
+            terminated, truncated = np.array(dones, bool), np.zeros(self.num_envs, bool)
             for row in ended:
                 if not self._reads.handed_on:  # else it is the raw final observation already
-                    put(after, int(row), final(infos[row], "terminal_observation", self.unwrapped))
-                truncated[row] = infos[row].get("TimeLimit.truncated", False)
-            terminated = dones & ~truncated
+                    put(after, row, final(infos[row], "terminal_observation", self.unwrapped))
+                if infos[row].get("TimeLimit.truncated", False):
+                    terminated[row], truncated[row] = False, True
         if self._reads.handed_on:
             self._action = stack(self.textualizer.action_space, [self._reads.action(None, info) for info in infos])
+        absorbing = [info.get(ABSORBING, NOT_ABSORBING) for info in infos]
         step: RawStep = {
             "obs": self._obs,  # reset set it
             "action": self._action,  # step_async set it
             "next_obs": after,
             "terminated": terminated,
             "truncated": truncated,
-            "absorbing": self._not_absorbing,
+            "absorbing": np.array(absorbing, np.int8) if any(absorbing) else self._not_absorbing,
             "true_reward": true.astype(np.float32),
-            "episode": self._episode.copy(),
-            "step": self._running.steps.copy(),
+            "episode": self._episode,
+            "step": self._running.steps,
             "past": self._running.past(self._obs, self._action),
         }
-        if any(ABSORBING in info for info in infos):
-            step["absorbing"] = np.array([info.get(ABSORBING, NOT_ABSORBING) for info in infos], np.int8)
-        facts: dict[str, npt.NDArray[np.float64]] = {"true_reward": true}
-        composed: npt.NDArray[np.float64] | None = None
-        reward: npt.NDArray[np.float32] | UnscoredRewards
+        for info, value in zip(infos, true.tolist(), strict=True):
+            info["true_reward"] = value
         if self.when == "rollout":
-            self._refuse_what_nobody_scores()
-            if self._recorded is not None:
-                self._recorded.append(step)
-            reward = UnscoredRewards(step, self)
+            reward = self._yet_to_come(step)
+            self._running.add(self._obs, self._action, 0.0, true)
         else:
             with self._pace.scoring(self.num_envs):
                 rewards = self._source(Transitions(**step), true)
-            facts["learned_reward"], composed = rewards.learned, rewards.reward
+            for info, value in zip(infos, rewards.learned.tolist(), strict=True):
+                info["learned_reward"] = value
             reward = rewards.reward.astype(np.float32)
+            self._running.add(self._obs, self._action, rewards.learned, true, composed=rewards.reward)
         if self.reward == "true":
             reward = true.astype(np.float32)
-        self._running.add(self._obs, self._action, facts.get("learned_reward", 0.0), true, composed=composed)
         self._obs = after  # what was recorded is never written to
-        if len(ended):
-            self._source.check(self.venv)
+        if ended:
+            self._source.check(self.venv, ended)
             self._obs = self._raw(obs, [self.venv.reset_infos[i] if dones[i] else info for i, info in enumerate(infos)])
-        for name, values in facts.items():
-            for info, value in zip(infos, values.tolist(), strict=True):
-                info[name] = value
         if self._reads.handed_on:
             infos = [without_raw(info) for info in infos]
         for row in ended:
@@ -238,8 +232,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
                 infos[row]["learned_return"] = float(self._running.learned[row])
                 if not self.composition.is_plain:
                     infos[row]["composed_return"] = float(self._running.composed[row])
-        if len(ended):
-            self._begin(np.array(dones, bool))
+        if ended:
+            self._begin(ended)
         return obs, reward, dones, infos
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
@@ -282,8 +276,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         arrays: dict[str, Any] = {name: concatenate([step[name] for step in taken]) for name in ARRAY_FIELDS}
         return Transitions(**arrays, metadata=about)
 
-    def _refuse_what_nobody_scores(self) -> None:
-        """Steps without an agent that scores them are taken by hand or not at all."""
+    def _yet_to_come(self, step: RawStep) -> UnscoredRewards:
+        """The rewards of a step in deferred mode; an agent scores it, or it is taken by hand, or it is refused."""
         if not self.consumer and self._recorded is None and self.reward == "learned":
             raise PlaceholderRewardError(
                 "rewards of deferred scoring are not there before they are scored",
@@ -291,6 +285,9 @@ class LearnedRewardVecEnv(VecEnvWrapper):
                 fix="call rmgym.sb3.score_rollouts(agent, model); to evaluate, pass reward='true'; to score yourself, "
                 "drain() before the first step",
             )
+        if self._recorded is not None:
+            self._recorded.append(step)
+        return UnscoredRewards(step, self)
 
     def rewards(self, transitions: Transitions) -> Rewards:
         """The learned and the composed reward of ``B`` steps in one batch.
@@ -321,9 +318,10 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """
         return self.rewards(transitions).learned.astype(np.float32)
 
-    def _begin(self, rows: npt.NDArray[np.bool_]) -> None:
+    def _begin(self, rows: Sequence[int]) -> None:
         """Begin new episodes."""
-        self._running.clear(rows)
-        count = int(rows.sum())
-        self._episode[rows] = self._episodes + np.arange(count)
-        self._episodes += count
+        self._episode = self._episode.copy()  # recorded steps hold the old one
+        for row in rows:  # one at a time: few end at once
+            self._running.clear(row)
+            self._episode[row] = self._episodes
+            self._episodes += 1

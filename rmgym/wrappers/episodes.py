@@ -27,7 +27,7 @@ class Episodes:
         learned: sum of the learned reward so far, ``float64 [n]``.
         composed: sum of what the agent received so far, ``float64 [n]``.
         true: sum of the true reward so far, ``float64 [n]``.
-        steps: steps so far, ``int64 [n]``.
+        steps: steps so far, ``int64 [n]``; another array after every step of all, so that recorded ones may keep it.
     """
 
     def __init__(self, n: int, history: int = 0) -> None:
@@ -62,7 +62,7 @@ class Episodes:
             if not isinstance(learned, float) or learned:
                 self.learned += learned
             self.true += true
-            self.steps += 1
+            self.steps = self.steps + 1
         else:
             self.learned[rows] += learned
             self.true[rows] += true
@@ -74,8 +74,8 @@ class Episodes:
             there[rows] = True
             self._past = [{"there": there, "obs": obs, "action": action}, *self._past][: self._history]
 
-    def clear(self, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> None:
-        """Begin new episodes in the environments ``rows``."""
+    def clear(self, rows: npt.NDArray[np.bool_] | slice | int = slice(None)) -> None:
+        """Begin new episodes in the environments ``rows`` (by default all), or in one of them."""
         self.learned[rows] = self.composed[rows] = self.true[rows] = 0
         self.steps[rows] = 0
         for i, lag in enumerate(self._past):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,13 +158,17 @@ class RewardSource:
         """Identity of the reward as it is now: another one, other rewards for the same steps."""
         return TRUE if self._scorer is None else self._scorer.version
 
-    def check(self, env: Any) -> None:
+    def check(self, env: Any, members: Sequence[int] | None = None) -> None:
         """Refuse an environment, after a reset, whose texts would speak of another map.
+
+        Args:
+            env: the environment.
+            members: those of an SB3 ``VecEnv`` that were reset; None for all, as it is for any other.
 
         Raises:
             RunError: a fact of the card is not what it was.
         """
-        refuse_other_facts(env, self.textualizer.card.facts, self.textualizer.facts)
+        refuse_other_facts(env, self.textualizer.card.facts, self.textualizer.facts, members)
 
     def __call__(self, steps: Transitions, true_reward: npt.ArrayLike) -> Rewards:
         """Reward ``B`` steps with one call of the model.
@@ -214,7 +218,7 @@ def theirs(info: Mapping[str, Any]) -> Info:
     Raises:
         RunError: it speaks of a learned reward, or is no dictionary.
     """
-    if not isinstance(info, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(info, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]  # a dict is told quickly
         raise RunError("an environment's info is a dictionary", got=info, fix="return {} where there is nothing to say")
     if KEYS.isdisjoint(info):
         return dict(info)

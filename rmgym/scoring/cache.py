@@ -55,22 +55,28 @@ class ScoreCache:
                 file.execute(_TABLE)
 
     def predict(self, model: RewardModel, texts: TextBatch) -> Prediction:
-        """What ``model`` says about ``B`` texts; it is asked only about those that are not known.
+        """What ``model`` says about ``B`` texts; it is asked only about those that are not known, once where equal.
 
-        Answers that are not finite numbers, one per text, are returned as they are and not kept.
+        Answers that are not finite numbers, one per text, are not kept.
         """
         if self.path is None and self._asked >= _TRIAL and self._found < _WORTH * self._asked:
             return model.predict(texts)
         keys = keys_of(texts, model.digest)
         scores = self._look_up(keys)
-        self._asked, self._found = self._asked + len(keys), self._found + len(scores)
-        missing = [i for i, key in enumerate(keys) if key not in scores]
+        missing = dict[bytes, int]()  # where each text that is not known is for the first time
+        for row, key in enumerate(keys):
+            if key not in scores:
+                missing.setdefault(key, row)
+        self._asked, self._found = self._asked + len(keys), self._found + len(keys) - len(missing)
         if missing:
-            prediction = model.predict(texts if len(missing) == len(keys) else texts[missing])
-            if not _sound(prediction, len(missing)):
+            prediction = model.predict(texts if len(missing) == len(keys) else texts[list(missing.values())])
+            answers = prediction.mean, prediction.std
+            if any(np.shape(values) != (len(missing),) for values in answers):
                 return prediction  # whoever asked refuses it
-            new = dict(zip((keys[i] for i in missing), _pairs(prediction), strict=True))
-            self._keep(new)
+            pairs = zip(*(np.asarray(values).tolist() for values in answers), strict=True)
+            new = dict(zip(missing, pairs, strict=True))
+            if all(np.isfinite(values).all() for values in answers):
+                self._keep(new)
             if len(missing) == len(keys):
                 return prediction
             scores |= new
@@ -134,13 +140,3 @@ def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
     whole, size = rows.tobytes(), rows.itemsize * rows.shape[1]
     ends = (size * np.arange(len(rows)) + rows.itemsize * (2 + counts)).tolist()  # without the padding
     return [whole[size * i : end] for i, end in enumerate(ends)]
-
-
-def _sound(prediction: Prediction, size: int) -> bool:
-    return all(
-        np.shape(values) == (size,) and np.isfinite(values).all() for values in (prediction.mean, prediction.std)
-    )
-
-
-def _pairs(prediction: Prediction) -> list[tuple[float, float]]:
-    return list(zip(np.asarray(prediction.mean).tolist(), np.asarray(prediction.std).tolist(), strict=True))

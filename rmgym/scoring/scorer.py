@@ -108,20 +108,17 @@ class Scorer:
         return self._table
 
     def _score_texts(self, texts: TextBatch) -> Prediction:
-        """Score texts, equal ones once."""
-        first, where = distinct(texts)
-        prediction = self._predict(texts if len(first) == len(texts) else texts[first])
-        mean, std = np.asarray(prediction.mean, np.float32), np.asarray(prediction.std, np.float32)
-        if len(first) == len(texts):
-            return Prediction(np.array(mean), np.array(std))
-        return Prediction(mean[where], std[where])
+        """Score texts: the student does where there is one, else the model."""
+        prediction = self._exact(texts) if self.student is None else self._guessed(self.student, texts)
+        return Prediction(np.array(prediction.mean, np.float32), np.array(prediction.std, np.float32))
 
-    def _predict(self, texts: TextBatch) -> Prediction:
-        """Ask about distinct texts: the student where there is one, else the model."""
-        if self.student is None:
-            return self._exact(texts)
-        self.student.imitate(self.model)  # it may have been fitted further
-        return self._checked(self.student.predict(texts, self._exact), texts)
+    def _guessed(self, student: Strategy, texts: TextBatch) -> Prediction:
+        """What a student says, who is asked about equal texts once."""
+        student.imitate(self.model)  # it may have been fitted further
+        first, where = distinct(texts)
+        asked = texts if len(first) == len(texts) else texts[first]
+        prediction = self._checked(student.predict(asked, self._exact), asked)
+        return Prediction(prediction.mean[where], prediction.std[where])
 
     def _exact(self, texts: TextBatch) -> Prediction:
         """What the model itself says, now or when it was asked before."""

@@ -119,6 +119,18 @@ def test_a_reward_that_is_not_finite_is_refused_with_its_text(value: float) -> N
         Scorer(Broken(), textualizer(COUNTER)).score(counter_steps(STEPS))
 
 
+def test_a_reward_that_is_not_finite_beside_known_ones_is_refused_with_its_text() -> None:
+    class Breaking(ToyReward):
+        def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
+            said = super().predict(texts)
+            return said if len(self.calls) == 1 else Prediction(said.mean * np.float32(np.nan), said.std)
+
+    scorer = Scorer(Breaking(), textualizer(COUNTER))
+    scorer.score(counter_steps(STEPS[:2]))
+    with pytest.raises(ModelError, match=r"finite[\s\S]*The time limit"):
+        scorer.score(counter_steps(STEPS))
+
+
 def test_an_uncertainty_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ModelError, match="std nan"):
         Scorer(ToyReward(std=float("nan")), textualizer(COUNTER)).score(counter_steps(STEPS))

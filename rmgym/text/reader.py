@@ -68,6 +68,8 @@ class Reader:
         self._wanted = self._elements_to_read()
         position = {leaf: {element: i for i, element in enumerate(chosen)} for leaf, chosen in self._wanted.items()}
         self._column = {key: (leaf, position[leaf][element]) for key, (leaf, element) in self._place.items()}
+        whole = {leaf: [*range(math.prod(self._leaves[leaf].shape or ()))] for leaf in self._wanted}
+        self._chosen = {leaf: None if some == whole[leaf] else some for leaf, some in self._wanted.items()}
 
     def columns(self, tree: Tree, what: str) -> Columns:
         """Numbers by key, each ``float64 [B]``; errors call them ``what``.
@@ -80,8 +82,8 @@ class Reader:
         """
         arrays = self._arrays(tree, what)
         tables = {
-            leaf: columns(self._leaves[leaf], arrays[leaf], f"{what} {leaf}".rstrip(), chosen)
-            for leaf, chosen in self._wanted.items()
+            leaf: columns(self._leaves[leaf], arrays[leaf], f"{what} {leaf}".rstrip(), self._chosen[leaf])
+            for leaf in self._wanted
         }
         return {key: tables[leaf][:, column] for key, (leaf, column) in self._column.items()}
 

@@ -131,13 +131,19 @@ def columns(
         raise TextError(f"{what} is made of numbers", got=f"{array.dtype} for {space}", fix="return real numbers")
     if array.shape[1:] != shape and array.shape[1:] != (1, *shape):
         raise TextError(f"{what} has the shape of its space", got=f"{array.shape[1:]} for {space}", fix="pass [B, ...]")
-    elements = np.arange(math.prod(shape)) if chosen is None else np.asarray(chosen, np.intp)
-    table = array.reshape(len(array), math.prod(shape))[:, elements].astype(np.float64)
-    check_finite(table, lambda column: f"element {elements[column]} of {what}" if shape else what)
+    table = array.reshape(len(array), math.prod(shape))
+    if chosen is not None:
+        table = table[:, chosen]
+    table = table.astype(np.float64)
+    check_finite(
+        table, lambda column: f"element {column if chosen is None else chosen[column]} of {what}" if shape else what
+    )
     _check_exact(space, table, array.dtype, what)
     if not isinstance(space, gym.spaces.Box):
-        low, count = (np.broadcast_to(n, math.prod(shape))[elements] for n in _whole_numbers(space))
-        wrong = (table < low) | (table >= low + count) | (table % 1 != 0)
+        low, count = _whole_numbers(space, chosen)
+        wrong = (table < low) | (table >= low + count)
+        if array.dtype.kind == "f":
+            wrong |= table % 1 != 0
         if wrong.any():
             raise TextError(f"{what} is in its space", got=f"{table[wrong][0]} in {space}", fix="pass raw values")
     return table
@@ -160,12 +166,13 @@ def _check_exact(space: Space, table: npt.NDArray[np.float64], dtype: np.dtype[A
         )
 
 
-def _whole_numbers(space: Space) -> tuple[npt.ArrayLike, npt.ArrayLike]:
-    """The least value and the number of values of every element."""
+def _whole_numbers(space: Space, chosen: Sequence[int] | None) -> tuple[Array | int, Array | int]:
+    """The least value and the number of values, of all elements or of each that is wanted."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.start), int(space.n)
     if isinstance(space, gym.spaces.MultiDiscrete):
-        return space.start.reshape(-1), space.nvec.reshape(-1)
+        wanted = slice(None) if chosen is None else chosen
+        return space.start.reshape(-1)[wanted], space.nvec.reshape(-1)[wanted]
     return 0, 2
 
 

@@ -208,6 +208,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         }
         for info, value in zip(infos, true.tolist(), strict=True):
             info["true_reward"] = value
+        reward: npt.NDArray[np.float32] | UnscoredRewards
         if self.when == "rollout":
             reward = self._yet_to_come(step)
             self._running.add(self._obs, self._action, 0.0, true)

@@ -63,15 +63,15 @@ def test_members_with_maps_of_their_own_are_refused(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "taken"), [("sync", 2), ("same step", 1), ("async", 2), ("dummy", 1), ("workers", 1)])
 def test_another_map_in_the_next_episode_is_refused_at_its_reset(kind: str, taken: int) -> None:
-    """The first episode lasts two steps, and in the mode ``NEXT_STEP`` the third is the reset."""
+    """The second member's first episode lasts two steps, and in the mode ``NEXT_STEP`` the third is the reset."""
     make, put = VECTORS[kind]
-    env = put(make([lambda: Redrawn(lake())]), ToyReward())
+    env = put(make([lake, lambda: Redrawn(lake())]), ToyReward())
     try:
         env.reset()
         for action in [1, 2][:taken]:
-            env.step(np.array([action]))
+            env.step(np.array([0, action]))  # the first stays where it is
         with pytest.raises(RunError, match="'desc' is the same in all environments and episodes"):
-            env.step(np.array([2]))
+            env.step(np.array([0, 2]))
     finally:
         env.close()
 

@@ -24,6 +24,11 @@ from rmgym.storage.provenance import machine, versions
 
 JUDGE = {"judge": "run nothing; make the claims of the result file anew from its cells"}
 """The switch of scripts whose claims are made of their cells alone."""
+STOPPED = {
+    "finished": "run nothing; write the result of the cells that are done",
+    "dry-run": "run nothing; count cells and minutes",
+}
+"""Switches of scripts with many cells."""
 RESULTS = Path(__file__).parent / "results"
 Cell = dict[str, Any]
 
@@ -79,6 +84,21 @@ def run_cells(
             future.result()
             progress.advance(bar)
     return [{**cell, **cast("Cell", job.result)} for cell, job in zip(cells, jobs, strict=True)]
+
+
+def finished(cells: Sequence[Cell], work: Callable[[Cell], Cell], runs: Path) -> list[Cell]:
+    """What :func:`run_cells` would return of the cells that are done already."""
+    del work
+    jobs = [Job(runs / cell_name(cell), cell, kind="cell") for cell in cells]
+    done = [(cell, job) for cell, job in zip(cells, jobs, strict=True) if job.status == "done"]
+    return [{**cell, **cast("Cell", job.result)} for cell, job in done]
+
+
+def report_minutes(seconds: Mapping[str, Sequence[float]]) -> None:
+    """Print how many cells of each kind there are, and about how many minutes of one core they take."""
+    everything = [second for cells in seconds.values() for second in cells]
+    for kind, cells in {**seconds, "all": everything}.items():
+        print(f"{kind}: {len(cells)} cells, {sum(cells) / 60:.0f} minutes of one core")
 
 
 def cell_name(cell: Cell) -> str:

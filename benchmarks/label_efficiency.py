@@ -78,7 +78,7 @@ def measure(cell: Cell) -> Cell:
 
 def rated(steps: Transitions) -> npt.NDArray[np.float32]:
     """What an exact rater says of each step, ``float32 [B]``."""
-    if steps.metadata["env_id"] != "Acrobot-v1":
+    if steps.metadata["env"]["id"] != "Acrobot-v1":
         return steps.true_reward
     # Unit masses, lengths and moments of inertia, centres of mass halfway, gravity 9.8, as in its source.
     cos1, sin1, cos2, sin2, w1, w2 = steps.next_obs.T

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markdown_table import table
 from suite_runs import Measured, random_policies
+from throughput_table import throughput
 
 from rmgym.bench.words import estimate, percent
 from rmgym.metrics import mean_ci
@@ -108,64 +110,6 @@ def registry_sweep(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-_ARCHITECTURES = {
-    "minilm": "late fusion, MiniLM once per template, head 128 x 2",
-    "minilm, width 64": "the same, head 64 x 2",
-    "smollm2": "late fusion, SmolLM2-135M once per template, head 128 x 2",
-    "ensemble of 5": "five heads 128 x 2 on MiniLM",
-    "seq2seq small": "encoder-decoder d128 x 3, every step",
-    "seq2seq reference": "encoder-decoder 512 x 4, every step",
-    "early minilm": "MiniLM, 22M, every step",
-    "early minilm, distilled": "its student: late fusion, head 128 x 2",
-}
-
-
-def throughput(result: Result) -> str:
-    """Training beside plain SB3, then scoring, share of peak and memory."""
-    begun = {(c["algo"], c["env"], c["model"]): c for c in result["cells"] if c["what"] == "cold"}
-    rows = []
-    for cell in (c for c in result["cells"] if c["what"] == "training"):
-        statement = f"{cell['algo'].upper()}, {cell['env']}: steps/s on {cell['model']} / plain SB3 on the true reward"
-        judged = next((c for c in result["claims"] if c["statement"].startswith(statement)), None)
-        read = f"{cell['numbers']:.0f}" + (f" / {cell['tokens']}" if cell["tokens"] else "")
-        asked = "–" if judged is None else f"{judged['bound']:.2f}: {'holds' if judged['holds'] else 'fails'}"
-        architecture = _ARCHITECTURES[cell["model"]]
-        is_warm = judged is not None and "warm" in judged["statement"]
-        env = f"{cell['env']}, {judged['statement'].rpartition(', ')[2]}" if is_warm else cell["env"]
-        what = [cell["model"], architecture, read]
-        rows.append([cell["algo"].upper(), env, *what, *_rates(cell), asked])
-        if is_warm:
-            start = begun.get((cell["algo"], cell["env"], cell["model"]))
-            rates = ["not measured yet", "–"] if start is None else _rates(start)
-            rows.append([cell["algo"].upper(), f"{cell['env']}, cold (from the first step)", *what, *rates, "–"])
-    header = [
-        "agent",
-        "environment",
-        "reward model",
-        "what runs",
-        "numbers / tokens per step",
-        "steps/s, learned / true",
-    ]
-    lines = [table([*header, "ratio (pairs)", "asked for"], rows)]
-    others = [c for c in result["claims"] if "plain SB3" not in c["statement"]]
-    rows = [[c["statement"], f"{c['value']:.3g}", f"{c['bound']:g}", "yes" if c["holds"] else "no"] for c in others]
-    lines.append(table(["measure", "value", "asked for", "holds"], rows))
-    for cell in (c for c in result["cells"] if c["what"] == "peak"):
-        shares = ", ".join(f"`{name}` {100 * share:.0f} %" for name, share in cell["profile"].items())
-        rate, peak = (cell[f"{name}_per_second"] / 1e9 for name in ("operations", "gemm"))
-        lines.append(
-            f"Where the time of a micro-batch goes ({cell['model']}, {cell['operations_per_step'] / 1e6:,.1f} million "
-            f"operations a step, {rate:.0f} of {peak:.0f} GFLOP/s): {shares}.\n"
-        )
-    return "\n".join(lines)
-
-
-def _rates(cell: Result) -> list[str]:
-    """Steps per second on both rewards, and their ratio over the pairs."""
-    rates = f"{cell['learned_steps_per_second']:,.0f} / {cell['plain_steps_per_second']:,.0f}"
-    return [rates, f"{cell['ratio']:.2f} ({min(cell['ratios']):.2f}–{max(cell['ratios']):.2f})"]
-
-
 def distillation(result: Result) -> str:
     """Agents on the original, on a distilled one, on the original through a student; and a random policy."""
     rows = []
@@ -198,24 +142,120 @@ def distillation(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
+def heads(result: Result) -> str:
+    """Test R² and Spearman of every arm by environment and ratings; then how good std is."""
+    cells, labels = result["cells"], sorted({c["labels"] for c in result["cells"]})
+    rows = []
+    for env in dict.fromkeys(c["env"] for c in cells):
+        for arm in dict.fromkeys(c["arm"] for c in cells if c["env"] == env):
+            here = [c for c in cells if (c["env"], c["arm"]) == (env, arm)]
+            rows.append([env, arm, *(_scores([c for c in here if c["labels"] == n]) for n in labels)])
+    header = ["environment", "head", *(f"R² (each seed); Spearman at {n}" for n in labels)]
+    return "\n".join([table(header, rows), _stds(result), _verdicts(result)])
+
+
+def _scores(cells: list[Result]) -> str:
+    """R² as mean and each seed, then the mean Spearman."""
+    if not cells:
+        return "–"
+    r2 = [math.nan if c["r2"] is None else c["r2"] for c in cells]
+    rho = [math.nan if c["spearman"] is None else c["spearman"] for c in cells]
+    return f"{np.mean(r2):.3f} ({', '.join(f'{x:.3f}' for x in r2)}); {np.mean(rho):.2f}"
+
+
+def _stds(result: Result) -> str:
+    """How good std is, of the arms that have several heads: means over seeds, all ratings from fewest to most."""
+    rows = []
+    cells = [c for c in result["cells"] if "inside" in c]
+    returns = {agent["env"]: agent for agent in result["agents"]}
+    for env, arm in dict.fromkeys((c["env"], c["arm"]) for c in cells):
+        here = [c for c in cells if (c["env"], c["arm"]) == (env, arm)]
+        labels = sorted({c["labels"] for c in here})
+
+        def means(*keys: str, here: list[Result] = here, labels: list[int] = labels) -> str:
+            by = [[_at(c, keys) for c in here if c["labels"] == n] for n in labels]
+            return ", ".join(f"{np.mean(values):.2f}" for values in by)
+
+        shares = [f"{means(where, 'within1')}; {means(where, 'within2')}" for where in ("inside", "outside")]
+        agent = f"{returns[env]['algo'].upper()} {returns[env]['steps']:,}: {returns[env]['true_return']:.4g}"
+        errors = [means("inside", "ece"), means("outside", "ece")]
+        rows.append([env, arm, ", ".join(map(str, labels)), *errors, *shares, means("auroc"), means("known"), agent])
+    header = [
+        "environment",
+        "heads",
+        "ratings",
+        "ECE, random steps",
+        "ECE, agent's",
+        "within 1; 2 std, random steps",
+        "within 1; 2 std, agent's",
+        "AUROC of std",
+        "agent's texts met at random",
+        "agent: steps: true return",
+    ]
+    return table(header, rows)
+
+
+def _at(cell: Result, keys: tuple[str, ...]) -> float:
+    for key in keys:
+        cell = cell[key]
+    return math.nan if cell is None else float(cell)  # type: ignore[arg-type]
+
+
+def _verdicts(result: Result) -> str:
+    """Every claim with its bound."""
+    rows = [
+        [c["statement"], "–" if c["value"] is None else f"{c['value']:.3g}", f"{c['bound']:g}", _yes(c["holds"])]
+        for c in result["claims"]
+    ]
+    return table(["claim", "measured", "at least", "holds"], rows)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def language(result: Result) -> str:
+    """Spearman and R² in words never labelled, and at 200 ratings in the words of the labels."""
+    cells, labels = result["cells"], sorted({c["labels"] for c in result["cells"]})
+    rows = []
+    for setting in dict.fromkeys(c["setting"] for c in cells):
+        for arm in dict.fromkeys(c["arm"] for c in cells if c["setting"] == setting):
+            here = [c for c in cells if (c["setting"], c["arm"]) == (setting, arm)]
+            if all("refused" in c for c in here):
+                rows.append([setting, arm, *["refused: unknown characters"] * (len(labels) + 1)])
+                continue
+            for test in dict.fromkeys(test for c in here for test in c["tests"] if test != "seen"):
+                name = setting + test.removeprefix("unseen")
+                at = [_unseen([c["tests"][test] for c in here if c["labels"] == n]) for n in labels]
+                rows.append([name, arm, *at, _unseen([c["tests"]["seen"] for c in here if c["labels"] == 200])])
+    unseen = [f"unseen words, {n} ratings" for n in labels]
+    header = ["setting", "model", *unseen, "words of the labels, 200 ratings"]
+    about = "Spearman as mean and each seed, then the mean R².\n"
+    return "\n".join([about, table(header, rows), _verdicts(result)])
+
+
+def _unseen(tests: list[Result]) -> str:
+    """Spearman as mean and each seed, then the mean R²."""
+    if not tests:
+        return "–"
+    rho, r2 = ([math.nan if test[key] is None else test[key] for test in tests] for key in ("spearman", "r2"))
+    return f"{np.mean(rho):.2f} ({', '.join(f'{x:.2f}' for x in rho)}); {np.mean(r2):.2f}"
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
     "frozenlake": returns,
     "any_environment": returns,
     "label_efficiency": label_efficiency,
+    "heads": heads,
+    "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,
     "text_batch": text_batch,
     "text_share": text_share,
     "throughput": throughput,
 }
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def fill(text: str, root: str = "") -> str:

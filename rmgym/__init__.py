@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
     from rmgym.scoring import CachedReward as CachedReward
-    from rmgym.scoring.engines import with_engine as with_engine
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
     from rmgym.training import FitOptions as FitOptions
@@ -76,7 +75,6 @@ _HOME = {
     "preprocess": "rmgym.feedback.preprocess",
     "select_steps": "rmgym.feedback.queries",
     "textualizer": "rmgym.text",
-    "with_engine": "rmgym.scoring.engines",
 }
 """Where each public name lives."""
 _SUBMODULES = ("errors", "sb3")
@@ -114,7 +112,6 @@ __all__ = [
     "sb3",
     "select_steps",
     "textualizer",
-    "with_engine",
 ]
 
 

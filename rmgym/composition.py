@@ -28,7 +28,7 @@ class Composition:
         clip: lowest and highest value of the learned part before it is weighted, in the units of the model; None for
             no clipping, an infinite bound for one side only.
         uncertainty_penalty: how many standard deviations are taken off the mean, at least 0; for a model whose ``std``
-            differs between steps (an ensemble), else :class:`PenaltyWatch` warns.
+            differs between steps (one of several heads), else :class:`PenaltyWatch` warns.
 
     Raises:
         RunError: a number is not finite, the bounds are not in order, the penalty is negative, or nothing is left.

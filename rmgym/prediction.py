@@ -15,8 +15,9 @@ class Prediction:
     Attributes:
         mean: the reward, ``float32 [B]``, in the units of the ratings the model was fitted on
             (zero mean and unit variance on its training steps where only preferences were given).
-        std: its uncertainty in the same units, ``float32 [B]``, never negative: disagreement between the heads of an
-            ensemble, else the residual standard deviation on held-out labels; zero where nothing is known.
+        std: its uncertainty in the same units, ``float32 [B]``, never negative: disagreement between several heads,
+            scaled to the error on ratings that heads were not given; of one head, the residual standard deviation on
+            held-out labels; zero where nothing is known.
     """
 
     mean: npt.NDArray[np.float32]

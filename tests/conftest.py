@@ -28,6 +28,12 @@ settings.load_profile("rmgym-ci" if IN_CI else "rmgym")
 
 
 @pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what language models made of texts in a folder of the tests' own."""
+    os.environ.setdefault("RMGYM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def console() -> None:
     """Make the command line's consoles before a test sets COLUMNS: rich keeps the width that it finds at first."""
     import_module("rmgym.cli.output")

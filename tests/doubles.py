@@ -35,7 +35,7 @@ class ToyReward:
     calls: list[int] = field(default_factory=list, compare=False, repr=False)
 
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
-        batch = as_texts(texts)
+        batch = as_texts(texts).filled()
         self.calls.append(len(batch))
         counts = np.diff(batch.offsets)
         row = np.repeat(np.arange(len(batch)), counts)

@@ -21,7 +21,7 @@ SMALL = {
 
 def test_a_slow_model_is_distilled_and_has_a_student(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
+    model: Any = rmgym.create_reward_model("minilm", width=16, roles=8).accept_random_weights()
     model.card_hash = rmgym.textualizer("Pendulum-v1").card_hash
     model.save("runs/slow")
     lines = [line for line in PAGE.splitlines() if line.startswith(("rmgym distil", "rmgym train"))]

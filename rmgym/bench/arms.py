@@ -174,9 +174,9 @@ def training_setting(run: Run) -> Json:
 def reward_setting(run: Run) -> Json:
     """All that decides a run's reward but what was drawn for its seed."""
     reward, env = run.spec.agent.reward.to_json(), run.spec.agent.env
-    setting = {key: reward[key] for key in ("kind", "composition", "student", "engine")}
+    setting = {key: reward[key] for key in ("kind", "composition", "student")}
     if run.kind == "true":  # nothing is read, so that no words matter
-        return {**setting, "recipe": "true", "engine": None}
+        return {**setting, "recipe": "true"}
     return {**setting, "recipe": run.recipe, "card": run.spec.card_hash, "language": env.language}
 
 

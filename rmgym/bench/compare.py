@@ -12,6 +12,7 @@ from rmgym.bench.arms import Arm, arms_of, distinction, grouped, training_settin
 from rmgym.cards import find_env_card
 from rmgym.errors import CardError
 from rmgym.metrics import Interval, Sample, share_ci
+from rmgym.models.registry import NO_LM
 from rmgym.runs.record import Run
 from rmgym.specs import EnvSpec
 from rmgym.trees import Array
@@ -61,9 +62,9 @@ class Match:
 
     @property
     def learned(self) -> list[Arm]:
-        """Arms on learned rewards, best first."""
+        """Arms on learned rewards, best first; the control without a language model, a learned one too, is last."""
         arms = [arm for arm in self.arms if arm.kind == "learned"]
-        return sorted(arms, key=lambda arm: -_or(arm.true_return.value, -math.inf))
+        return sorted(arms, key=lambda arm: (arm.model == NO_LM, -_or(arm.true_return.value, -math.inf)))
 
     @property
     def controls(self) -> list[Arm]:
@@ -92,8 +93,8 @@ def compare(runs: Sequence[Run]) -> list[Match]:
     """Group runs into matches, sorted by task and algorithm.
 
     One match per environment with its arguments, wrappers and horizon, algorithm, hyperparameters and steps; in it one
-    arm per reward: its name, recipe (the model's digest; where a suite made it for each seed, what it was made of),
-    composition and engine; in an arm one run per seed.
+    arm per reward: its name, recipe (the model's digest; where a suite made it for each seed, what it was made of)
+    and composition; in an arm one run per seed.
     """
     groups = sorted(grouped(runs, training_setting), key=lambda group: (group[1][0].task, group[1][0].algo))
     matches = list[Match]()

@@ -27,8 +27,9 @@ def demo(
     """Collect steps of Pendulum-v1, have 100 rated, fit a language model on them, train PPO on its reward alone.
 
     Beside it the same agent is trained on the true reward, on the same ratings in permuted order (what it learns from
-    those, it does not owe to the ratings), and on random numbers. It takes at most ten minutes on two cores and ends
-    with a table and report.html.
+    those, it does not owe to the ratings), on a model of the same ratings without a language model (what it learns from
+    that, it does not owe to the language model), and on random numbers. It takes at most ten minutes on two cores and
+    ends with a table and report.html.
     """
     from rmgym.bench.suite import load_suite
     from rmgym.models import load_reward_model

@@ -26,7 +26,7 @@ def fit(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or any torch device.")] = "cpu",
     steps: Annotated[int | None, typer.Option(help="Optimiser steps (1500).")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate (1e-3).")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; by default the model's own.")] = None,
     lm_lr: Annotated[float | None, typer.Option(help="Learning rate of a tuned language model (5e-5).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Labels per step (32).")] = None,
     loss: Annotated[str | None, typer.Option(help="Loss of ratings: huber or mse (huber).")] = None,

@@ -44,9 +44,6 @@ def train(
     tolerance: Annotated[
         float | None, typer.Option(help="Largest error of that student, in standard deviations of the reward (0.1).")
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="What computes fusion heads: eager, compile, onnx, openvino, or auto: the fastest here.")
-    ] = "eager",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +58,6 @@ def train(
         raise RunError("a tolerance is a student's", got=f"--tolerance {tolerance}", fix="add --student")
     words = [env.id.replace("/", "-"), Path(algo).stem, name or Path(reward).name or reward, f"seed{seed}"]
     folder = to or Path("runs") / "-".join(words)
-    narrate("rmgym.scoring.engines")
     if not as_json:
         narrate("rmgym.runs.train")
     result = run(
@@ -76,7 +72,6 @@ def train(
         reward_name=name,
         when=when,  # type: ignore[arg-type]  # checked there
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
-        engine=engine,
         resume=resume,
         verbose=0 if as_json else 1,
     )

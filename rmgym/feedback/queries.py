@@ -163,6 +163,7 @@ def _check(method: str, n: int) -> None:
 
 def _features(texts: TextBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Standardised numbers of each text ``[B, most numbers]`` (missing ones are average), and its template."""
+    texts = texts.filled()
     counts = np.diff(texts.offsets)
     present = np.arange(counts.max(initial=0)) < counts[:, None]
     table = np.full(present.shape, np.nan)

@@ -101,7 +101,7 @@ class RandomReward(_Control):
 
     def predict(self, texts: TextBatch | Sequence[str]) -> Prediction:
         """A fixed draw for each text, std zero."""
-        batch = as_texts(texts)
+        batch = as_texts(texts).filled()
         bounds, raw = batch.offsets.tolist(), batch.numbers.tobytes()
         templates = [t.encode() for t in batch.templates]
         salt = self.seed.to_bytes(8, "little", signed=True)

@@ -1,4 +1,4 @@
-"""A batch of texts as tensors: which templates, and which numbers."""
+"""A batch of texts as tensors: which templates, which numbers, and which phrases."""
 
 from __future__ import annotations
 
@@ -10,44 +10,84 @@ import torch
 from torch import Tensor
 
 from rmgym.text.batch import TextBatch
+from rmgym.text.rows import padded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoded:
     """A :class:`TextBatch` as tensors.
 
+    What a text says in words, its template and phrases, is a *combination*; many texts share one.
+
     Attributes:
         templates: the distinct templates that occur.
-        template_index: ``int64 [B]``.
+        phrases: the distinct phrases that occur.
+        combinations: the distinct combinations: a template and its phrases, -1 where it has no more of them,
+            ``int64 [C, 1 + most phrases]``.
+        combination: of each text, ``int64 [B]``.
         values: the numbers, ``float32 [B, S]``, zero where a text has fewer than ``S``.
         mask: True where there is a number, ``bool [B, S]``.
         exact: the numbers as the texts show them, ``float64 [B, S]``, for who reads digits; never on another device.
     """
 
     templates: tuple[str, ...]
-    template_index: Tensor
+    phrases: tuple[str, ...]
+    combinations: Tensor
+    combination: Tensor
     values: Tensor
     mask: Tensor
     exact: npt.NDArray[np.float64]
 
+    def __len__(self) -> int:
+        return len(self.combination)
+
+    @property
+    def template_index(self) -> Tensor:
+        """The template of each text, ``int64 [B]``."""
+        return self.combinations[self.combination, 0]
+
     def to(self, device: torch.device) -> Encoded:
         """The same on another device."""
-        tensors = (self.template_index.to(device), self.values.to(device), self.mask.to(device))
-        return Encoded(self.templates, *tensors, self.exact)
+        if device.type == "cpu":
+            return self
+        combinations, combination, values, mask = (
+            tensor.to(device) for tensor in (self.combinations, self.combination, self.values, self.mask)
+        )
+        return Encoded(self.templates, self.phrases, combinations, combination, values, mask, self.exact)
+
+    def take(self, rows: Tensor) -> Encoded:
+        """Some texts, with only the templates, phrases and numbers that occur in them; on the CPU."""
+        which, combination = torch.unique(self.combination[rows], return_inverse=True)
+        combinations, mask = self.combinations[which], self.mask[rows]
+        templates, index = torch.unique(combinations[:, 0], return_inverse=True)
+        words = combinations[:, 1:]
+        words = words[:, (words >= 0).any(dim=0)]
+        phrases, phrase_index = torch.unique(words, return_inverse=True)
+        missing = len(phrases) > 0 and int(phrases[0]) < 0
+        width = int(mask.any(dim=0).sum())
+        return Encoded(
+            tuple(self.templates[t] for t in templates.tolist()),
+            tuple(self.phrases[p] for p in phrases.tolist() if p >= 0),
+            torch.cat([index[:, None], phrase_index.reshape(words.shape) - int(missing)], dim=1),
+            combination,
+            self.values[rows, :width],
+            mask[:, :width],
+            self.exact[rows.numpy(), :width],
+        )
 
 
 def encode(texts: TextBatch) -> Encoded:
-    """Pad ragged numbers and drop templates that do not occur; no string is rendered."""
-    used, template_index = np.unique(texts.template_index, return_inverse=True)
+    """Pad ragged numbers and drop what does not occur; no string is rendered."""
+    texts = texts.used()
     counts = np.diff(texts.offsets)
-    width = int(counts.max(initial=0))
-    mask = np.arange(width)[None, :] < counts[:, None]
-    exact = np.zeros((len(texts), width))
-    exact[mask] = texts.numbers
+    exact = padded(texts.numbers, counts)
+    combinations, combination = texts.combinations()
     return Encoded(
-        tuple(texts.templates[t] for t in used),
-        torch.from_numpy(template_index.reshape(-1).astype(np.int64)),
+        texts.templates,
+        texts.phrases,
+        torch.from_numpy(combinations.astype(np.int64)),
+        torch.from_numpy(combination.astype(np.int64)),
         torch.from_numpy(exact.astype(np.float32)),
-        torch.from_numpy(mask),
+        torch.from_numpy(np.arange(exact.shape[1]) < counts[:, None]),
         exact,
     )

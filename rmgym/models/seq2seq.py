@@ -162,11 +162,13 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         Raises:
             ModelError: a text has more than ``max_tokens`` tokens.
         """
+        templates = texts.used().filled().templates
         if not self._trained:
-            self.tokenizer = train_tokenizer(texts.templates, self.options.vocab_size)
-            self._trained, self._digest = True, None
+            self.tokenizer = train_tokenizer(templates, self.options.vocab_size)
+            self._trained = True
+            self._changed()
             self._pieces.clear()
-        for template in texts.templates:
+        for template in templates:
             self._join(template)
 
     def extra_texts(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from rmgym.evaluation.log import Row
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
 from rmgym.models.base import RewardModel
-from rmgym.runs.record import KIND, RANDOM, RUN, Outcome, Run, random_of, read_run
+from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
 from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
 from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints
 from rmgym.sb3.deferred import learned_env
@@ -86,7 +86,6 @@ def train(
     reward_name: str | None = None,
     when: When = "rollout",
     student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
-    engine: str = "eager",
     env_kwargs: Mapping[str, object] | None = None,
     fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
@@ -119,7 +118,6 @@ def train(
         reward_name: how reports call this reward; by default the model's name.
         when: this and ``student``, ``env_kwargs``, ``language``, ``n_envs``, ``composition``: see :func:`make_agent`.
         student: a fast model that stands in for a slow one.
-        engine: what computes a language model's heads; ``"auto"`` is tried once and kept when a run goes on.
         env_kwargs: arguments of ``gymnasium.make``.
         fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
             is in the environment as it is.
@@ -146,7 +144,6 @@ def train(
             seed=seed,
             when=when,
             student=student,
-            engine=_engine(engine, folder, resume=resume),
             env_kwargs=env_kwargs,
             fixed_horizon=fixed_horizon,
             card=card,
@@ -202,13 +199,6 @@ def _random_policy(job: Job, action_space: Space, spec: RunSpec) -> RandomReturn
     )
     job.note(**{RANDOM: played.to_json()})
     return played
-
-
-def _engine(engine: str, folder: Path, *, resume: bool) -> str:
-    """The engine that a run goes on with, where it was left to the machine: another one would give other rewards."""
-    if engine != "auto" or not resume or not (folder / RUN).exists():
-        return engine
-    return read_run(folder).spec.agent.reward.engine
 
 
 def _run_spec(

@@ -22,7 +22,6 @@ from rmgym.distillation.student_options import StudentOptions
 from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import RunError
 from rmgym.sb3.deferred import attach, current, defer, refuse
-from rmgym.sb3.engine_choice import engine_of, on_engine
 from rmgym.sb3.environments import describe, make_training_env, split
 from rmgym.sb3.evaluation import load_as_trained
 from rmgym.sb3.hyperparameters import algorithm_class, constructor_arguments, set_up
@@ -43,7 +42,6 @@ def make_agent(
     seed: int = 0,
     when: When = "rollout",
     student: StudentOptions | Mapping[str, object] | Literal[True] | None = None,
-    engine: str = "eager",
     env_kwargs: Mapping[str, object] | None = None,
     fixed_horizon: int | None = None,
     card: str | os.PathLike[str] | None = None,
@@ -71,8 +69,6 @@ def make_agent(
             model at every vector step. A deterministic model gives the same agent either way.
         student: a fast model that stands in for a slow one and is checked against it on every rollout: True, or
             options of :class:`rmgym.Student`.
-        engine: what computes a language model's heads (:mod:`rmgym.scoring.engines`); ``"auto"`` takes the fastest
-            exact one here.
         env_kwargs: arguments of ``gymnasium.make``.
         fixed_horizon: let every training episode last so many steps (:class:`rmgym.FixedHorizonWrapper`); evaluation
             is in the environment as it is.
@@ -105,13 +101,11 @@ def make_agent(
         wrappers=env.wrappers or policy_layers(env.id, env.card),
         layers=env.layers or ((NORMALIZED,) if setup.normalize else ()),
     )
-    loaded, engine = on_engine(load(reward_model, seed=seed), engine, env)
+    loaded = load(reward_model, seed=seed)
     options = StudentOptions.of(student, seed=seed)
     spec = AgentSpec(
         env=env,
-        reward=describe_reward(
-            reward_model, loaded, composition=Composition.of(composition), engine=engine, student=options
-        ),
+        reward=describe_reward(reward_model, loaded, composition=Composition.of(composition), student=options),
         algo=agent_card.name,
         algorithm=agent_card.algorithm,
         hyperparameters={name: _plain(value) for name, value in setup.hyperparameters.items()},
@@ -196,7 +190,6 @@ def score_rollouts(
                 model,
                 loaded,
                 composition=deferral.learned.composition,
-                engine=engine_of(loaded),
                 student=None if deferral.learned.student is None else deferral.learned.student.options,
             ),
             algo=name.lower(),
@@ -233,7 +226,7 @@ def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
     loaded = load(model, seed=agent.seed)
     env.exchange(loaded)
     if spec is not None:
-        reward = describe_reward(model, loaded, composition=spec.reward.composition, engine=engine_of(loaded))
+        reward = describe_reward(model, loaded, composition=spec.reward.composition)
         remember(agent, replace(spec, reward=replace(reward, student=spec.reward.student)))
 
 

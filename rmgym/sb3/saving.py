@@ -17,13 +17,12 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rmgym.errors import RunError
 from rmgym.sb3.deferred import attach
-from rmgym.sb3.engine_choice import on_engine
 from rmgym.sb3.environments import make_training_env
 from rmgym.sb3.hyperparameters import algorithm_class
 from rmgym.sb3.spec import RECORD, check_digest
 from rmgym.specs import AgentSpec
 from rmgym.storage.atomic import replacing
-from rmgym.wrappers.source import Model, digest_of, load
+from rmgym.wrappers.source import Model, load
 
 STATISTICS = "rmgym_statistics"
 """The attribute of an agent that holds the statistics of its ``VecNormalize``, as plain JSON."""
@@ -93,8 +92,6 @@ def load_agent(
             fix="pass reward_model= (its folder, or the model)",
         )
     loaded = load(where, seed=spec.seed)
-    if digest_of(loaded) != spec.reward.digest:  # it is not on its engine yet
-        loaded, _ = on_engine(loaded, spec.reward.engine, spec.env)
     check_digest(spec.reward, loaded, str(saved.file))
     env = make_training_env(spec, loaded)
     cls = algorithm_class(spec.algorithm, str(saved.file))

@@ -41,16 +41,14 @@ def describe_reward(
     loaded: Loaded,
     *,
     composition: Composition,
-    engine: str = "eager",
     student: StudentOptions | None = None,
 ) -> RewardSpec:
     """What a reward is, for records.
 
     Args:
         given: the model as the caller named it, or the model itself.
-        loaded: the model in memory, on its engine.
+        loaded: the model in memory.
         composition: how the reward is put together.
-        engine: what computes the model's heads.
         student: options of what stands in for it.
     """
     where = None
@@ -65,7 +63,6 @@ def describe_reward(
         kind=kind,
         labels=labels,
         composition=composition,
-        engine=engine,
         student=None if student is None else student.to_dict(),
     )
 

@@ -1,8 +1,9 @@
 """Scores by text, so that no text is read twice: in bounded memory, and in a file that survives the process.
 
-A key is the digest of the model, the hash of the card, the template, and the numbers' bits as the textualizer rounded
-them. Equal keys have equal scores (a model's ``predict`` is a pure function of the text), so a cache changes nothing
-but the time; a model that was fitted further has another digest, and what the old one said is never found again.
+A key is the digest of the model, the hash of the card, the template with its phrases, and the numbers' bits as the
+textualizer rounded them. Equal keys have equal scores (a model's ``predict`` is a pure function of the text), so a
+cache changes nothing but the time; a model that was fitted further has another digest, and what the old one said is
+never found again.
 """
 
 from __future__ import annotations
@@ -129,6 +130,7 @@ class ScoreCache:
 
 def keys_of(texts: TextBatch, digest: str) -> list[bytes]:
     """The key of each text under a model's digest."""
+    texts = texts.filled()
     counts = np.diff(texts.offsets)
     width = int(counts.max(initial=0))
     headings = [f"{digest} {texts.card_hash} {texts.language} {template}" for template in texts.templates]

@@ -20,13 +20,12 @@ class RewardSpec(Spec):
 
     Attributes:
         name: the model's registered name, such as ``minilm``; ``true`` for the environment's own reward.
-        digest: identity of all that changes a score: weights, options, precision and engine.
+        digest: identity of all that changes a score: weights, options and precision.
         kind: what it knows of the task.
         labels: how many labels it was fitted on, 0 for what is not fitted, None where it is not known.
         model: where it is: a folder (absolute), hub id, URL, or a control's name; None where it was given as an object,
             which has to be given again.
         composition: how the reward is put together.
-        engine: what computes the heads, see :mod:`rmgym.scoring.engines`.
         student: options of a fast model that stands in for a slow one (:class:`rmgym.StudentOptions`), None without.
     """
 
@@ -36,5 +35,4 @@ class RewardSpec(Spec):
     labels: int | None = None
     model: str | None = None
     composition: Composition = field(default_factory=Composition)
-    engine: str = "eager"
     student: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What does this step say? Transitions become templates and numbers; strings only where someone reads them."""
+"""What does this step say? Transitions become templates, numbers and phrases; strings only where someone reads them."""
 
 from rmgym.text.batch import TextBatch as TextBatch
 from rmgym.text.textualizer import Textualizer as Textualizer

@@ -1,28 +1,50 @@
-"""The text of many steps without the strings: a few templates and an array of numbers."""
+"""The text of many steps without the strings: a few templates, an array of numbers, and a few phrases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import TextError
-from rmgym.text.numbers import Numbers, Power, extract_numbers, rounded, split_template
+from rmgym.text.numbers import Numbers, Power, extract_numbers, fill, rounded, slot_counts, split_template
+from rmgym.text.rows import distinct_rows, offsets_of, padded, take_rows
 from rmgym.trees import Selection
+
+
+class Numbered(dict[str, int]):
+    """Distinct strings, numbered as they come.
+
+    Args:
+        strings: the first ones.
+    """
+
+    def __init__(self, strings: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.moved(strings)
+
+    def moved(self, strings: Sequence[str]) -> npt.NDArray[np.int32]:
+        """The numbers of some strings."""
+        return np.array([self.setdefault(string, len(self)) for string in strings], np.int32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextBatch:
-    """``B`` texts. Text ``i`` is ``templates[template_index[i]]`` filled with ``numbers[offsets[i]:offsets[i + 1]]``.
+    """``B`` texts. Text ``i`` is ``templates[template_index[i]]`` filled with its numbers and phrases.
 
     Attributes:
-        templates: format strings with one ``{:.Nf}`` slot per number (see :mod:`rmgym.text.numbers`).
+        templates: format strings with one ``{:.Nf}`` slot per number and one ``{:s}`` slot per phrase (see
+            :mod:`rmgym.text.numbers`).
         template_index: ``int32 [B]``.
-        numbers: all numbers in order, ``float64 [offsets[-1]]``, already rounded to what the text shows.
+        numbers: all numbers in order, ``float64 [offsets[-1]]``, already rounded to what the text shows; those of text
+            ``i`` are ``numbers[offsets[i]:offsets[i + 1]]``.
         offsets: ``int64 [B + 1]``; texts may hold different counts of numbers.
+        phrases: what stands in the slots of phrases: distinct strings without free numbers.
+        words: all phrases in order, as positions in ``phrases``, ``int32 [word_offsets[-1]]``.
         language: language code of the words, such as ``en``.
         card_hash: what made this text (card, spaces, facts, language), None for plain strings.
     """
@@ -31,49 +53,95 @@ class TextBatch:
     template_index: npt.NDArray[np.int32]
     numbers: Numbers
     offsets: npt.NDArray[np.int64]
+    phrases: tuple[str, ...] = ()
+    words: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     language: str = "en"
     card_hash: str | None = None
 
     def __post_init__(self) -> None:
         if self.numbers.dtype != np.float64:  # float32 holds whole numbers to 16,777,216 only
             raise TextError("numbers of a TextBatch are float64", got=self.numbers.dtype, fix="pass float64")
-        slots = np.array([len(split_template(t)[1]) for t in self.templates], np.int64)
         counts = np.diff(self.offsets)
         if len(self.offsets) != len(self.template_index) + 1 or self.offsets[-1] != len(self.numbers):
             raise TextError("offsets of a TextBatch delimit its numbers", got=self.offsets, fix="pass int64 [B + 1]")
-        if len(counts) and not np.array_equal(slots[self.template_index], counts):
+        slots = np.array([slot_counts(t) for t in self.templates], np.int64).reshape(-1, 2)
+        if len(counts) and not np.array_equal(slots[self.template_index, 0], counts):
             raise TextError("each text holds as many numbers as its template has slots", fix="check offsets")
+        if slots[self.template_index, 1].sum() != len(self.words):
+            raise TextError("each text holds as many phrases as its template has slots", fix="check words")
+        if len(self.words) and not (self.words.min() >= 0 and self.words.max() < len(self.phrases)):
+            raise TextError("words of a TextBatch are positions of its phrases", got=self.words, fix="check words")
 
     def __len__(self) -> int:
         return len(self.template_index)
 
+    @cached_property
+    def word_counts(self) -> npt.NDArray[np.int64]:
+        """Phrases of each text, ``int64 [B]``."""
+        return np.array([slot_counts(t)[1] for t in self.templates], np.int64)[self.template_index]
+
+    @property
+    def word_offsets(self) -> npt.NDArray[np.int64]:
+        """Where the words of each text begin and the last ones end, ``int64 [B + 1]``."""
+        return offsets_of(self.word_counts)
+
     def __getitem__(self, rows: Selection) -> TextBatch:
         """Select texts by slice, indices or boolean mask."""
         index = np.arange(len(self))[rows]
-        counts = np.diff(self.offsets)[index]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        source = np.repeat(self.offsets[index] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return TextBatch(
-            templates=self.templates,
+        return replace(
+            self,
             template_index=self.template_index[index],
-            numbers=self.numbers[source],
-            offsets=offsets,
-            language=self.language,
-            card_hash=self.card_hash,
+            numbers=take_rows(self.numbers, self.offsets, index),
+            offsets=offsets_of(np.diff(self.offsets)[index]),
+            words=take_rows(self.words, self.word_offsets, index),
         )
+
+    def filled(self) -> TextBatch:
+        """The same texts with each phrase written into its template: one for each combination of phrases that occurs.
+
+        For whoever reads whole sentences.
+        """
+        if not len(self.words):
+            return self
+        combinations, template_index = self.combinations()
+        written = Numbered()
+        place = written.moved(
+            [
+                fill(self.templates[t], tuple(self.phrases[w] for w in words if w >= 0))
+                for t, *words in combinations.tolist()
+            ]
+        )
+        return replace(
+            self,
+            templates=tuple(written),
+            template_index=place[template_index],
+            phrases=(),
+            words=np.zeros(0, np.int32),
+        )
+
+    def combinations(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Distinct templates with their phrases, and which of them each text has.
+
+        Returns:
+            ``int32 [C, 1 + most phrases]``, the template and its words, -1 where it has no more of them, and
+            ``int32 [B]``.
+        """
+        words = padded(self.words, self.word_counts, -1)
+        return distinct_rows(np.concatenate([self.template_index[:, None], words], axis=1))
 
     def strings(self) -> list[str]:
         """Render every text. For reading; models do not need it."""
-        bounds, numbers = self.offsets.tolist(), self.numbers.tolist()
-        for i in self._powers():
+        texts = self.filled()
+        bounds, numbers = texts.offsets.tolist(), texts.numbers.tolist()
+        for i in texts._powers():
             numbers[i] = Power(numbers[i])
         return [
-            self.templates[t].format(*numbers[a:b])
-            for t, a, b in zip(self.template_index.tolist(), bounds[:-1], bounds[1:], strict=True)
+            texts.templates[t].format(*numbers[a:b])
+            for t, a, b in zip(texts.template_index.tolist(), bounds[:-1], bounds[1:], strict=True)
         ]
 
     def _powers(self) -> list[int]:
-        """Numbers that are not all there with the decimals of their slots."""
+        """Numbers that are not all there with the decimals of their slots; of filled templates."""
         counts = np.diff(self.offsets)
         decimals = np.zeros((len(self.templates), counts.max(initial=0)), np.int64)
         for row, template in zip(decimals, self.templates, strict=True):
@@ -85,18 +153,12 @@ class TextBatch:
     @classmethod
     def from_strings(cls, texts: Sequence[str], *, language: str = "en") -> TextBatch:
         """Find the numbers in plain strings; ``from_strings(x).strings() == x``, always."""
-        index = dict[str, int]()
-        numbers, template_index, counts = list[float](), list[int](), list[int]()
-        for text in texts:
-            template, values = extract_numbers(text)
-            template_index.append(index.setdefault(template, len(index)))
-            numbers += values
-            counts.append(len(values))
+        templates, split = Numbered(), [extract_numbers(text) for text in texts]
         return cls(
-            templates=tuple(index),
-            template_index=np.array(template_index, np.int32),
-            numbers=np.array(numbers, np.float64),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            template_index=templates.moved([template for template, _ in split]),
+            templates=tuple(templates),
+            numbers=np.array([value for _, values in split for value in values], np.float64),
+            offsets=offsets_of(np.array([len(values) for _, values in split], np.int64)),
             language=language,
         )
 
@@ -111,28 +173,44 @@ class TextBatch:
         hashes = {p.card_hash for p in parts}
         if len(hashes) != 1:
             raise TextError("only texts of one card are joined", got=hashes, fix="join per environment")
-        index = dict[str, int]()
-        moved = [np.array([index.setdefault(t, len(index)) for t in p.templates], np.int32) for p in parts]
-        counts = np.concatenate([np.diff(p.offsets) for p in parts])
+        templates, phrases = Numbered(), Numbered()
+        indices = [templates.moved(p.templates)[p.template_index] for p in parts]
+        words = [phrases.moved(p.phrases)[p.words] for p in parts]
         return cls(
-            templates=tuple(index),
-            template_index=np.concatenate([m[p.template_index] for m, p in zip(moved, parts, strict=True)]),
+            templates=tuple(templates),
+            template_index=np.concatenate(indices),
             numbers=np.concatenate([p.numbers for p in parts]),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            offsets=offsets_of(np.concatenate([np.diff(p.offsets) for p in parts])),
+            phrases=tuple(phrases),
+            words=np.concatenate(words),
             language=parts[0].language,
             card_hash=parts[0].card_hash,
         )
 
+    def used(self) -> TextBatch:
+        """The same texts without templates and phrases that none of them has."""
+        templates, template_index = np.unique(self.template_index, return_inverse=True)
+        phrases, words = np.unique(self.words, return_inverse=True)
+        return replace(
+            self,
+            templates=tuple(self.templates[t] for t in templates),
+            template_index=template_index.reshape(-1).astype(np.int32),
+            phrases=tuple(self.phrases[w] for w in phrases),
+            words=words.reshape(-1).astype(np.int32),
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form without unused templates (for the label database)."""
-        used, template_index = np.unique(self.template_index, return_inverse=True)
+        """A JSON-able form without unused templates and phrases (for the label database)."""
+        used = self.used()
         return {
-            "templates": [self.templates[t] for t in used],
-            "template_index": template_index.tolist(),
-            "numbers": self.numbers.tolist(),
-            "offsets": self.offsets.tolist(),
-            "language": self.language,
-            "card_hash": self.card_hash,
+            "templates": list(used.templates),
+            "template_index": used.template_index.tolist(),
+            "numbers": used.numbers.tolist(),
+            "offsets": used.offsets.tolist(),
+            "phrases": list(used.phrases),
+            "words": used.words.tolist(),
+            "language": used.language,
+            "card_hash": used.card_hash,
         }
 
     @classmethod
@@ -143,6 +221,8 @@ class TextBatch:
             template_index=np.array(content["template_index"], np.int32),
             numbers=np.array(content["numbers"], np.float64),
             offsets=np.array(content["offsets"], np.int64),
+            phrases=tuple(content["phrases"]),
+            words=np.array(content["words"], np.int32),
             language=content["language"],
             card_hash=content["card_hash"],
         )

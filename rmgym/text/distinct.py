@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.text.batch import TextBatch
+from rmgym.text.rows import padded
 from rmgym.transitions import Transitions
 from rmgym.trees import Array, leaves
 
@@ -17,7 +18,8 @@ from rmgym.trees import Array, leaves
 def distinct(texts: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Find equal texts.
 
-    Two texts are equal if they have the same template and bit for bit the same numbers; no string is rendered.
+    Two texts are equal if they have the same template and phrases and bit for bit the same numbers; no string is
+    rendered.
 
     Returns:
         ``first``, the rows of the distinct texts in order of appearance, ``int64 [D]``, and ``where``, for each text
@@ -27,11 +29,12 @@ def distinct(texts: TextBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     if size < 2:
         return np.arange(size), np.arange(size)
     counts = np.diff(texts.offsets)
+    # One row of bytes per text: its words, then the numbers' bits. A template fixes how many, so padding is safe.
+    _, combination = texts.combinations()
     width = int(counts.max(initial=0))
-    # One row of bytes per text: the template, then the numbers' bits. A template fixes how many, so padding is safe.
     rows = np.zeros((size, 1 + width), np.int64)
-    rows[:, 0] = texts.template_index
-    rows[:, 1:][np.arange(width) < counts[:, None]] = np.ascontiguousarray(texts.numbers).view(np.int64)
+    rows[:, 0] = combination
+    rows[:, 1:] = padded(np.ascontiguousarray(texts.numbers), counts).view(np.int64)
     keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * (1 + width)))).reshape(size)
     _, first, where = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)

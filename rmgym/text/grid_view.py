@@ -17,6 +17,7 @@ from rmgym.cards import Grid
 from rmgym.errors import CardError, TextError
 from rmgym.text.batch import TextBatch
 from rmgym.text.grid_words import NOTHING, GridWords
+from rmgym.text.rows import distinct_rows, offsets_of
 from rmgym.trees import Array
 
 Ints = npt.NDArray[np.int64]
@@ -65,7 +66,7 @@ class GridText:
         text, cell = text[order], cell[order]
 
         counts = np.bincount(text, minlength=len(things))
-        offsets = np.concatenate([[0], np.cumsum(3 + 2 * counts + (further > 0))])
+        offsets = offsets_of(3 + 2 * counts + (further > 0))
         place = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
         numbers = np.empty(offsets[-1], np.float64)
         for i, path in enumerate(self._paths):
@@ -75,21 +76,21 @@ class GridText:
         numbers[at], numbers[at + 1] = self._ahead_right[cell].T
         numbers[offsets[1:][further > 0] - 1] = further[further > 0]
 
-        rows = np.full((len(things), 3 + counts.max(initial=0)), NOTHING, np.int32)
-        rows[:, 0], rows[:, 1], rows[:, 2] = carried, things[:, self._paths[0][0]], further > 0
-        rows[text, 3 + place] = things[text, cell]
-        distinct, index = _distinct_rows(rows)
+        word_offsets = offsets_of(2 + counts)
+        seen = np.empty(word_offsets[-1], np.int64)
+        seen[word_offsets[:-1]], seen[word_offsets[:-1] + 1] = carried, things[:, self._paths[0][0]]
+        seen[word_offsets[text] + 2 + place] = things[text, cell]
+        named, words = np.unique(seen, return_inverse=True)
+        shapes, index = distinct_rows(np.stack([counts, further > 0], axis=1).astype(np.int32))
         return TextBatch(
-            templates=tuple(self._template(row) for row in distinct.tolist()),
+            templates=tuple(self.words.template(count, bool(more)) for count, more in shapes.tolist()),
             template_index=index,
             numbers=numbers,
             offsets=offsets,
+            phrases=tuple(map(self.words.phrase, named.tolist())),
+            words=words.reshape(-1).astype(np.int32),
             language=self._language,
         )
-
-    def _template(self, row: list[int]) -> str:
-        carried, ahead, more, *listed = row
-        return self.words.template(carried, ahead, bool(more), [thing for thing in listed if thing != NOTHING])
 
     def _things(self, views: Array) -> tuple[Ints, Ints]:
         """Things and positions of objects (see :class:`GridWords`) per cell, nearest first: ``int64 [B, cells]``."""
@@ -148,15 +149,3 @@ def _positions(
             fix=f"add it to '{what}s' (known: {labels})",
         )
     return position
-
-
-def _distinct_rows(rows: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Distinct rows in sorted order, and which one each row is. Column by column, one number per row stays enough."""
-    code = np.zeros(len(rows), np.int64)
-    for column in rows.T:
-        low, high = int(column.min(initial=0)), int(column.max(initial=0))
-        if int(code.max(initial=0)) * (high - low + 1) > 2**62:
-            code = np.unique(code, return_inverse=True)[1].reshape(-1)
-        code = code * (high - low + 1) + (column - low)
-    _, first, index = np.unique(code, return_index=True, return_inverse=True)
-    return rows[first], index.reshape(-1).astype(np.int32)

@@ -1,16 +1,17 @@
-"""The words for what an agent sees in a grid world: one template per distinct sequence of things seen."""
+"""The words for what an agent sees in a grid world: a template for so many things seen, and a phrase for each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from rmgym.cards import Grid
 from rmgym.text.language import phrases
-from rmgym.text.numbers import escape, slot
+from rmgym.text.numbers import WORD, slot
 
 NOTHING = -1
-"""In a sequence of things: nothing is carried; no further object."""
+"""Among things: nothing is carried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,38 +69,35 @@ class GridWords:
         self._grid, self._language = grid, language
         self._general, self._phrases = phrases(language), GRID_PHRASES[language]
         self.objects, self.colours, self.states = map(sorted, (grid.objects, grid.colours, grid.states))
-        self._cache = dict[tuple[int, ...], str]()
 
-    def template(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
-        """The template for one sequence of things; its slots are in the order that :mod:`rmgym.text.grid_view` says."""
-        key = (carried, ahead, int(more), *listed)
-        if key not in self._cache:
-            self._cache[key] = self._make(carried, ahead, more, listed)
-        return self._cache[key]
-
-    def fixed(self) -> dict[str, object]:
-        """The phrases around a card's own words, JSON-able, for the hash of the text."""
-        return asdict(self._phrases)
-
-    def _make(self, carried: int, ahead: int, more: bool, listed: Sequence[int]) -> str:
+    @cache  # noqa: B019  # a handful, and as long-lived as the textualizer
+    def template(self, listed: int, more: bool) -> str:
+        """The template of a view that lists so many objects; see :mod:`rmgym.text.grid_view` for its slots' order."""
         phrases, number = self._phrases, slot(0)
-        in_view = [phrases.position.format(thing=self._thing(t), ahead=number, right=number) for t in listed]
+        in_view = [phrases.position.format(thing=WORD, ahead=number, right=number)] * listed
         fields = [
-            (phrases.carried, phrases.nothing if carried == NOTHING else self._thing(carried)),
-            (phrases.ahead, self._thing(ahead)),
+            (phrases.carried, WORD),
+            (phrases.ahead, WORD),
             *((free, number) for free in phrases.free),
             (phrases.in_view, self._general.separator.join(in_view) or phrases.none),
             *([(phrases.further, number)] if more else []),
         ]
         return self._general.separator.join(self._general.field.format(name=n, value=v) for n, v in fields)
 
-    def _thing(self, thing: int) -> str:
+    def phrase(self, thing: int) -> str:
+        """A thing in words, or that there is nothing."""
+        if thing == NOTHING:
+            return self._phrases.nothing
         rest, state = divmod(thing, max(len(self.states), 1))
         place, colour = divmod(rest, max(len(self.colours), 1))
         value, grid = self.objects[place], self._grid
         words = [grid.states[self.states[state]]] if value in grid.stateful else []
         words += [grid.colours[self.colours[colour]]] if value in grid.coloured else []
-        return escape(self._phrases.between.join(map(self._say, [*words, grid.objects[value]])))
+        return self._phrases.between.join(map(self._say, [*words, grid.objects[value]]))
+
+    def fixed(self) -> dict[str, object]:
+        """The phrases around a card's own words, JSON-able, for the hash of the text."""
+        return asdict(self._phrases)
 
     def _say(self, words: Mapping[str, str]) -> str:
         return words.get(self._language, words["en"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import TextError
-from rmgym.text.batch import TextBatch
+from rmgym.text.batch import Numbered, TextBatch
 from rmgym.text.language import Phrases
 from rmgym.text.numbers import escape
-from rmgym.text.rendering import distinct_rows, interleave
+from rmgym.text.rows import Counts, distinct_rows, interleave, offsets_of
 from rmgym.transitions import Transitions
 from rmgym.trees import Tree, take
 
@@ -74,28 +76,46 @@ def history_text(past: Tree, size: int, render: Render, phrases: Phrases) -> Tex
     Raises:
         TextError: an earlier step holds NaN or a value without words.
     """
-    words, counts, pieces, templates = list[npt.NDArray[np.int64]](), list[int](), [], list[tuple[str, ...]]()
+    lags, phrases_said = list[_Lag](), Numbered()
     for lag in reversed(past):
         there = lag["there"]
         text = render(take(lag["obs"], there), take(lag["action"], there)) if there.any() else None
-        position, count = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        if text is not None:
-            position[there], count[there] = text.template_index + 1, np.diff(text.offsets)
-        words.append(position)
-        templates.append(() if text is None else text.templates)
-        counts.append(len(templates[-1]) + 1)
-        pieces.append((np.zeros(0) if text is None else text.numbers, count))
-    combinations, template_index = distinct_rows(words, counts)
-    numbers, offsets = interleave(pieces)
+        lags.append(_Lag.of(text, there, phrases_said))
+    combinations, template_index = distinct_rows(np.stack([lag.position for lag in lags], axis=1))
     begin, end = (escape(piece) for piece in phrases.earlier.split("{steps}"))
 
-    def template(chosen: tuple[int, ...]) -> str:
-        steps = [templates[lag][position - 1] for lag, position in enumerate(chosen) if position]
+    def template(chosen: list[int]) -> str:
+        steps = [lag.templates[position - 1] for lag, position in zip(lags, chosen, strict=True) if position]
         return begin + phrases.then.join(steps) + end if steps else escape(phrases.nothing_earlier)
 
     return TextBatch(
-        templates=tuple(template(chosen) for chosen in combinations),
+        templates=tuple(template(chosen) for chosen in combinations.tolist()),
         template_index=template_index,
-        numbers=numbers,
-        offsets=offsets,
+        numbers=interleave([lag.numbers for lag in lags]),
+        offsets=offsets_of(np.stack([lag.numbers[1] for lag in lags]).sum(axis=0)),
+        phrases=tuple(phrases_said),
+        words=interleave([lag.words for lag in lags]),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lag:
+    """The text of one earlier step of each of ``B`` steps: its template's position plus one, zero where there is none;
+    numbers and words, and how many of them each has.
+    """
+
+    templates: tuple[str, ...]
+    position: npt.NDArray[np.int32]
+    numbers: tuple[npt.NDArray[np.float64], Counts]
+    words: tuple[npt.NDArray[np.int32], Counts]
+
+    @classmethod
+    def of(cls, text: TextBatch | None, there: npt.NDArray[np.bool_], spoken: Numbered) -> Self:
+        """Of the texts of those that are there."""
+        position, counts, word_counts = np.zeros(len(there), np.int32), *np.zeros((2, len(there)), np.int64)
+        if text is None:
+            return cls((), position, (np.zeros(0), counts), (np.zeros(0, np.int32), word_counts))
+        position[there] = text.template_index + 1
+        counts[there], word_counts[there] = np.diff(text.offsets), text.word_counts
+        words = spoken.moved(text.phrases)[text.words]
+        return cls(text.templates, position, (text.numbers, counts), (words, word_counts))

@@ -1,10 +1,11 @@
-"""Slots: where the numbers of a text are, and back.
+"""Slots: where the numbers and words of a text are, and back.
 
-A template is a Python format string whose only fields are ``{:.Nf}``, one per number, with ``N`` decimals; braces of
-the text itself are doubled. A slot shows its number exactly: with ``N`` decimals where that is all of it, as 0.5000,
-and else with ``N`` decimals of a power of ten, as 1.2346e-05. So numbers are rounded before, once, and never narrowed:
-they are float64. A number found in a plain string becomes a slot by the same rule that a card's numbers do, so that
-both roads give the same batch.
+A template is a Python format string whose only fields are ``{:.Nf}``, one per number, with ``N`` decimals, and
+``{:s}``, one per phrase; braces of the text itself are doubled. A number's slot shows it exactly: with ``N`` decimals
+where that is all of it, as 0.5000, and else with ``N`` decimals of a power of ten, as 1.2346e-05. So numbers are
+rounded before, once, and never narrowed: they are float64. A number found in a plain string becomes a slot by the same
+rule that a card's numbers do, so that both roads give the same batch once phrases are written into their slots
+(:meth:`rmgym.text.batch.TextBatch.filled`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ DECIMALS = 4
 EXACT = 2**53
 """Whole numbers below it are exact in float64."""
 
-_SLOT = re.compile(r"(?<!\{)(?:\{\{)*\{:\.([0-9])f\}")
+WORD = "{:s}"
+"""The slot of a phrase."""
+IS_WORD = -1
+"""What stands for the decimals of a phrase's slot."""
+
+_SLOT = re.compile(r"(?<!\{)(?:\{\{)*(\{:(?:\.([0-9])f|s)\})")
 _POWERS = np.array([float(f"1e{exponent}") for exponent in range(23)])  # higher ones are not exact
 
 
@@ -45,16 +51,33 @@ def split_template(template: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Split a template into its plain pieces and the decimals of the slots between them.
 
     Returns:
-        ``pieces`` (one more than there are slots; braces no longer doubled) and ``decimals``.
+        ``pieces`` (one more than there are slots; braces no longer doubled) and ``decimals``, :data:`IS_WORD` for a
+        phrase's slot.
     """
     pieces, decimals, start = list[str](), list[int](), 0
     for match in _SLOT.finditer(template):
-        begin = match.end() - 6  # a slot is always the six characters {:.Nf}
-        pieces.append(template[start:begin])
-        decimals.append(int(match[1]))
+        pieces.append(template[start : match.start(1)])
+        decimals.append(IS_WORD if match[2] is None else int(match[2]))
         start = match.end()
     pieces.append(template[start:])
     return tuple(p.replace("{{", "{").replace("}}", "}") for p in pieces), tuple(decimals)
+
+
+@lru_cache(maxsize=65536)
+def slot_counts(template: str) -> tuple[int, int]:
+    """How many slots for numbers, and how many for phrases, a template has."""
+    decimals = split_template(template)[1]
+    words = decimals.count(IS_WORD)
+    return len(decimals) - words, words
+
+
+@lru_cache(maxsize=65536)
+def fill(template: str, phrases: tuple[str, ...]) -> str:
+    """A template with phrases written into their slots."""
+    pieces, decimals = split_template(template)
+    words = iter(phrases)
+    slots = [escape(next(words)) if d == IS_WORD else slot(d) for d in decimals]
+    return "".join(escape(piece) + then for piece, then in zip(pieces, [*slots, ""], strict=True))
 
 
 def show(number: float, decimals: int, sign: str = "") -> str:

@@ -7,16 +7,18 @@ per value: fixed leaves do without.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector.utils import iterate
 
+from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import TextError
-from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import DECIMALS, precise, show
+from rmgym.text.batch import Numbered, TextBatch
+from rmgym.text.numbers import DECIMALS, WORD, extract_numbers, precise, show
+from rmgym.text.rows import offsets_of
 from rmgym.trees import Array, Space, Value, is_text
 
 LONGEST = 1000
@@ -37,6 +39,8 @@ def fragments(space: Space, values: Array, language: str) -> TextBatch:
     Raises:
         TextError: a number is NaN or infinite.
     """
+    if is_text(space):
+        return _quotations([str(value) for value in values], language)
     return TextBatch.from_strings([say(space, value) for value in values], language=language)
 
 
@@ -54,7 +58,7 @@ def captions(captioner: Captioner, space: Space, values: Array, language: str) -
         raise TextError(
             "a captioner says one string per picture", got=sentences[:3], fix=f"return {len(pictures)} strings"
         )
-    return TextBatch.from_strings([_quoted(text) for text in texts], language=language)
+    return _quotations(texts, language)
 
 
 def say(space: Space, value: Value) -> str:
@@ -110,7 +114,37 @@ def _numbers(space: Space, value: Value) -> str:
     return digits[0] if not array.shape else f"[{', '.join(digits)}]"
 
 
+def _quotations(texts: Sequence[str], language: str) -> TextBatch:
+    """Each text in quotes, a phrase where there is no number in it."""
+    templates, phrases = Numbered(), Numbered()
+    index, words, numbers, counts = list[str](), list[str](), list[float](), list[int]()
+    for text in texts:
+        body, cut = _quotable(text)
+        is_phrase = FREE_NUMBER.search(body) is None
+        template, shown = extract_numbers(cut if is_phrase else f'"{body}"{cut}')
+        index.append(f'"{WORD}"{template}' if is_phrase else template)
+        words += [body] if is_phrase else []
+        numbers += shown
+        counts.append(len(shown))
+    template_index, positions = templates.moved(index), phrases.moved(words)
+    return TextBatch(
+        templates=tuple(templates),
+        template_index=template_index,
+        numbers=np.array(numbers, np.float64),
+        offsets=offsets_of(np.array(counts, np.int64)),
+        phrases=tuple(phrases),
+        words=positions,
+        language=language,
+    )
+
+
 def _quoted(text: str) -> str:
-    """The text in quotes, those in it marked, so that its end can be told."""
+    """The text in quotes."""
+    body, cut = _quotable(text)
+    return f'"{body}"{cut}'
+
+
+def _quotable(text: str) -> tuple[str, str]:
+    """What stands between quotes, with those in it marked so that its end can be told, and what is said of the rest."""
     cut = "" if len(text) <= LONGEST else f" (cut; {len(text)} characters)"
-    return '"' + text[:LONGEST].replace("\\", "\\\\").replace('"', '\\"') + '"' + cut
+    return text[:LONGEST].replace("\\", "\\\\").replace('"', '\\"'), cut

@@ -1,23 +1,53 @@
-"""From columns of values to a batch of text: one template per distinct combination of words, one array of numbers."""
+"""From columns of values to a batch of text: a template, one array of numbers, and one of words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.cards import Field
 from rmgym.errors import TextError
-from rmgym.text.batch import TextBatch
+from rmgym.text.batch import Numbered, TextBatch
 from rmgym.text.numbers import Numbers, precise, rounded
 from rmgym.text.reader import Columns
+from rmgym.text.rows import Counts, distinct_rows, interleave, offsets_of
 from rmgym.text.spaces import check_finite
-from rmgym.text.wording import Wording
+from rmgym.text.wording import ENDING, Wording
 
 _MOST_REMEMBERED = 65_536
-"""Templates that are kept: an environment has a handful, unless its observations hold free text."""
-Counts = npt.NDArray[np.int64]
+"""Templates that are kept: an environment has a handful, unless its observations hold values without a fixed shape."""
+Words = npt.NDArray[np.int32]
+Value = TypeVar("Value", np.float64, np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """A field that is shown in words: its values in order, and the phrase of each."""
+
+    part: str
+    field: Field
+    values: npt.NDArray[np.int64]
+    phrases: Words
+
+    def words(self, column: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> Words:
+        """The phrase of each value.
+
+        Raises:
+            TextError: one has none.
+        """
+        position = np.minimum(np.searchsorted(self.values, column), len(self.values) - 1)
+        wrong = self.values[position] != column
+        if wrong.any():
+            raise TextError(
+                f"every value of {self.field.key!r} has words in the card",
+                got=float(column[wrong][0]),
+                fix=f"add it to 'labels' (known: {self.values.tolist()})",
+            )
+        return self.phrases[position]
 
 
 class Renderer:
@@ -37,7 +67,9 @@ class Renderer:
         self._decimals = np.array([field.decimals for _, field in self._fields], np.int64)
         self._scientific = np.array([field.scientific for _, field in self._fields], np.bool_)
         self._some_scientific = bool(self._scientific.any())
-        self._templates = dict[tuple[int | str, ...], str]()
+        self._phrases = wording.phrases
+        self._labelled = [self._in_words(part, f) for part, _, f in wording.shown if f is not None and f.labels]
+        self._templates = dict[tuple[str, ...], str]()
         self.number_keys = tuple(f"{part}.{field.key}" for part, field in self._fields)
 
     def __call__(
@@ -52,36 +84,55 @@ class Renderer:
         Args:
             columns: values by part and key, each ``[B]``.
             fragments: fragments of text by part and key, ``B`` texts each.
-            flags: how each step ends (see :meth:`Wording.template`), ``[B]``, below 12.
+            flags: how each step ends (see :attr:`Wording.shown`), ``[B]``, below 12.
             card_hash: what makes these texts.
 
         Raises:
             TextError: a value is NaN or infinite, or a discrete value has no words.
         """
-        words, counts = list[npt.NDArray[np.int64]](), list[int]()
-        for part, key, field in self._wording.shown:
-            if field is None:
-                text = fragments[part][key]
-                words.append(text.template_index.astype(np.int64))
-                counts.append(max(len(text.templates), 1))
-            elif field.labels:
-                words.append(_positions(field, columns[part][key]))
-                counts.append(len(field.labels))
-        combinations, template_index = distinct_rows([*words, flags], [*counts, 12])
-        fixed = self._numbers(columns, len(flags))
-        numbers, offsets = (
-            interleave(self._pieces(fixed, fragments))
-            if any(fragments.values())
-            else (fixed.reshape(-1), np.arange(len(fixed) + 1, dtype=np.int64) * fixed.shape[1])
-        )
+        size = len(flags)
+        numbers, words = self._numbers(columns, size), self._words(columns, flags)
+        if any(fragments.values()):
+            return self._around(fragments, numbers, words, card_hash)
         return TextBatch(
-            templates=tuple(self._template(self._named(chosen, fragments)) for chosen in combinations),
-            template_index=template_index,
-            numbers=numbers,
-            offsets=offsets,
+            templates=(self._template(()),),
+            template_index=np.zeros(size, np.int32),
+            numbers=numbers.reshape(-1),
+            offsets=np.arange(size + 1, dtype=np.int64) * numbers.shape[1],
+            phrases=self._phrases,
+            words=words.reshape(-1),
             language=self._language,
             card_hash=card_hash,
         )
+
+    def _around(
+        self, fragments: Mapping[str, Mapping[str, TextBatch]], numbers: Numbers, words: Words, card_hash: str | None
+    ) -> TextBatch:
+        """Texts with fragments among their fields."""
+        texts = [fragments[part][key] for part, key, field in self._wording.shown if field is None]
+        chosen, template_index = distinct_rows(np.stack([text.template_index for text in texts], axis=1))
+        phrases = Numbered(self._phrases)
+        spoken = [(phrases.moved(text.phrases)[text.words], text.word_counts) for text in texts]
+        shown = [(text.numbers, np.diff(text.offsets)) for text in texts]
+        pieces = self._in_order(shown, numbers, labelled=False)
+        return TextBatch(
+            templates=tuple(
+                self._template(tuple(text.templates[t] for text, t in zip(texts, row, strict=True)))
+                for row in chosen.tolist()
+            ),
+            template_index=template_index,
+            numbers=interleave(pieces),
+            offsets=offsets_of(np.stack([count for _, count in pieces]).sum(axis=0)),
+            phrases=tuple(phrases),
+            words=interleave(self._in_order(spoken, words, labelled=True)),
+            language=self._language,
+            card_hash=card_hash,
+        )
+
+    def _in_words(self, part: str, field: Field) -> _Labelled:
+        labels = self._wording.labels(field)
+        phrases = np.array([self._phrases.index(phrase) for phrase in labels.values()], np.int32)
+        return _Labelled(part, field, np.array(list(labels)), phrases)
 
     def _numbers(self, columns: Mapping[str, Columns], size: int) -> Numbers:
         """The numbers that every text has, rounded to what it shows, ``[B, N]``."""
@@ -93,81 +144,29 @@ class Renderer:
             return rounded(numbers, self._decimals)
         return precise(numbers, self._decimals, self._scientific)
 
-    def _pieces(self, fixed: Numbers, fragments: Mapping[str, Mapping[str, TextBatch]]) -> list[tuple[Numbers, Counts]]:
-        """Numbers in the order of the slots, and how many of them each text has."""
-        pieces, column = list[tuple[Numbers, Counts]](), 0
-        for part, key, field in self._wording.shown:
-            if field is None:
-                text = fragments[part][key]
-                pieces.append((text.numbers, np.diff(text.offsets)))
-            elif not field.labels:
-                pieces.append((fixed[:, column], np.ones(len(fixed), np.int64)))
-                column += 1
-        return pieces
+    def _words(self, columns: Mapping[str, Columns], flags: npt.NDArray[np.int64]) -> Words:
+        """The words that every text has, ``[B, W]``."""
+        words = np.empty((len(flags), len(self._labelled)), np.int32)
+        for i, labelled in enumerate(self._labelled):
+            column = flags if labelled.part == ENDING else columns[labelled.part][labelled.field.key]
+            words[:, i] = labelled.words(column)
+        return words
 
-    def _named(self, words: tuple[int, ...], fragments: Mapping[str, Mapping[str, TextBatch]]) -> tuple[int | str, ...]:
-        """One combination of words with the templates of fragments in place of their numbers in this batch."""
-        named, positions = list[int | str](), iter(words)
-        for part, key, field in self._wording.shown:
-            if field is None:
-                named.append(fragments[part][key].templates[next(positions)])
-            elif field.labels:
-                named.append(next(positions))
-        return (*named, next(positions))
+    def _in_order(
+        self, fragments: list[tuple[npt.NDArray[Value], Counts]], fixed: npt.NDArray[Value], *, labelled: bool
+    ) -> list[tuple[npt.NDArray[Value], Counts]]:
+        """Values in the order of their slots, and how many of them each text has."""
+        of_fragments, of_fields = iter(fragments), iter(fixed.T)
+        one = np.ones(len(fixed), np.int64)
+        return [
+            next(of_fragments) if field is None else (next(of_fields), one)
+            for _, _, field in self._wording.shown
+            if field is None or bool(field.labels) == labelled
+        ]
 
-    def _template(self, words: tuple[int | str, ...]) -> str:
-        if words not in self._templates:
+    def _template(self, fragments: tuple[str, ...]) -> str:
+        if fragments not in self._templates:
             if len(self._templates) >= _MOST_REMEMBERED:
                 self._templates.clear()
-            self._templates[words] = self._wording.template(words)
-        return self._templates[words]
-
-
-def interleave(pieces: Sequence[tuple[Numbers, Counts]]) -> tuple[Numbers, npt.NDArray[np.int64]]:
-    """All numbers of each text in the order of its pieces.
-
-    Args:
-        pieces: for each piece the numbers of all texts one after the other, and how many each text has, ``int64 [B]``.
-
-    Returns:
-        Numbers, and their offsets, ``int64 [B + 1]``.
-    """
-    counts = np.stack([count for _, count in pieces])
-    offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
-    starts = offsets[:-1] + np.cumsum(counts, axis=0) - counts
-    numbers = np.empty(offsets[-1], np.float64)
-    for (values, count), start in zip(pieces, starts, strict=True):
-        within = np.arange(len(values)) - np.repeat(np.cumsum(count) - count, count)
-        numbers[np.repeat(start, count) + within] = values
-    return numbers, offsets
-
-
-def distinct_rows(
-    words: Sequence[npt.NDArray[np.int64]], counts: Sequence[int]
-) -> tuple[list[tuple[int, ...]], npt.NDArray[np.int32]]:
-    """Distinct combinations of words in sorted order, and which one each step has.
-
-    Each combination becomes one integer (mixed radix): sorting those is much faster than sorting rows.
-    """
-    code, span = np.zeros_like(words[0]), 1
-    for position, count in zip(words, counts, strict=True):
-        if span * count > 2**62:
-            code, span = np.unique(code, return_inverse=True)[1], len(code)
-        code, span = code * count + position, span * count
-    _, first, index = np.unique(code, return_index=True, return_inverse=True)
-    combinations = np.stack([position[first] for position in words], axis=1)
-    return [tuple(row) for row in combinations.tolist()], index.reshape(-1).astype(np.int32)
-
-
-def _positions(field: Field, column: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Positions of values among a field's sorted labels."""
-    labels = np.array(sorted(field.labels))
-    position = np.minimum(np.searchsorted(labels, column), len(labels) - 1)
-    wrong = labels[position] != column
-    if wrong.any():
-        raise TextError(
-            f"every value of {field.key!r} has words in the card",
-            got=float(column[wrong][0]),
-            fix=f"add it to 'labels' (known: {labels.tolist()})",
-        )
-    return position
+            self._templates[fragments] = self._wording.template(fragments)
+        return self._templates[fragments]

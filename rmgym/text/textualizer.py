@@ -1,6 +1,6 @@
-"""From transitions to text: a card, the spaces and the environment's facts become templates and numbers.
+"""From transitions to text: a card, the spaces and the environment's facts become templates, numbers and phrases.
 
-The batch road touches whole columns and builds no string but one template per distinct combination of words.
+The batch road touches whole columns and builds no string but a few templates and each distinct phrase.
 """
 
 from __future__ import annotations

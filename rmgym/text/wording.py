@@ -14,12 +14,14 @@ from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError
 from rmgym.text.grid_words import GridWords
 from rmgym.text.language import phrases
-from rmgym.text.numbers import escape, extract_numbers, slot, split_template
+from rmgym.text.numbers import WORD, escape, extract_numbers, fill, slot, slot_counts, split_template
 from rmgym.trees import Array
 
 PARTS = ("state", "action", "next_state")
 HISTORY = "history"
 """The part, and the key of its one fragment, that says what came before."""
+ENDING = "ending"
+"""The part, and the key of its one field, that says how a step ends."""
 
 
 class Wording:
@@ -33,7 +35,8 @@ class Wording:
         of: ``"step"``, or ``"past"`` for the observation and action of an earlier step.
 
     Attributes:
-        shown: what a text shows in its order, as ``(part, key, field)``; the field is None where it is a fragment.
+        shown: what a text shows in its order, as ``(part, key, field)``; the field is None where it is a fragment, and
+            how a step ends is a field with labels, by ``4 * absorbing + 2 * terminated + truncated``.
 
     Raises:
         CardError: the layout does not name every part once, or a fact shown in the text holds a number.
@@ -66,22 +69,37 @@ class Wording:
         action: list[Field | Grid] = [field for field in card.action if field.shown]
         self._fields = {"state": state, "action": action, "next_state": state}
         self.shown = tuple(shown for part in named for shown in self._shown(part))
+        self._unchecked = ("x", *self.phrases)
 
-    def template(self, words: tuple[int | str, ...]) -> str:
-        """The template for one combination of words.
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """Every phrase that a labelled field or the ending can be, each once."""
+        labelled = (field for _, _, field in self.shown if field is not None and field.labels)
+        return tuple(dict.fromkeys(phrase for field in labelled for phrase in self.labels(field).values()))
+
+    def labels(self, field: Field) -> dict[int, str]:
+        """The phrases of a labelled field by value, in order."""
+        return {value: self._say(field.labels[value]) for value in sorted(field.labels)}
+
+    def template(self, fragments: tuple[str, ...] = ()) -> str:
+        """The template around some fragments of text.
 
         Args:
-            words: in the order of ``shown``, for each labelled field the position of its value among the sorted
-                labels, for each fragment its template; last the flags, ``4 * absorbing + 2 * terminated +
-                truncated``.
+            fragments: the templates of the fragments, in the order of ``shown``.
 
         Raises:
             CardError: the card's words run into its numbers, so that the text would not be read as it is written.
         """
-        chosen, flags = iter(words[:-1]), int(words[-1])
-        pieces = {part: self._part(part, chosen) for part in self._pieces[1::2] if part != "ending"}
-        pieces["ending"] = escape(self._phrases.ending(bool(flags & 2), bool(flags & 1), flags >> 2))
+        chosen = iter(fragments)
+        pieces = {part: self._part(part, chosen) for part in self._pieces[1::2]}
         template = "".join(pieces[p] if i % 2 else escape(p) for i, p in enumerate(self._pieces))
+        words = slot_counts(template)[1]
+        for phrase in self._unchecked:  # with one template, they have all been tried
+            self._check(fill(template, (phrase,) * words))
+        self._unchecked = ("x",)
+        return template
+
+    def _check(self, template: str) -> None:
         slots = len(split_template(template)[1])
         for number in (1.0, -1.0):
             text = template.format(*[number] * slots)
@@ -91,7 +109,6 @@ class Wording:
                     got=text,
                     fix="put spaces around {state} and its like, and write fixed numbers as words",
                 )
-        return template
 
     def fixed(self) -> dict[str, object]:
         """Everything that shapes all templates besides the card's fields (for the hash), JSON-able."""
@@ -107,38 +124,42 @@ class Wording:
             return self._phrases.earlier_step, ("state", "action")
         layout = self._card.text.get(self._language, self._phrases.layout).replace("{task}", self._say(self._card.task))
         if self._card.history:
-            return layout, (HISTORY, *PARTS, "ending")
-        return layout.replace("{history}", ""), (*PARTS, "ending")
+            return layout, (HISTORY, *PARTS, ENDING)
+        return layout.replace("{history}", ""), (*PARTS, ENDING)
 
     def _shown(self, part: str) -> list[tuple[str, str, Field | None]]:
         if part == HISTORY:
             return [(HISTORY, HISTORY, None)]
+        if part == ENDING:
+            return [(ENDING, ENDING, self._ending())]
         return [
             (part, field.key, None if isinstance(field, Grid) or self._is_fragment(part, field) else field)
-            for field in self._fields.get(part, ())  # none for the ending
+            for field in self._fields[part]
         ]
+
+    def _ending(self) -> Field:
+        sentences = {f: self._phrases.ending(bool(f & 2), bool(f & 1), f >> 2) for f in range(12)}
+        return Field(key=ENDING, name={"en": ENDING}, labels={f: {"en": say} for f, say in sentences.items()})
 
     def _is_fragment(self, part: str, field: Field | Grid) -> bool:
         return field.key in self._fragments["action" if part == "action" else "state"]
 
-    def _part(self, part: str, chosen: Iterator[int | str]) -> str:
+    def _part(self, part: str, chosen: Iterator[str]) -> str:
         if part == HISTORY:
-            return str(next(chosen))
+            return next(chosen)
+        if part == ENDING:
+            return WORD
         shown = list[str]()
         for field in self._fields[part]:
             if isinstance(field, Grid):  # its fragment says what its values are
-                shown.append(str(next(chosen)))
+                shown.append(next(chosen))
                 continue
             pattern = self._phrases.field_with_unit if field.unit else self._phrases.field
+            value = WORD if field.labels else slot(field.decimals)
             if self._is_fragment(part, field):
-                value = str(next(chosen))
-            else:
-                value = self._label(field, int(next(chosen))) if field.labels else slot(field.decimals)
+                value = next(chosen)
             shown.append(pattern.format(name=escape(self._say(field.name)), unit=escape(field.unit), value=value))
         return self._phrases.separator.join(shown)
-
-    def _label(self, field: Field, position: int) -> str:
-        return escape(self._say(field.labels[sorted(field.labels)[position]]))
 
     def _say(self, words: Mapping[str, str]) -> str:
         return words.get(self._language, words["en"])

@@ -6,7 +6,7 @@ pass whatever the labels are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -17,9 +17,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rmgym.feedback.labels import Labels
-from rmgym.models.neural import Encoded, encode
+from rmgym.models.encoding import Encoded, encode
+from rmgym.text.batch import TextBatch
 
 Rows = npt.NDArray[np.int64]
+Encode = Callable[[TextBatch], Encoded]
 
 
 class Batch(TypedDict):
@@ -27,7 +29,8 @@ class Batch(TypedDict):
 
     ``inputs`` holds every text once. ``rated [R]`` and ``step [K]`` are positions in it: of the rated steps, whose
     standardised ratings are ``target [R]``, and of the scored steps of all segments. Step ``k`` belongs to segment
-    ``segment[k]`` (pair ``j`` has segments ``j`` and ``N + j``) and counts ``weight[k]`` times.
+    ``segment[k]`` (pair ``j`` has segments ``j`` and ``N + j``) and counts ``weight[k]`` times. For each head, a rating
+    or pair counts ``votes[R + N, heads]`` times, ratings first.
     """
 
     inputs: Encoded
@@ -38,6 +41,7 @@ class Batch(TypedDict):
     weight: Tensor
     choice: Tensor
     margin: Tensor
+    votes: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class LabelData:
         segments: first row and one past the last row of the left and the right segment, ``int64 [N, 2, 2]``.
         choice: ``float32 [N]``, see :class:`rmgym.feedback.labels.Preferences`.
         margin: ``float32 [N]``.
+        votes: how often each item counts for each head, ``float32 [R + N, heads]``.
     """
 
     encoded: Encoded
@@ -57,10 +62,13 @@ class LabelData:
     segments: npt.NDArray[np.int64]
     choice: Tensor
     margin: Tensor
+    votes: Tensor
 
     @classmethod
-    def of(cls, labels: Labels, *, offset: float, scale: float) -> LabelData:
-        """Encode labels; a rating ``y`` becomes ``(y - offset) / scale``."""
+    def of(
+        cls, labels: Labels, encode: Encode = encode, *, offset: float, scale: float, votes: Tensor | None = None
+    ) -> LabelData:
+        """Labels with encoded texts; a rating ``y`` becomes ``(y - offset) / scale``. By default each counts once."""
         ratings, preferences = labels.ratings, labels.preferences
         target, choice, margin = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
         segments = np.zeros((0, 2, 2), np.int64)
@@ -69,21 +77,15 @@ class LabelData:
         if preferences is not None:
             segments = np.stack([preferences.left, preferences.right], axis=1) + len(target)
             choice, margin = preferences.choice, preferences.margin
-        tensors = (torch.as_tensor(np.asarray(a, np.float32)) for a in (choice, margin))
-        return cls(encode(labels.texts), torch.from_numpy(target), segments, *tensors)
+        choices, margins = (torch.as_tensor(np.asarray(a, np.float32)) for a in (choice, margin))
+        votes = torch.ones(len(labels), 1) if votes is None else votes
+        return cls(encode(labels.texts), torch.from_numpy(target), segments, choices, margins, votes)
 
     def rows(self, items: Rows) -> Rows:
         """Rows of all texts that these items need, each once, in order."""
         rated, pairs = items[items < len(self.target)], items[items >= len(self.target)] - len(self.target)
         spans = [np.arange(*span) for span in self.segments[pairs].reshape(-1, 2)]
         return np.unique(np.concatenate([rated, *spans]))
-
-    def take(self, rows: Tensor) -> Encoded:
-        """The texts of some rows, with only the templates that occur in them."""
-        encoded = self.encoded
-        used, index = torch.unique(encoded.template_index[rows], return_inverse=True)
-        templates = tuple(encoded.templates[t] for t in used.tolist())
-        return Encoded(templates, index, encoded.values[rows], encoded.mask[rows], encoded.exact[rows.numpy()])
 
 
 class Collator:
@@ -109,7 +111,7 @@ class Collator:
         segment = np.repeat(np.arange(len(spans)), [len(s) for s in steps])
         rows, where = np.unique(np.concatenate([rated, *steps]), return_inverse=True)
         return Batch(
-            inputs=data.take(torch.from_numpy(rows)),
+            inputs=data.encoded.take(torch.from_numpy(rows)),
             rated=torch.from_numpy(where[: len(rated)]),
             target=data.target[torch.from_numpy(rated)],
             step=torch.from_numpy(where[len(rated) :]),
@@ -117,6 +119,7 @@ class Collator:
             weight=torch.from_numpy(weight),
             choice=data.choice[torch.from_numpy(pairs)],
             margin=data.margin[torch.from_numpy(pairs)],
+            votes=data.votes[torch.from_numpy(np.concatenate([rated, pairs + len(data.target)]))],
         )
 
     def _steps(self, spans: Rows, *, position: int) -> tuple[list[Rows], npt.NDArray[np.float32]]:

@@ -87,7 +87,7 @@ def fit_settings(model: NeuralRewardModel, labels: Labels, options: FitOptions) 
 
 def data_digest(texts: TextBatch, arrays: Iterable[Numbers]) -> str:
     """SHA-256 (16 hex digits) of texts and the arrays that belong to them."""
-    total = hashlib.sha256(json.dumps([texts.templates, texts.language, texts.card_hash]).encode())
-    for array in (texts.template_index, texts.numbers, texts.offsets, *arrays):
+    total = hashlib.sha256(json.dumps([texts.templates, texts.phrases, texts.language, texts.card_hash]).encode())
+    for array in (texts.template_index, texts.numbers, texts.offsets, texts.words, *arrays):
         total.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return total.hexdigest()[:16]

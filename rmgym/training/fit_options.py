@@ -21,7 +21,8 @@ class FitOptions:
     Attributes:
         max_steps: optimiser steps, unless early stopping ends the run before.
         batch_size: labels per step; every label is drawn once before any is drawn again.
-        learning_rate: of everything but a tuned language model. AdamW (Loshchilov & Hutter 2019).
+        learning_rate: of everything but a tuned language model; by default the model's own, 3e-3 for binding heads and
+            1e-3 for others. AdamW (Loshchilov & Hutter 2019).
         lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
             learns at ten times this rate.
         weight_decay: of matrices; biases, norms and single scales have none.
@@ -34,6 +35,8 @@ class FitOptions:
         loss: of ratings: ``huber`` or ``mse`` of standardised values.
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
+        leave_out: share of the labels that each of several heads goes without, drawn for it alone, so that their
+            disagreement tells what the labels leave open; 0 gives all heads all labels.
         shuffle_labels: permute the labels among the texts first: the control ``shuffled``.
         precision: of matrix products while fitting: ``bfloat16`` is cheaper on processors that know it, where a
             language model runs at every step; weights, optimiser and the finished model stay in float32.
@@ -46,7 +49,7 @@ class FitOptions:
 
     max_steps: int = 1500
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     lm_learning_rate: float = 5e-5
     weight_decay: float = 0.01
     warmup_ratio: float = 0.05
@@ -57,6 +60,7 @@ class FitOptions:
     patience: int | None = 10
     loss: LossKind = "huber"
     steps_per_segment: int | None = None
+    leave_out: float = 0.2
     shuffle_labels: bool = False
     precision: Precision = "float32"
     checkpoint_every: int = 200
@@ -68,12 +72,12 @@ class FitOptions:
             if count is not None and count < 1:
                 raise FitError(f"{name} is at least 1", got=count, fix=f"pass {name}=1 or more")
         for name in ("learning_rate", "lm_learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if (rate := getattr(self, name)) is not None and not 0 < rate < float("inf"):
                 raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")
         for name in ("weight_decay", "max_grad_norm", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise FitError(f"{name} is not negative", got=getattr(self, name), fix="pass 0 or more")
-        for name in ("validation", "warmup_ratio"):
+        for name in ("validation", "warmup_ratio", "leave_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise FitError(f"{name} is a share in [0, 1)", got=getattr(self, name), fix="try 0.1")
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):

@@ -27,6 +27,7 @@ from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
 from rmgym.training.fit_options import FitOptions
 from rmgym.training.groups import groups_of
+from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.trainer import RewardTrainer, best_look
 
@@ -266,10 +267,12 @@ def _train(
     progress: bool,
 ) -> tuple[Metrics, list[dict[str, float]]]:
     """Train, return to the best weights, set the units; give metrics and history."""
-    data = LabelData.of(labels, offset=plan.offset, scale=plan.scale)
+    votes = draw_votes(plan.train, len(labels), model.head_count, options.leave_out, options.seed)
+    data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes)
     model.offset.fill_(plan.offset)
     model.scale.fill_(plan.scale)
     model.noise.zero_()
+    model.calibration.fill_(1.0)
     objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
     with ExitStack() as stack:
         last = checkpoints.last() if checkpoints else None
@@ -304,6 +307,9 @@ def _metrics(
     held_out = judge(objective, data, plan.held_out) if len(plan.held_out) else None
     if held_out is not None and held_out["rmse"] is not None:
         model.noise.fill_(held_out["rmse"])
+    rated = np.arange(len(data.target))
+    if model.head_count > 1 and len(rated):
+        model.calibration.fill_(calibration(rewards_of(model, data, rated), data.target, data.votes[: len(rated)]))
     if not len(data.target):
         rewards = rewards_of(model, data, data.rows(plan.train)).mean(1)
         spread = float(rewards.std(correction=0))
@@ -317,9 +323,7 @@ def _facts(labels: Labels, options: FitOptions, metrics: Metrics) -> dict[str, o
     """What a saved model remembers about its making."""
     ratings, preferences, texts = labels.ratings, labels.preferences, labels.texts
     return {
-        "absorbing": tells_of_absorbing(
-            (texts.templates[t] for t in set(texts.template_index.tolist())), texts.language
-        ),
+        "absorbing": tells_of_absorbing(texts.used().filled().templates, texts.language),
         "ratings": 0 if ratings is None else len(ratings),
         "preferences": 0 if preferences is None else len(preferences),
         "source": labels.source,

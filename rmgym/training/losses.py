@@ -13,13 +13,14 @@ from torch.nn import functional as F
 from rmgym.errors import FitError, nearest
 
 
-def rating_loss(predicted: Tensor, target: Tensor, kind: str = "huber") -> Tensor:
+def rating_loss(predicted: Tensor, target: Tensor, kind: str = "huber", votes: Tensor | float = 1.0) -> Tensor:
     """Regression loss on standardised ratings.
 
     Args:
         predicted: standardised rewards, ``[B, heads]``.
         target: standardised ratings, ``[B]``.
         kind: ``huber`` (threshold 1, so that one label in error does not dominate; Huber 1964) or ``mse``.
+        votes: how often each label counts for each head, ``[B, heads]``.
 
     Returns:
         A scalar: mean over labels, sum over heads.
@@ -29,13 +30,15 @@ def rating_loss(predicted: Tensor, target: Tensor, kind: str = "huber") -> Tenso
     """
     target = target[:, None].expand_as(predicted)
     if kind == "huber":
-        return F.huber_loss(predicted, target, reduction="none").mean(0).sum()
+        return (votes * F.huber_loss(predicted, target, reduction="none")).mean(0).sum()
     if kind == "mse":
-        return F.mse_loss(predicted, target, reduction="none").mean(0).sum()
+        return (votes * F.mse_loss(predicted, target, reduction="none")).mean(0).sum()
     raise FitError("the loss of ratings is known", got=kind, fix=nearest(kind, ["huber", "mse"]))
 
 
-def bradley_terry_loss(left_sum: Tensor, right_sum: Tensor, choice: Tensor, margin: Tensor) -> Tensor:
+def bradley_terry_loss(
+    left_sum: Tensor, right_sum: Tensor, choice: Tensor, margin: Tensor, votes: Tensor | float = 1.0
+) -> Tensor:
     """Negative log-likelihood of preferences between two segments.
 
     ``P(left better) = sigmoid(sum of left rewards - sum of right rewards)`` (Bradley & Terry 1952; for segments of
@@ -47,13 +50,14 @@ def bradley_terry_loss(left_sum: Tensor, right_sum: Tensor, choice: Tensor, marg
         right_sum: the same of the right ones.
         choice: probability that left is better, ``[N]``; 0.5 is a tie, other values are soft labels.
         margin: in units of summed standardised reward, ``[N]``.
+        votes: how often each pair counts for each head, ``[N, heads]``.
 
     Returns:
         A scalar: mean over pairs, sum over heads.
     """
     difference, choice, margin = left_sum - right_sum, choice[:, None], margin[:, None]
     left_better, right_better = F.logsigmoid(difference - margin), F.logsigmoid(-difference - margin)
-    return -(choice * left_better + (1 - choice) * right_better).mean(0).sum()
+    return -(votes * (choice * left_better + (1 - choice) * right_better)).mean(0).sum()
 
 
 def segment_sums(rewards: Tensor, segment: Tensor, weight: Tensor, segments: int) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rmgym.metrics.ranking import r_squared, spearman
-from rmgym.models.neural import Encoded, NeuralRewardModel
+from rmgym.models.encoding import Encoded
+from rmgym.models.neural import NeuralRewardModel
 from rmgym.training.dataset import Batch, Collator, LabelData, Rows
 from rmgym.training.losses import bradley_terry_loss, rating_loss, segment_sums
 
@@ -59,24 +60,28 @@ class Objective(nn.Module):
         weight: Tensor,
         choice: Tensor,
         margin: Tensor,
+        votes: Tensor,
     ) -> dict[str, Tensor]:
         """The loss of a :class:`rmgym.training.dataset.Batch`, per label."""
         rewards: Tensor = self.model(inputs).float()  # whatever the precision of the products
         sums = segment_sums(rewards[step], segment, weight, 2 * len(choice))
-        loss = self.loss(rewards[rated], target, sums, choice, margin)
+        loss = self.loss(rewards[rated], target, sums, choice, margin, votes)
         if not self.rated:
             loss = loss + CENTERING * rewards.mean(0).square().sum()
         return {"loss": loss}
 
-    def loss(self, rated: Tensor, target: Tensor, sums: Tensor, choice: Tensor, margin: Tensor) -> Tensor:
+    def loss(
+        self, rated: Tensor, target: Tensor, sums: Tensor, choice: Tensor, margin: Tensor, votes: Tensor
+    ) -> Tensor:
         """Mean loss per label, over ratings and preferences together, from ``[R, heads]`` and ``[2 N, heads]``."""
+        of_ratings, of_pairs = torch.split(votes, [len(target), len(choice)])
         total = sums.new_zeros(())
         if len(target):
-            total = total + len(target) * rating_loss(rated, target, self.kind)
+            total = total + len(target) * rating_loss(rated, target, self.kind, of_ratings)
         if len(choice):
             beta = self.log_beta.exp().to(sums.device)
             left, right = (beta * sums).chunk(2)
-            total = total + len(choice) * bradley_terry_loss(left, right, choice, beta * margin)
+            total = total + len(choice) * bradley_terry_loss(left, right, choice, beta * margin, of_pairs)
         return total / (len(target) + len(choice))
 
     def remember(self) -> None:
@@ -111,7 +116,7 @@ def rewards_of(model: NeuralRewardModel, data: LabelData, rows: Rows) -> Tensor:
     model.eval()
     try:
         pieces: list[Tensor] = [
-            model(data.take(part).to(model.device)).float().cpu()
+            model(data.encoded.take(part).to(model.device)).float().cpu()
             for part in torch.split(torch.from_numpy(rows), model.micro_batch)
         ]
     finally:
@@ -137,7 +142,7 @@ def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float
     predicted = rated.mean(1)
     measures: dict[str, float | int | None] = {
         "labels": len(items),
-        "loss": float(objective.loss(rated, target, sums, choice, batch["margin"])),
+        "loss": float(objective.loss(rated, target, sums, choice, batch["margin"], torch.ones(len(items), 1))),
         "r2": _finite(r_squared(predicted, target)),
         "spearman": _finite(spearman(predicted, target)),
         "rmse": None,

@@ -92,7 +92,7 @@ class RewardTrainer(Trainer):
             groups: dict[tuple[float, float], list[nn.Parameter]] = {}
             for name, parameter in self.objective.named_parameters():
                 if parameter.requires_grad:
-                    rate = options.lm_learning_rate if name.startswith(LM_PREFIX) else options.learning_rate
+                    rate = options.lm_learning_rate if name.startswith(LM_PREFIX) else self.args.learning_rate
                     rate = LORA_LEARNING_RATE * rate if name.startswith(LM_PREFIX) and LORA in name else rate
                     rate = BETA_LEARNING_RATE if name == "log_beta" else rate
                     decay = options.weight_decay if parameter.ndim > 1 else 0.0
@@ -156,7 +156,7 @@ def _arguments(
         output_dir=str(folder),
         max_steps=options.max_steps,
         per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        learning_rate=options.learning_rate or model.learning_rate,
         lr_scheduler_type=schedule,
         warmup_steps=round(options.warmup_ratio * options.max_steps),
         weight_decay=options.weight_decay,

@@ -24,7 +24,7 @@ def arms(demo: Demo) -> dict[str, dict[str, object]]:
 
 def test_ends_with_every_arm_trained(demo: Demo) -> None:
     assert demo.said["failures"] == []
-    assert set(arms(demo)) == {"learned", "shuffled", "true", "random"}
+    assert set(arms(demo)) == {"learned", "shuffled", "no-lm", "true", "random"}
     for arm in arms(demo).values():
         (run,) = arm["runs"]  # type: ignore[misc]
         assert run["status"] == "done"
@@ -57,6 +57,7 @@ def test_every_arm_says_what_it_knows_and_the_verdict_is_no_better_than_one_shor
     assert knows == {
         "learned": ("learned", 100),
         "shuffled": ("shuffled", 100),
+        "no-lm": ("learned", 100),
         "true": ("true", 0),
         "random": ("control", 0),
     }
@@ -79,8 +80,8 @@ def test_again_it_keeps_what_is_finished(demo: Demo, monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(app, ["demo", "--quick", "--out", str(demo.folder)])
     assert result.exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in before} == before
-    assert "6 cells, 6 of them done before" in result.stderr
-    for name in ("learned", "shuffled", "true", "random", "random policy"):
+    assert "8 cells, 8 of them done before" in result.stderr
+    for name in ("learned", "shuffled", "no-lm", "true", "random", "random policy"):
         assert name in result.stdout
     for header in ("true return", "labels", "training", "steps/s"):
         assert header in result.stdout

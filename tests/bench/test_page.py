@@ -73,17 +73,29 @@ def browser(started: PlaywrightBrowser) -> Iterator[Browser]:
 
 def test_the_demos_report_is_drawn_offline(browser: Browser, demo: Demo) -> None:
     page = browser.open(demo.folder / "report.html")
-    plots = ["true-0", "learned-0", "arms-0", "scatter-0-0", "scatter-2-0", "scatter-3-0"]
+    plots = ["true-0", "learned-0", "arms-0", "scatter-0-0", "scatter-1-0", "scatter-3-0", "scatter-4-0"]
     assert page.locator(".plot").evaluate_all("all => all.map(plot => plot.id)") == plots
     for plot in plots:
         assert page.locator(f"#{plot} svg.main-svg").count() >= 1
-    assert page.evaluate(TRACES, "true-0") == [["learned", 2], ["true", 2], ["shuffled", 2], ["random", 2]]
-    assert page.evaluate(TRACES, "learned-0") == [["learned", 2]]
-    assert page.evaluate(TRACES, "arms-0") == [["random", 1], ["shuffled", 1], ["true", 1], ["learned", 1]]
+    assert page.evaluate(TRACES, "true-0") == [
+        ["learned", 2],
+        ["no-lm", 2],
+        ["true", 2],
+        ["shuffled", 2],
+        ["random", 2],
+    ]
+    assert page.evaluate(TRACES, "learned-0") == [["learned", 2], ["no-lm", 2]]
+    assert page.evaluate(TRACES, "arms-0") == [
+        ["random", 1],
+        ["shuffled", 1],
+        ["true", 1],
+        ["no-lm", 1],
+        ["learned", 1],
+    ]
     assert page.evaluate(TRACES, "scatter-0-0") == [["learned", 800]]
     assert page.locator("#scatter-0-0 .scatterlayer .points path").count() == 800
     rows = [row.split("\t") for row in page.locator("table").inner_text().splitlines()]
-    assert [row[0] for row in rows] == ["reward", "learned", "true", "shuffled", "random", "random policy"]
+    assert [row[0] for row in rows] == ["reward", "learned", "no-lm", "true", "shuffled", "random", "random policy"]
     assert rows[0][1:4] == ["seeds", "labels", "true return"]
     assert rows[1][1:3] == ["1", "100"]
     assert (

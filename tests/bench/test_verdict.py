@@ -216,3 +216,10 @@ def test_cells(tmp_path: Path) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_control_without_a_language_model_is_judged_where_nothing_else_is(tmp_path: Path) -> None:
+    no_lm = {"reward": "no-lm", "model": "no-lm", "digest": "d" * 16, "true": (-1000, -500, -205)}
+    worse = {"true": (-1000, -1000, -720)}
+    assert verdict(three(tmp_path / "a", worse, no_lm, TRUE, RANDOM)).headline.startswith("learned does not carry")
+    assert verdict(three(tmp_path / "b", no_lm, TRUE, RANDOM)).headline.startswith("no-lm does the work")

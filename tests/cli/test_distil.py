@@ -20,9 +20,7 @@ def run(*arguments: object) -> Any:
 def test_a_student_is_saved_and_told_apart_from_its_teacher(tmp_path: Path) -> None:
     steps = rmgym.collect("Pendulum-v1", 400, reset_every=10, progress=False)
     steps.save(tmp_path / "steps.parquet")
-    teacher: Any = rmgym.create_reward_model(
-        "minilm", width=16, layers=1, attention_heads=2, seed=3
-    ).accept_random_weights()
+    teacher: Any = rmgym.create_reward_model("minilm", width=16, roles=8, seed=3).accept_random_weights()
     texts = rmgym.textualizer("Pendulum-v1").batch(steps)
     teacher.card_hash = texts.card_hash
     teacher.save(tmp_path / "teacher")

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from pathlib import Path
-from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
-import rmgym
 from rmgym.cli.main import app
 from rmgym.runs.record import read_run
 
@@ -49,26 +44,3 @@ def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path
     assert result.stderr.startswith("error: a reward is the folder of a fitted model, a hub id")
     assert "did you mean 'constant'?" in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.filterwarnings("ignore")  # of the exporter, about itself
-def test_the_engine_is_tried_and_said(tmp_path: Path) -> None:
-    if not os.environ.get("CI"):  # there, a missing package is a failure
-        pytest.importorskip("onnxruntime")
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
-    model.card_hash = rmgym.textualizer("CartPole-v1").card_hash
-    model.save(tmp_path / "model")
-    told = ["train", "CartPole-v1", "--reward", str(tmp_path / "model"), "--steps", "256", "--episodes", "1"]
-    records = list[logging.LogRecord]()
-    (listener := logging.Handler()).emit = records.append  # type: ignore[method-assign]
-    logging.getLogger("torch.onnx").addHandler(listener)
-    result = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "run"), "--engine", "onnx"])
-    logging.getLogger("torch.onnx").removeHandler(listener)
-    assert records == []
-    assert result.exit_code == 0, result.output
-    assert "fusion heads run on onnx" in result.stderr
-    wrong = CliRunner().invoke(app, [*told, "--out", str(tmp_path / "other"), "--engine", "onyx"])
-    assert wrong.exit_code == 2
-    assert "did you mean 'onnx'?" in wrong.stderr
-    control = CliRunner().invoke(app, ["train", "CartPole-v1", "--reward", "constant", "--engine", "auto"])
-    assert "leave the engine out" in control.stderr

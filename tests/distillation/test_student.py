@@ -22,7 +22,7 @@ from rmgym.scoring.cache import ScoreCache
 from tests.doubles import ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, parameters
 
-QUICK: dict[str, Any] = {"warmup": 150, "fit_steps": 250, "student_options": {"heads": 2, "width": 32, "layers": 1}}
+QUICK: dict[str, Any] = {"warmup": 150, "fit_steps": 250, "student_options": {"heads": 2, "width": 32}}
 
 
 class Quadratic(ToyReward):
@@ -250,7 +250,7 @@ def test_a_misspelt_when_names_the_nearest() -> None:
 def test_distil_imitates_and_goes_on(tmp_path: Path, texts: Any) -> None:
     teacher = Quadratic()
     how = rmgym.FitOptions(max_steps=300, batch_size=64)
-    student = rmgym.create_reward_model("minilm", width=32, layers=1)
+    student = rmgym.create_reward_model("minilm", width=32, roles=8)
     result = rmgym.distil(teacher, texts[:1_500], student, how, out=tmp_path / "student", progress=False)  # type: ignore[arg-type]
     assert result.metrics["validation"]["r2"] > 0.9
     loaded = rmgym.load_reward_model(tmp_path / "student")
@@ -359,7 +359,7 @@ class TestScorer:
     def test_a_model_fitted_further_is_imitated_anew(self) -> None:
         say, steps = rmgym.textualizer("Pendulum-v1"), rmgym.collect("Pendulum-v1", 400, progress=False)
         student = rmgym.Student(rmgym.StudentOptions(tolerance=1.0, audit=1e-6, **QUICK))
-        model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+        model: Any = rmgym.create_reward_model("minilm", width=16, roles=8)
         scorer = Scorer(model, say, student=student)
         scorer.score(steps)
         assert student.version

@@ -22,7 +22,7 @@ def test_the_pages_blocks_run(tmp_path, monkeypatch, capsys):
         exec(block, names)  # as a reader would, in one session
     assert "hf [" in capsys.readouterr().out
     assert (tmp_path / "runs" / "rooms" / "reward_model.json").is_file()
-    assert sum(file.stat().st_size for file in (tmp_path / "runs" / "rooms-lora").iterdir()) < 2_000_000
+    assert sum(file.stat().st_size for file in (tmp_path / "runs" / "rooms-lora").iterdir()) < 4_000_000
 
 
 def test_the_page_names_built_in_models():

@@ -120,9 +120,9 @@ def test_casting_keeps_offset_scale_and_noise_in_float32():
     model.bfloat16()
     assert model.weight.dtype == torch.bfloat16
     assert model.offset.item() == np.float32(-1234.567)
-    assert {t.dtype for t in (model.offset, model.scale, model.noise)} == {torch.float32}
+    assert {t.dtype for t in (model.offset, model.scale, model.noise, model.calibration)} == {torch.float32}
     assert model.float().weight.dtype == torch.float32
-    assert set(model.state_dict()) == {"offset", "scale", "noise", "weight"}
+    assert set(model.state_dict()) == {"offset", "scale", "noise", "calibration", "weight"}
 
 
 def test_what_was_saved_is_restored(tmp_path):
@@ -182,7 +182,7 @@ class TestContract(RewardModelContract):
 
 
 def test_a_fused_optimiser_that_hides_its_writes_changes_the_digest():
-    model = create_reward_model("minilm", width=16, layers=1, attention_heads=2).eval()
+    model = create_reward_model("minilm", width=16, roles=8).eval()
     before = model.digest
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)

@@ -36,13 +36,13 @@ def test_what_runs_no_network_loads_no_torch(module):
     assert run.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("name", "heads"), [("minilm", 1), ("ensemble", 5)])
+@pytest.mark.parametrize(("name", "heads"), [("minilm", 5), ("ensemble", 10)])
 def test_a_preset_names_its_model_and_sets_what_the_user_does_not(name, heads):
-    small = {"width": 16, "layers": 1, "attention_heads": 2}
+    small = {"width": 16, "roles": 8}
     model = create_reward_model(name, **small)
-    assert (model.name, len(model.heads)) == (name, heads)
+    assert (model.name, model.head_count) == (name, heads)
     assert (model.describe()["model"], model.describe()["config"]["backbone"]) == (name, "minilm")
-    assert len(create_reward_model(name, heads=2, **small).heads) == 2
+    assert create_reward_model(name, heads=2, **small).head_count == 2
 
 
 @pytest.mark.parametrize(("name", "meant"), [("seq2sec", "'seq2seq'"), ("minlm", "'minilm'"), ("randon", "'random'")])

@@ -17,7 +17,7 @@ from rmgym.text import textualizer
 from rmgym.text.batch import TextBatch
 from rmgym.training import FitOptions, fit
 
-SMALL = {"width": 32, "layers": 2, "attention_heads": 2}
+SMALL = {"width": 32, "roles": 16}
 
 pytestmark = pytest.mark.usefixtures("smollm2")
 

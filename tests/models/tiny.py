@@ -21,7 +21,7 @@ CORPUS = [
     "Angle in rad: 0.52, torque: 1.25, speed: 3.",
     "状态: 高度 (米): 12.5， 速度: -3。 行动: 等待。",
 ]
-SIZES = {"width": 16, "layers": 1, "attention_heads": 2}
+SIZES = {"width": 16, "roles": 8}
 """Options of a small head."""
 
 

@@ -54,7 +54,7 @@ def test_rows_are_those_of_an_agent_that_had_the_new_model_from_the_start(kind: 
 
 
 def test_a_model_that_was_fitted_further_is_noticed() -> None:
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
+    model: Any = rmgym.create_reward_model("minilm", width=16, roles=8).accept_random_weights()
     agent = rmgym.sb3.make_agent("dqn", "CartPole-v1", reward_model=model, **DQN_SMALL).learn(100)
     buffer: DeferredReplayBuffer = agent.replay_buffer  # type: ignore[attr-defined]
     buffer.score_pending()
@@ -145,7 +145,7 @@ class TestNothingPending:
         assert np.array_equal(*returns)
 
     def test_a_model_fitted_further_is_noticed(self) -> None:
-        model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).accept_random_weights()
+        model: Any = rmgym.create_reward_model("minilm", width=16, roles=8).accept_random_weights()
         agent = rmgym.sb3.make_agent("dqn", "CartPole-v1", reward_model=model, **DQN_SMALL).learn(100)
         buffer: DeferredReplayBuffer = agent.replay_buffer  # type: ignore[attr-defined]
         buffer.score_pending()

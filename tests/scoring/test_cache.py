@@ -101,7 +101,7 @@ class TestCachedRewardKeepsTheRules(RewardModelContract):
         self.path = tmp_path / "scores.sqlite"
 
     def make_model(self) -> Any:
-        model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+        model: Any = rmgym.create_reward_model("minilm", width=16, roles=8)
         return rmgym.CachedReward(model.eval(), self.path)
 
     def make_other(self) -> Any:

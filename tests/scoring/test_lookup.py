@@ -78,7 +78,7 @@ def test_other_spaces_and_huge_ones_have_no_table():
 
 
 def test_a_step_is_read_together_with_the_one_that_time_cuts():
-    model = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2).eval()
+    model = rmgym.create_reward_model("minilm", width=16, roles=8).eval()
     scorer, calls = Scorer(model, LAKE), []
     predict = model.predict
     model.predict = lambda texts: calls.append(len(texts)) or predict(texts)

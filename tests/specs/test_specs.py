@@ -45,7 +45,6 @@ rewards = st.builds(
     digest=st.text("0123456789abcdef", min_size=1, max_size=16),
     model=st.none() | st.just("runs/model"),
     composition=st.builds(Composition, true_weight=st.floats(-3, 3), clip=clips),
-    engine=st.sampled_from(["eager", "onnx"]),
     student=st.none() | st.just({"tolerance": 0.2}),
 )
 agents = st.builds(

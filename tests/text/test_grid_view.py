@@ -255,8 +255,9 @@ def test_texts_are_equal_exactly_where_what_they_say_is(views: View, language: s
             assert (texts[i] == texts[j]) == (contents[i] == contents[j])
     again = GridText(GRID, language).fragments(views.copy())
     assert again.strings() == texts
+    filled = batch.filled()
     for i, text in enumerate(texts):  # the numbers of a text, and only they, are its slots
-        assert extract_numbers(text)[0] == batch.templates[batch.template_index[i]]
+        assert extract_numbers(text)[0] == filled.templates[filled.template_index[i]]
 
 
 def test_a_batch_of_no_views() -> None:

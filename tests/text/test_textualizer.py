@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from rmgym.cards import EnvCard, Field, LeftOut, find_env_card
 from rmgym.errors import CardError, TextError
 from rmgym.text import Textualizer
-from rmgym.text.rendering import distinct_rows
 from rmgym.transitions import Transitions
 from tests.text.steps import CARDED, random_steps, say
 
@@ -387,23 +386,3 @@ def test_the_hash_knows_everything_that_shapes_the_text() -> None:
         say("Pendulum-v1"),
     ]
     assert {text.card_hash for text in same} == {base.card_hash}
-
-
-@given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(0, 30), SEEDS)
-@settings(max_examples=50)
-def test_combinations_of_words_are_those_of_sorted_rows(counts: list[int], size: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    words = [rng.integers(0, count, size) for count in counts]
-    combinations, index = distinct_rows(words, counts)
-    rows = [tuple(int(v) for v in row) for row in zip(*words, strict=True)]
-    assert combinations == sorted(set(rows))
-    assert [combinations[i] for i in index] == rows
-
-
-def test_more_combinations_than_an_integer_holds_are_still_told_apart() -> None:
-    counts = [1000] * 9  # 10^27 combinations
-    words = [np.array([0, 999, 0, 999]) for _ in counts[1:]] + [np.array([0, 999, 1, 999])]
-    combinations, index = distinct_rows(words, counts)
-    assert len(combinations) == 3
-    assert index[1] == index[3]
-    assert len({int(i) for i in index}) == 3

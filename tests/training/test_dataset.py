@@ -83,7 +83,7 @@ def test_a_batch_encodes_the_texts_of_its_labels_and_no_others() -> None:
 def test_only_templates_that_occur_reach_the_model() -> None:
     data = LabelData.of(make_ratings(20), offset=0.0, scale=1.0)
     left = [i for i, t in enumerate(data.encoded.template_index.tolist()) if data.encoded.templates[t] == TEMPLATES[0]]
-    inputs = data.take(torch.tensor(left))
+    inputs = data.encoded.take(torch.tensor(left))
     assert inputs.templates == (TEMPLATES[0],)
     assert inputs.template_index.tolist() == [0] * len(left)
 

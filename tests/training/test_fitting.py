@@ -310,7 +310,7 @@ def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seed", "labels", "options", "changed"),
     [
-        (0, make_ratings(60), replace(BRIEF, learning_rate=0.5), "learning_rate: 0.001 -> 0.5"),
+        (0, make_ratings(60), replace(BRIEF, learning_rate=0.5), "learning_rate: None -> 0.5"),
         (0, make_ratings(60), replace(BRIEF, max_steps=30), "max_steps: 20 -> 30"),
         (0, make_ratings(60, seed=1), BRIEF, "labels: "),
         (1, make_ratings(60), BRIEF, "model: 'small "),

@@ -59,7 +59,7 @@ def test_what_is_no_model_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def unfitted() -> Any:
-    return rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    return rmgym.create_reward_model("minilm", width=16, roles=8)
 
 
 def test_a_model_that_was_never_fitted_rewards_nothing(unfitted: Any, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_model_that_was_never_fitted_rewards_nothing(unfitted: Any, tmp_path: 
 
 
 def test_random_weights_are_accepted_on_purpose_and_remembered(tmp_path: Path) -> None:
-    model: Any = rmgym.create_reward_model("minilm", width=16, layers=1, attention_heads=2)
+    model: Any = rmgym.create_reward_model("minilm", width=16, roles=8)
     digest = model.digest
     assert load(model.accept_random_weights()) is model
     assert model.digest == digest
@@ -108,7 +108,7 @@ def test_a_penalty_that_shifts_all_rewards_alike_is_told_once() -> None:
         step_by_step()
     assert len(told) == 1
 
-    ensemble: Any = rmgym.create_reward_model("ensemble", heads=2, width=16, layers=1, attention_heads=2)
+    ensemble: Any = rmgym.create_reward_model("ensemble", heads=2, width=16, roles=8)
     source = RewardSource(gym.make(COUNTER), ensemble.accept_random_weights(), composition=penalty)
     source(steps, np.zeros(100))  # a warning is an error here
 

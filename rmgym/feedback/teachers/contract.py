@@ -225,7 +225,7 @@ def _arrays(questions: Questions) -> Iterator[tuple[str, npt.NDArray[np.generic]
     for name in ARRAY_FIELDS:
         for path, leaf in leaves(getattr(questions.transitions, name)).items():
             yield f"transitions.{name}{path}", leaf
-    for name in ("template_index", "numbers", "offsets"):
+    for name in ("template_index", "numbers", "offsets", "words"):
         yield f"texts.{name}", getattr(questions.texts, name)
     yield "the rows asked about", questions.rows if isinstance(questions, RatingQuestions) else questions.pairs
 

@@ -66,6 +66,11 @@ class Backbone:
         default_factory=WeakValueDictionary[tuple[str, torch.dtype], LanguageModel]
     )
 
+    @property
+    def identity(self) -> str:
+        """What decides what it makes of a text: SHA-256 (hex) of its weights."""
+        return self.sha256 or PACKAGED[self.name].sha256
+
     def on(self, device: torch.device, dtype: torch.dtype) -> LanguageModel:
         """The LM on a device, in a dtype; shared by all who ask for the same, and never moved under anybody."""
         if device.type == "cpu" and dtype == self.lm.dtype:
@@ -83,7 +88,7 @@ class Backbone:
     def encode_piece(self, piece: str) -> list[int]:
         """Token ids of a piece of text without special tokens."""
         if piece not in self._pieces:
-            self._pieces[piece] = self.tokenizer.encode(piece, add_special_tokens=False)
+            self._pieces[piece] = self.tokenizer.encode(piece, add_special_tokens=False, verbose=False)
         return self._pieces[piece]
 
     def tokens(self, template: str) -> tuple[list[int], tuple[int, ...]]:
@@ -92,15 +97,20 @@ class Backbone:
         Raises:
             ModelError: the text is too long.
         """
-        ids, positions = list(self.prefix), list[int]()
+        plain, positions = self.plain_tokens(template)
+        ids = [*self.prefix, *plain, *self.suffix]
+        self.check_length(len(ids), template)
+        return ids, tuple(len(self.prefix) + position for position in positions)
+
+    def plain_tokens(self, template: str) -> tuple[list[int], list[int]]:
+        """Token ids of a template of any length, without those around every text, and the positions of its slots."""
+        ids, positions = list[int](), list[int]()
         for i, piece in enumerate(split_template(template)[0]):
             if i:
                 positions.append(len(ids))
                 ids.append(self.slot_token)
             ids += self.encode_piece(piece)
-        ids += self.suffix
-        self.check_length(len(ids), template)
-        return ids, tuple(positions)
+        return ids, positions
 
     def check_length(self, length: int, text: str) -> None:
         """Refuse a text of so many tokens if it is too long.
@@ -119,7 +129,9 @@ class Backbone:
         """Share of a template's tokens that the tokenizer does not know."""
         if self.tokenizer.unk_token is None:
             return 0.0
-        ids, _ = self.tokens(template)
+        ids, _ = self.plain_tokens(template)
+        if not ids:
+            return 0.0
         unknown = ids.count(self.tokenizer.unk_token_id)
         return unknown / len(ids)
 

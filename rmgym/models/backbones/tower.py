@@ -66,6 +66,11 @@ class Tower(nn.Module):
         return self.tune != "frozen" and self.training and torch.is_grad_enabled()
 
     @property
+    def as_published(self) -> bool:
+        """Whether it is what everyone has who names its backbone: not tuned, in full precision, on the CPU."""
+        return self.tune == "frozen" and self.device.type == "cpu" and self._dtype == self.place.dtype == torch.float32
+
+    @property
     def version(self) -> tuple[int, int]:
         """Another one after every change that can be noticed: what was read under another one is out of date.
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from rmgym.models.heads.base import Engine as Engine
 from rmgym.models.heads.base import Heads as Heads
-from rmgym.models.heads.fusion import FusionHead
+from rmgym.models.heads.binding import BindingHeads as BindingHeads
 from rmgym.models.heads.pooled import PooledHead
 from rmgym.models.language_options import LanguageModelConfig
 
 
-def make_heads(config: LanguageModelConfig, state_size: int) -> Heads:
-    """The heads that take what the reader of the same options gives."""
+def make_heads(config: LanguageModelConfig, size: int) -> Heads | BindingHeads:
+    """The heads that take what the reader of the same options gives, whose vectors are of that size."""
     if config.fusion == "late":
-        sizes = (config.width, config.layers, config.attention_heads, config.frequencies)
-        return Heads(FusionHead(state_size, *sizes) for _ in range(config.heads))
-    return Heads(PooledHead(state_size, config.width, config.pool) for _ in range(config.heads))
+        return BindingHeads(size, config.heads, config.width, config.roles, config.frequencies or ())
+    return Heads(PooledHead(size, config.width, config.pool) for _ in range(config.heads))

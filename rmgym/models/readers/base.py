@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from torch import Tensor
+import torch
+from torch import nn
 
 from rmgym.models.backbones.tower import Tower
-from rmgym.models.encoding import Encoded
+from rmgym.models.encoding import Encoded, encode
 from rmgym.models.precision import for_keeps
+from rmgym.text.batch import TextBatch
 
-HeadInputs = tuple[Tensor | None, ...]
-"""What a head takes, in the order in which it takes it. Which tensors these are is settled between a reader and the
-heads that go with it."""
+HeadInputs = tuple[Any, ...]
+"""What a head takes, in the order in which it takes it. What these are is settled between a reader and the heads that
+go with it."""
 States = TypeVar("States")
 
 
@@ -31,6 +33,27 @@ class Reader(Protocol):
 
     micro_batch: int
 
+    @property
+    def size(self) -> int:
+        """Length of the vectors that heads get."""
+        ...
+
+    def encode(self, texts: TextBatch) -> Encoded:
+        """Texts as tensors."""
+        ...
+
+    def prepare(self, tower: Tower, texts: TextBatch) -> None:
+        """Get ready for being fitted on some texts."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What it took from them beside its tensors, as texts to be saved."""
+        ...
+
+    def restore(self, facts: Mapping[str, str]) -> None:
+        """Take back what :meth:`facts` gave."""
+        ...
+
     def __call__(self, tower: Tower, inputs: Encoded) -> HeadInputs:
         """Read ``B`` steps with a language model, always the same one.
 
@@ -42,6 +65,32 @@ class Reader(Protocol):
     def train(self, mode: bool = True) -> Self:
         """Switch mode, as :meth:`torch.nn.Module.train`."""
         ...
+
+
+class WholeTexts(nn.Module):
+    """Base of readers that run the LM over every text in full, with its phrases among the other words.
+
+    Args:
+        size: of the LM's states.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def encode(self, texts: TextBatch) -> Encoded:
+        """See :class:`Reader`."""
+        return encode(texts.filled())
+
+    def prepare(self, tower: Tower, texts: TextBatch) -> None:
+        """See :class:`Reader`; there is nothing to do."""
+
+    def facts(self) -> dict[str, str]:
+        """See :class:`Reader`."""
+        return {}
+
+    def restore(self, facts: Mapping[str, str]) -> None:
+        """See :class:`Reader`."""
 
 
 class KeptStates(Generic[States]):
@@ -81,6 +130,18 @@ class KeptStates(Generic[States]):
         while len(self._kept) >= self._most:
             self._kept.popitem(last=False)
         self._kept[text] = states
+
+    def get_all(
+        self, texts: Sequence[str], device: torch.device, read: Callable[[Sequence[str]], Sequence[States]]
+    ) -> list[States]:
+        """The states of some texts; those that are not kept are read now, together."""
+        states = {text: self[text] for text in texts if text in self._kept}
+        if unread := [text for text in dict.fromkeys(texts) if text not in states]:
+            with for_keeps(device):
+                states |= zip(unread, read(unread), strict=True)
+            for text in unread:
+                self.keep(text, states[text])
+        return [states[text] for text in texts]
 
     def get(self, text: str, tower: Tower, read: Callable[[str], States]) -> States:
         """The states of a text, read now if they are not kept."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded
 from rmgym.models.precision import for_keeps
-from rmgym.models.readers.base import HeadInputs, KeptStates
+from rmgym.models.readers.base import HeadInputs, KeptStates, WholeTexts
 from rmgym.text.numbers import show, split_template
 
 MOST_REMEMBERED = 2048
@@ -31,16 +31,19 @@ def digit_texts(inputs: Encoded) -> list[str]:
     return [spaced_digits(inputs.templates[t], row) for t, row in rows]
 
 
-class DigitsReader(nn.Module):
+class DigitsReader(WholeTexts):
     """Reads each step as plain text. Heads take ``(states, mask)``, ``[B, L, size]`` and ``bool [B, L]``.
 
     While a frozen LM's heads are fitted, states are kept, because each text comes back at every epoch.
+
+    Args:
+        size: of the LM's states.
     """
 
     micro_batch = 128
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
         self.kept = KeptStates[Tensor](MOST_REMEMBERED)
 
     def forward(self, tower: Tower, inputs: Encoded) -> HeadInputs:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rmgym.models.backbones.backbone import LanguageModel
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded
 from rmgym.models.number_features import NumberFeatures
-from rmgym.models.readers.base import HeadInputs, KeptStates
+from rmgym.models.readers.base import HeadInputs, KeptStates, WholeTexts
 
 KeysAndValues = Any
 """A cache of ``transformers``, whose layers have many classes without a common type."""
@@ -29,7 +29,7 @@ MOST_PREFIXES = 64
 """Templates whose beginnings are kept (for SmolLM2-135M, about 46 kB a token)."""
 
 
-class EarlyReader(nn.Module):
+class EarlyReader(WholeTexts):
     """Puts numbers into the LM. Heads take ``(states, mask)``, ``[B, L, size]`` and ``bool [B, L]``.
 
     Args:
@@ -41,7 +41,7 @@ class EarlyReader(nn.Module):
     micro_batch = 128
 
     def __init__(self, size: int, frequencies: tuple[int, ...], *, causal: bool) -> None:
-        super().__init__()
+        super().__init__(size)
         self.numbers = NumberFeatures(size, frequencies)
         self.prefixes = PrefixReader() if causal else None
 

@@ -7,7 +7,7 @@ digest of scores.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,26 +17,34 @@ from safetensors.numpy import load, save
 from rmgym.errors import ModelError, TextError
 from rmgym.models.base import Prediction
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import escape, slot, split_template
+from rmgym.text.numbers import IS_WORD, WORD, escape, slot, split_template
 
-_TEXTS = {"template_index": np.int32, "numbers": np.float64, "offsets": np.int64, "facts": np.uint8}
+_TEXTS = {
+    "template_index": np.int32,
+    "numbers": np.float64,
+    "offsets": np.int64,
+    "words": np.int32,
+    "facts": np.uint8,
+}
 _SCORES = {"mean": np.float32, "std": np.float32, "facts": np.uint8}
 
 
 def pack_texts(texts: TextBatch) -> bytes:
-    """Write ``B`` texts, without the templates that none of them uses."""
-    used, template_index = np.unique(texts.template_index, return_inverse=True)
+    """Write ``B`` texts, without the templates and phrases that none of them uses."""
+    used = texts.used()
     facts = {
-        "templates": [texts.templates[t] for t in used],
-        "language": texts.language,
-        "card_hash": texts.card_hash,
+        "templates": used.templates,
+        "phrases": used.phrases,
+        "language": used.language,
+        "card_hash": used.card_hash,
     }
     return _pack(
         _TEXTS,
         facts,
-        template_index=template_index.reshape(-1),
-        numbers=texts.numbers,
-        offsets=texts.offsets,
+        template_index=used.template_index,
+        numbers=used.numbers,
+        offsets=used.offsets,
+        words=used.words,
     )
 
 
@@ -48,23 +56,24 @@ def unpack_texts(body: bytes) -> TextBatch:
     """
     try:
         arrays, facts = _unpack(_TEXTS, body)
-        templates, language, card_hash = facts["templates"], facts["language"], facts["card_hash"]
-        if not isinstance(templates, list) or not all(isinstance(t, str) for t in templates):
-            raise ValueError("templates are strings")
+        templates, phrases = _strings(facts["templates"]), _strings(facts["phrases"])
+        language, card_hash = facts["language"], facts["card_hash"]
         if not isinstance(language, str) or not isinstance(card_hash, str | None):
             raise ValueError("language and card_hash are strings")
         if bad := next((t for t in templates if not _is_canonical(t)), None):
-            raise ValueError(f"template {bad!r} has other fields than {{:.Nf}}")
+            raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
         index, offsets = arrays["template_index"], arrays["offsets"]
         if len(index) and not (index.min() >= 0 and index.max() < len(templates)):
             raise ValueError("template_index names a template that is not there")
         if not len(offsets) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
             raise ValueError("offsets begin at 0 and never fall")
         return TextBatch(
-            templates=tuple(templates),
+            templates=templates,
             template_index=index,
             numbers=arrays["numbers"],
             offsets=offsets,
+            phrases=phrases,
+            words=arrays["words"],
             language=language,
             card_hash=card_hash,
         )
@@ -125,8 +134,22 @@ def _unpack(dtypes: dict[str, Any], body: bytes) -> tuple[dict[str, npt.NDArray[
     return {name: np.array(array) for name, array in loaded.items()}, facts
 
 
+def _strings(values: object) -> tuple[str, ...]:
+    """A list of strings as a tuple.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(values, list):
+        raise ValueError("templates and phrases are strings in a list")
+    strings = [value for value in cast("list[object]", values) if isinstance(value, str)]
+    if len(strings) < len(values):
+        raise ValueError("templates and phrases are strings in a list")
+    return tuple(strings)
+
+
 def _is_canonical(template: str) -> bool:
-    """Whether its only fields are ``{:.Nf}``: others would let a sender run Python's format language on the server."""
+    """Whether its only fields are slots: others would let a sender run Python's format language on the server."""
     pieces, decimals = split_template(template)
-    slots = [*map(slot, decimals), ""]
+    slots = [*(WORD if d == IS_WORD else slot(d) for d in decimals), ""]
     return template == "".join(escape(piece) + after for piece, after in zip(pieces, slots, strict=True))

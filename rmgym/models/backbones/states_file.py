@@ -1,0 +1,82 @@
+"""What a frozen language model made of templates and phrases, kept in the user's cache: it is read once per machine."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.errors import StorageError
+from rmgym.models.backbones.backbone import Backbone
+from rmgym.models.backbones.conversion import cache_folder
+from rmgym.storage.atomic import make_folder
+from rmgym.storage.sqlite import use_write_ahead_log
+
+MOST_BYTES = 256 * 2**20
+"""Size from which on nothing is added to a file."""
+_AT_ONCE = 500  # keys in one SQL statement
+_TABLE = "CREATE TABLE IF NOT EXISTS states (text BLOB PRIMARY KEY, states BLOB) WITHOUT ROWID"
+_LOG = logging.getLogger(__name__)
+
+States = npt.NDArray[np.float32]
+
+
+class StatesFile:
+    """States by text, ``float32 [slots + 1, size]``: those at its slots, and last that of the whole.
+
+    It saves time and nothing else: a file that cannot be read or written is left alone, after one warning.
+
+    Args:
+        backbone: whose states; each has a file of its own.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._path = cache_folder() / "states" / f"{Path(backbone.name).name[:40]}-{backbone.identity[:16]}.sqlite"
+        self._size = backbone.state_size
+        self._works = True
+
+    def get(self, texts: Sequence[str]) -> dict[str, States]:
+        """The states of those texts that are there."""
+        keys, by_text = {_key(text): text for text in texts}, dict[str, States]()
+        if not self._works or not self._path.exists():
+            return by_text
+
+        def look_up(file: sqlite3.Connection) -> None:
+            for start in range(0, len(keys), _AT_ONCE):
+                some = list(keys)[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                for key, states in file.execute(f"SELECT text, states FROM states WHERE text IN ({marks})", some):
+                    by_text[keys[key]] = np.frombuffer(states, np.float32).reshape(-1, self._size).copy()
+
+        self._do(look_up)
+        return by_text
+
+    def put(self, states: Mapping[str, States]) -> None:
+        """Keep the states of some texts."""
+        if not self._works or (self._path.exists() and self._path.stat().st_size > MOST_BYTES):
+            return
+        rows = [(_key(text), np.ascontiguousarray(values, np.float32).tobytes()) for text, values in states.items()]
+        self._do(lambda file: file.executemany("INSERT OR IGNORE INTO states VALUES (?, ?)", rows))
+
+    def _do(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Work on the file, in one transaction."""
+        try:
+            make_folder(self._path.parent, what="the states of a language model")
+            with closing(sqlite3.connect(self._path, timeout=60)) as file:
+                use_write_ahead_log(file)
+                with file:
+                    file.execute(_TABLE)
+                    work(file)
+        except (sqlite3.Error, StorageError, ValueError) as error:
+            self._works = False
+            _LOG.warning("the states of %s are not kept in %s: %s", self._path.stem, self._path, error)
+
+
+def _key(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()

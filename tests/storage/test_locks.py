@@ -82,7 +82,8 @@ def test_an_error_inside_comes_through_and_frees_the_lock(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_that_outlives_its_parent_does_not_hold_the_lock(tmp_path: Path) -> None:
-    code = HOLD.replace("    time", "    print(os.fork(), flush=True)\n    time")
+    # One write each: a print writes its end apart, and two processes print at once.
+    code = HOLD.replace("    time", "    os.write(1, b'%d\\n' % os.fork())\n    time")
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
     ) as process:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from rmgym.errors import ModelError
 from rmgym.models.backbones.states_file import StatesFile
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded, encode
@@ -94,8 +95,17 @@ class LateReader(nn.Module):
         return {_STATISTICS: self._numbers.to_json()}
 
     def restore(self, facts: Mapping[str, str]) -> None:
-        """Take back what :meth:`facts` gave."""
-        self._take(NumberStatistics.from_json(facts[_STATISTICS]))
+        """Take back what :meth:`facts` gave.
+
+        Raises:
+            ModelError: it is not there, or is something else.
+        """
+        try:
+            self._take(NumberStatistics.from_json(facts[_STATISTICS]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ModelError(
+                "a late-fusion model is saved with the statistics of its numbers", got=repr(error), fix="fit it again"
+            ) from error
 
     def forward(self, tower: Tower | None, inputs: Encoded) -> HeadInputs:
         """See :class:`rmgym.models.readers.base.Reader`."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
 from rmgym.models.backbones.backbone import load_backbone
 from rmgym.models.backbones.states_file import StatesFile
@@ -125,6 +126,12 @@ def test_statistics_are_saved_and_part_of_the_digest(tmp_path: Path) -> None:
     loaded: Any = load_reward_model(tmp_path)
     assert loaded.digest == model.digest
     assert loaded.reader.read(None, ["x: {:.1f}"], []).mean.tolist() == [[2]]
+
+
+@pytest.mark.parametrize("facts", [{}, {"statistics": "no JSON"}, {"statistics": "[]"}, {"statistics": '{"slots": 1}'}])
+def test_statistics_that_are_none_are_refused(facts: dict[str, str]) -> None:
+    with pytest.raises(ModelError, match="saved with the statistics of its numbers"):
+        LateReader(0).restore(facts)
 
 
 def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(

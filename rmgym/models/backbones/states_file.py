@@ -1,4 +1,4 @@
-"""What a frozen language model made of templates and phrases, kept in the user's cache: it is read once per machine."""
+"""What a frozen language model made of texts, kept in the user's cache: each is read once per machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ States = npt.NDArray[np.float32]
 
 
 class StatesFile:
-    """States by text, ``float32 [slots + 1, size]``: those at its slots, and last that of the whole.
+    """States by text, ``float32 [size]``.
 
     It saves time and nothing else: a file that cannot be read or written is left alone, after one warning.
 
@@ -37,7 +37,7 @@ class StatesFile:
     """
 
     def __init__(self, backbone: Backbone) -> None:
-        self._path = cache_folder() / "states" / f"{Path(backbone.name).name[:40]}-{backbone.identity[:16]}.sqlite"
+        self._path = cache_folder() / "texts" / f"{Path(backbone.name).name[:40]}-{backbone.identity[:16]}.sqlite"
         self._size = backbone.state_size
         self._works = True
 
@@ -52,7 +52,7 @@ class StatesFile:
                 some = list(keys)[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
                 for key, states in file.execute(f"SELECT text, states FROM states WHERE text IN ({marks})", some):
-                    by_text[keys[key]] = np.frombuffer(states, np.float32).reshape(-1, self._size).copy()
+                    by_text[keys[key]] = np.frombuffer(states, np.float32).reshape(self._size).copy()
 
         self._do(look_up)
         return by_text

@@ -15,7 +15,8 @@ from rmgym.text.numbers import split_template
 
 SIZE = 128
 """Length of the vectors."""
-_NEAR = 6  # words before a slot that say what it is
+_NEAR = 12  # words of a clause that say what a slot is
+_PUNCTUATION = re.compile(r"[.,:;!?](?:\s+|$)|[。，：；！？、]|\n")
 _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\d_]+|[^\w\s]")
 
 Vector = npt.NDArray[np.float32]
@@ -45,20 +46,36 @@ def text_vector(template: str) -> Vector:
     return bag(_words(" ".join(split_template(template)[0])))
 
 
+Name = tuple[str, int]
+"""What a slot is: the clause before it, and how often that was there already in the same text."""
+
+
 @lru_cache(maxsize=8192)
-def slot_names(template: str) -> tuple[tuple[str, int], ...]:
-    """What each slot of a template is: the text since the slot before, and how often that was there already."""
-    seen, names = dict[str, int](), list[tuple[str, int]]()
+def slot_names(template: str) -> tuple[Name, ...]:
+    """The names of a template's slots."""
+    seen, names = dict[str, int](), list[Name]()
     for piece in split_template(template)[0][:-1]:
-        names.append((piece, seen.get(piece, 0)))
-        seen[piece] = names[-1][1] + 1
+        clause = last_clause(piece)
+        names.append((clause, seen.get(clause, 0)))
+        seen[clause] = names[-1][1] + 1
     return tuple(names)
 
 
-def slot_vector(name: tuple[str, int]) -> Vector:
-    """A slot by the words before it and by how often they were there already, ``float32 [SIZE]``."""
-    piece, before = name
-    return (bag(_words(piece)[-_NEAR:]) + vector_of(f"slot {before}")) / np.float32(2**0.5)
+def last_clause(piece: str) -> str:
+    """The last words before a slot that no punctuation parts: ``. State: height in m: `` is ``height in m``."""
+    clauses = [clause for clause in _PUNCTUATION.split(piece) if clause.strip()]
+    return " ".join(clauses[-1].split()[-_NEAR:]) if clauses else ""
+
+
+@lru_cache(maxsize=65536)
+def slot_vector(name: Name) -> Vector:
+    """A slot by its clause, by how often that was there already, and by a code, ``float32 [SIZE]``.
+
+    The code is the slot's own: however alike the words before two slots are, they can be told apart.
+    """
+    clause, before = name
+    own = vector_of(f"slot {before} {clause}")
+    return (bag(_words(clause)) + vector_of(f"slot {before}") + own) / np.float32(3**0.5)
 
 
 def _words(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is read of templates and phrases: once, in parts, standardised, and of slots never seen."""
+"""What is read of templates and phrases: once, in parts, standardised, and of slots and phrases never seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
@@ -16,8 +17,10 @@ from rmgym.models.backbones.backbone import load_backbone
 from rmgym.models.backbones.states_file import StatesFile
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.readers.late import LateReader
-from rmgym.models.readers.templates import read_templates
+from rmgym.models.readers.alike import matched
+from rmgym.models.readers.hashing import Name
+from rmgym.models.readers.late import LateReader, decorrelation
+from rmgym.models.readers.whole_texts import read_texts
 from rmgym.text.batch import TextBatch
 from tests.models.tiny import save_causal, save_encoder
 
@@ -40,31 +43,32 @@ TEXTS = ["angle in rad: {:.2f}, the {:s}", "pole", "torque: {:.1f}, speed: {:.0f
 def test_texts_read_together_are_those_read_alone(tmp_path: Path, kind: str) -> None:
     lm = tower(tmp_path, kind=kind)
     with torch.no_grad():
-        together = read_templates(lm, TEXTS)
-        alone = [read_templates(lm, [text])[0] for text in TEXTS]
-    for (slots, whole), (own_slots, own_whole), count in zip(together, alone, [2, 0, 2, 0, 0, 0], strict=True):
-        assert slots.shape == (count, 16)
-        torch.testing.assert_close(slots, own_slots, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(whole, own_whole, atol=1e-5, rtol=1e-5)
+        together = read_texts(lm, TEXTS)
+        alone = torch.cat([read_texts(lm, [text]) for text in TEXTS])
+    assert together.shape == (len(TEXTS), 16)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_a_text_longer_than_the_model_reads_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmgym.models.readers.templates._OVERLAP", 6)
-    lm = tower(tmp_path)
-    long = "".join(f"angle in rad: {{:.2f}}, speed {'m' * i}: {{:.1f}}, " for i in range(60))
-    ids, positions = lm.backbone.plain_tokens(long)
-    room = lm.backbone.max_tokens - 2
+@pytest.mark.parametrize("kind", ["encoder", "causal"])
+def test_a_text_longer_than_the_model_reads_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("rmgym.models.readers.whole_texts._OVERLAP", 6)
+    lm = tower(tmp_path, kind=kind)
+    backbone = lm.backbone
+    ids, _ = backbone.plain_tokens("".join(f"angle in rad: {{:.2f}}, speed {'m' * i}: {{:.1f}}, " for i in range(60)))
+    room = backbone.max_tokens - len(backbone.prefix) - len(backbone.suffix)
     assert len(ids) > 2 * room
+    starts = list(range(0, len(ids) - 6, room - 6))  # each part begins six tokens before the end of the one before
     with torch.no_grad():
-        ((slots, whole),) = read_templates(lm, [long])
-        # The second part begins six tokens before the first one's end, and gives the slots behind that.
-        part = [*lm.backbone.prefix, *ids[room - 6 : 2 * room - 6], *lm.backbone.suffix]
-        states = lm.running(input_ids=torch.tensor([part])).last_hidden_state[0]
-    assert slots.shape == (120, 16)
-    second = [j for j, p in enumerate(positions) if room <= p < 2 * room - 6]
-    expected = states[[positions[j] - (room - 6) + 1 for j in second]]
-    torch.testing.assert_close(slots[second], expected, atol=1e-5, rtol=1e-5)
-    assert bool(torch.isfinite(whole).all())
+        (whole,) = read_texts(lm, ["".join(f"angle in rad: {{:.2f}}, speed {'m' * i}: {{:.1f}}, " for i in range(60))])
+        wholes = []
+        for start in starts:
+            part = [*backbone.prefix, *ids[start : start + room], *backbone.suffix]
+            states = lm.scaled(lm.running(input_ids=torch.tensor([part])).last_hidden_state[0])
+            wholes.append(states[-1] if kind == "causal" else states.mean(dim=0))
+    expected = wholes[-1] if kind == "causal" else torch.stack(wholes).mean(dim=0)
+    torch.testing.assert_close(whole, expected, atol=1e-5, rtol=1e-5)
 
 
 def batch(template: str, numbers: list[list[float]], phrases: list[list[str]] | None = None) -> TextBatch:
@@ -87,16 +91,68 @@ def test_numbers_are_standardised_slot_by_slot() -> None:
     reading = reader.read(None, ["x: {:.1f}, y: {:.1f}, z: {:.1f}"], [])
     assert reading.mean.tolist() == [[2, 20, 5]]
     assert reading.spread.tolist() == [[1, 10, 1]]  # what does not vary keeps its unit
-    reading = reader.read(None, ["x: {:.1f}, y: {:.1f}, y: {:.1f}", "y: {:.1f}"], [])
-    # A slot is known by the words before it; one more of a kind is as those before.
-    assert reading.mean.tolist() == [[2, 20, 20], [20, 0, 0]]
+    # A slot is known by the clause before it, wherever it stands.
+    reading = reader.read(None, ["now z: {:.1f}, y: {:.1f}", "So. y: {:.1f}; x: {:.1f}"], [])
+    assert reading.mean.tolist() == [[5, 20], [20, 2]]
 
 
-def test_a_slot_never_seen_is_taken_for_the_one_that_means_most_the_same() -> None:
+def test_slots_never_seen_are_taken_for_those_that_mean_most_the_same() -> None:
     model: Any = create_reward_model("minilm", width=16, roles=8)
-    model.prepare(batch("Speed in metres per second: {:.1f}, colour code: {:.1f}", [[100, 1], [300, 3]]))
-    reading = model.reader.read(model.tower, ["Velocity in m/s: {:.1f}"], [])
-    assert reading.mean.tolist() == [[200]]
+    card = "State: {}: {{:.1f}}, {}: {{:.1f}}, {}: {{:.1f}}. Next state: {}: {{:.1f}}, {}: {{:.1f}}, {}: {{:.1f}}."
+    seen = card.format(*("height above the pad", "velocity to the right", "tilt to the left") * 2)
+    model.prepare(batch(seen, [[0, 10, 20, 30, 40, 50], [2, 12, 22, 32, 42, 52]]))
+    new = card.format(*("leftward inclination", "elevation above the target", "horizontal rate of travel") * 2)
+    expected, reading = (model.reader.read(model.tower, [template], []) for template in (seen, new))
+    order = [2, 0, 1, 5, 3, 4]  # what comes before and what comes next are kept apart
+    assert reading.mean.tolist() == [[21, 1, 11, 51, 31, 41]]
+    assert torch.equal(reading.slots[0], expected.slots[0][order])
+
+
+def test_two_new_slots_are_not_taken_for_one_as_long_as_there_are_others() -> None:
+    seen: list[Name] = [("a", 0), ("b", 0)]
+    alike = torch.tensor([[0.9, 0.8], [0.7, 0.1]])
+    assert matched(alike, [("c", 0), ("d", 0)], seen) == [("b", 0), ("a", 0)]  # 0.8 + 0.7 is more than 0.9 + 0.1
+    three = torch.tensor([[0.9, 0.2], [0.1, 0.8], [0.3, 0.4]])
+    assert matched(three, [("c", 0), ("d", 0), ("e", 0)], seen) == [("a", 0), ("b", 0), ("b", 0)]
+    # What was there equally often before goes before what is somewhat more alike.
+    assert matched(torch.tensor([[0.6, 0.9]]), [("c", 0)], [("a", 0), ("b", 1)]) == [("a", 0)]
+
+
+def test_a_phrase_never_seen_is_a_blend_of_those_that_were() -> None:
+    model: Any = create_reward_model("minilm", width=16, roles=8)
+    phrases = ["in the air", "on the ground", "the main engine"]
+    model.prepare(batch("it is {:s}", [[], [], []], [[p] for p in phrases]))
+    seen, new = (
+        model.reader.read(model.tower, ["it is {:s}"], p).phrases for p in (phrases, ["resting on the surface"])
+    )
+    states = read_texts(model.tower, [*phrases, "resting on the surface"])
+    cosines = F.cosine_similarity(states[3:], states[:3])
+    torch.testing.assert_close(new[0], (cosines / 0.1).softmax(dim=0) @ seen)
+    assert int(cosines.argmax()) == 1
+
+
+def test_slots_with_like_words_are_told_apart_and_stay_more_alike_than_others() -> None:
+    model: Any = create_reward_model("minilm", width=16, roles=8)
+    pairs = ("left wheel", "right wheel", "price of apples", "price of pears", "his age", "her age")
+    template = ", ".join(f"{name}: {{:.1f}}" for name in pairs)
+    model.prepare(batch(template, [[1, 2, 3, 4, 5, 6], [4, 5, 6, 7, 8, 9]]))
+    slots = model.reader.read(model.tower, [template], []).slots[0]
+    assert float(slots.square().mean()) == pytest.approx(1, rel=1e-3)
+    alike = F.cosine_similarity(slots[None], slots[:, None], dim=-1).fill_diagonal_(-1)
+    assert alike.argmax(dim=1)[:2].tolist() == [1, 0]
+    assert alike.max() < 0.5
+
+
+def test_decorrelation_goes_halfway_to_whitening() -> None:
+    torch.manual_seed(0)
+    states = torch.randn(500, 3) @ torch.diag(torch.tensor([4.0, 1.0, 0.0]))  # the last is always the same
+    states -= states.mean(dim=0)
+    apart = states @ decorrelation(states)
+    # Standard deviations of 4 and 1 become 2 and 1, in a common unit; between columns there is next to no correlation.
+    assert float(apart[:, 0].std() / apart[:, 1].std()) == pytest.approx(2, rel=0.05)
+    assert float(apart.square().mean()) == pytest.approx(1, rel=1e-4)
+    assert float(apart[:, 2].abs().max()) < 1e-3
+    assert decorrelation(torch.zeros(1, 3)).equal(torch.eye(3))  # one slot alone differs from none
 
 
 def test_what_was_always_the_same_counts_for_nothing() -> None:
@@ -128,9 +184,9 @@ def test_statistics_are_saved_and_part_of_the_digest(tmp_path: Path) -> None:
     assert loaded.reader.read(None, ["x: {:.1f}"], []).mean.tolist() == [[2]]
 
 
-@pytest.mark.parametrize("facts", [{}, {"statistics": "no JSON"}, {"statistics": "[]"}, {"statistics": '{"slots": 1}'}])
+@pytest.mark.parametrize("facts", [{}, {"seen": "no JSON"}, {"seen": "[]"}, {"seen": '{"numbers": 1}'}])
 def test_statistics_that_are_none_are_refused(facts: dict[str, str]) -> None:
-    with pytest.raises(ModelError, match="saved with the statistics of its numbers"):
+    with pytest.raises(ModelError, match="saved with what it was fitted on"):
         LateReader(0).restore(facts)
 
 
@@ -139,13 +195,13 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
 ) -> None:
     monkeypatch.setenv("RMGYM_CACHE", str(tmp_path / "cache"))
     backbone = tower(tmp_path / "lm").backbone
-    file, states = StatesFile(backbone), np.arange(32, dtype=np.float32).reshape(2, 16)
+    file, states = StatesFile(backbone), np.arange(16, dtype=np.float32)
     file.put({"x: {:.1f}": states})
     again = StatesFile(backbone).get(["x: {:.1f}", "y: {:.1f}"])
     assert list(again) == ["x: {:.1f}"]
     assert np.array_equal(again["x: {:.1f}"], states)
-    (path,) = (tmp_path / "cache" / "states").glob("*.sqlite")
-    for old in (tmp_path / "cache" / "states").iterdir():
+    (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
+    for old in (tmp_path / "cache" / "texts").iterdir():
         old.unlink()
     path.write_bytes(b"no database, but long enough to be taken for one" * 100)
     broken = StatesFile(backbone)

@@ -1,0 +1,74 @@
+"""What the texts were like that a model was fitted on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.models.readers.hashing import Name, slot_names
+from rmgym.text.batch import TextBatch
+from rmgym.text.numbers import IS_WORD, split_template
+from rmgym.text.rows import padded
+
+
+def names_of(template: str, *, words: bool) -> list[Name]:
+    """The names of a template's slots for phrases, or of those for numbers."""
+    decimals = split_template(template)[1]
+    return [name for name, d in zip(slot_names(template), decimals, strict=True) if (d == IS_WORD) == words]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Templates, phrases, and how the numbers of each slot are distributed.
+
+    Attributes:
+        numbers: mean and standard deviation, by the slot's name.
+        templates: all there were.
+        phrases: all there were.
+    """
+
+    numbers: Mapping[Name, tuple[float, float]] = field(default_factory=dict[Name, tuple[float, float]])
+    templates: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: TextBatch) -> Self:
+        """What there is in some texts."""
+        texts = texts.used()
+        table = padded(texts.numbers, np.diff(texts.offsets))
+        values = dict[Name, list[npt.NDArray[np.float64]]]()
+        for t, template in enumerate(texts.templates):
+            rows = table[texts.template_index == t]
+            for j, name in enumerate(names_of(template, words=False)):
+                values.setdefault(name, []).append(rows[:, j])
+        numbers = dict[Name, tuple[float, float]]()
+        for name, parts in values.items():
+            column = np.concatenate(parts)
+            spread = float(column.std())
+            numbers[name] = (float(column.mean()), spread if spread > 1e-6 else 1.0)
+        return cls(numbers, texts.templates, texts.phrases)
+
+    def slots(self, *, words: bool) -> list[Name]:
+        """The names of all slots for phrases, or of those for numbers."""
+        return list(dict.fromkeys(name for template in self.templates for name in names_of(template, words=words)))
+
+    def table(self, names: Sequence[Name]) -> npt.NDArray[np.float64]:
+        """Mean and standard deviation of the numbers in some slots, ``[S, 2]``; 0 and 1 where nothing was seen."""
+        return np.array([self.numbers.get(name, (0.0, 1.0)) for name in names]).reshape(-1, 2)
+
+    def to_json(self) -> str:
+        """As text; :meth:`from_json` takes it back to the bit."""
+        numbers = [[*name, *values] for name, values in self.numbers.items()]
+        return json.dumps({"numbers": numbers, "templates": self.templates, "phrases": self.phrases})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of :meth:`to_json`."""
+        content = json.loads(text)
+        numbers = {(clause, before): (mean, spread) for clause, before, mean, spread in content["numbers"]}
+        return cls(numbers, tuple(content["templates"]), tuple(content["phrases"]))

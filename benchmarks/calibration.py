@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.spatial import KDTree
 
 Column = npt.NDArray[np.floating]
 LEVELS = np.arange(0.05, 1, 0.05)
@@ -32,3 +33,16 @@ def calibration(mean: Column, std: Column, true: Column) -> dict[str, float]:
 def auroc(outside: Column, inside: Column) -> float:
     """How well larger values tell ``outside [M]`` from ``inside [N]``: 1 always, 0.5 by chance; ties count half."""
     return float(stats.mannwhitneyu(outside, inside).statistic) / (len(outside) * len(inside))
+
+
+def far(outside: Column, inside: Column, pool: Column) -> npt.NDArray[np.bool_]:
+    """Which rows of ``outside [M, D]`` are out of the distribution of ``pool [P, D]``, ``bool [M]``.
+
+    Those whose nearest row of the pool, each column in units of its standard deviation there, is further than that of
+    95 % of ``inside [N, D]``, which is of that distribution.
+    """
+    spread = pool.std(axis=0)
+    scale = np.where(spread > 1e-6, spread, 1.0)
+    tree = KDTree(pool / scale)
+    (to_outside, _), (to_inside, _) = tree.query(outside / scale), tree.query(inside / scale)
+    return to_outside > np.quantile(to_inside, 0.95)

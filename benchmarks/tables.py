@@ -174,12 +174,15 @@ def _stds(result: Result) -> str:
 
         def means(*keys: str, here: list[Result] = here, labels: list[int] = labels) -> str:
             by = [[_at(c, keys) for c in here if c["labels"] == n] for n in labels]
-            return ", ".join(f"{np.mean(values):.2f}" for values in by)
+            return ", ".join(f"{np.nanmean(v):.2f}" if np.isfinite(v).any() else "–" for v in map(np.array, by))
 
         shares = [f"{means(where, 'within1')}; {means(where, 'within2')}" for where in ("inside", "outside")]
+        new = ", ".join(f"{np.mean([c['new'] for c in here if c['labels'] == n]):.0f}" for n in labels)
         agent = f"{returns[env]['algo'].upper()} {returns[env]['steps']:,}: {returns[env]['true_return']:.4g}"
         errors = [means("inside", "ece"), means("outside", "ece")]
-        rows.append([env, arm, ", ".join(map(str, labels)), *errors, *shares, means("auroc"), means("known"), agent])
+        rows.append(
+            [env, arm, ", ".join(map(str, labels)), *errors, *shares, means("auroc"), means("auroc_new"), new, agent]
+        )
     header = [
         "environment",
         "heads",
@@ -189,7 +192,8 @@ def _stds(result: Result) -> str:
         "within 1; 2 std, random steps",
         "within 1; 2 std, agent's",
         "AUROC of std",
-        "agent's texts met at random",
+        "AUROC, agent's new steps alone",
+        "new steps",
         "agent: steps: true return",
     ]
     return table(header, rows)
@@ -197,7 +201,7 @@ def _stds(result: Result) -> str:
 
 def _at(cell: Result, keys: tuple[str, ...]) -> float:
     for key in keys:
-        cell = cell[key]
+        cell = cell.get(key)
     return math.nan if cell is None else float(cell)  # type: ignore[arg-type]
 
 

@@ -39,7 +39,7 @@ class LanguageModelConfig:
     tune: Tune = "frozen"
     heads: int = 5
     width: int = 128
-    roles: int = 64
+    roles: int = 128
     frequencies: tuple[int, ...] | None = None
     pool: Literal["attention", "mean", "last"] = "attention"
     lora_rank: int = 8

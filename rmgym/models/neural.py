@@ -30,9 +30,9 @@ class NeuralRewardModel(nn.Module):
     """Base of the trainable models.
 
     A model works in standardised units; ``offset`` and ``scale`` map to the units of the labels. They are set once, by
-    ``fit``, and saved with the model. ``noise`` is the residual standard deviation on held-out labels, which is the std
-    of a model with one head; of several heads it is their standard deviation times ``calibration``. ``fitted_on`` is
-    what it was fitted on; where that is nothing, wrappers and agents refuse the model.
+    ``fit``, and saved with the model. The std of a prediction is ``sqrt((calibration * s)**2 + noise**2)``, where ``s``
+    is the standard deviation of the heads and 0 for a single one; both factors come of labels that heads were not
+    given. ``fitted_on`` is what it was fitted on; where that is nothing, wrappers and agents refuse the model.
 
     Args:
         config: the model's frozen options.
@@ -191,10 +191,8 @@ class NeuralRewardModel(nn.Module):
             if was_training:
                 self.train()
         rewards = standardised * self.scale.cpu() + self.offset.cpu()
-        if rewards.shape[1] > 1:
-            spread = rewards.std(dim=1) * self.calibration.cpu()
-        else:
-            spread = self.noise.cpu().expand(len(rewards))
+        apart = rewards.std(dim=1) if rewards.shape[1] > 1 else torch.zeros(len(rewards))
+        spread = torch.hypot(apart * self.calibration.cpu(), self.noise.cpu())
         return Prediction(rewards.mean(dim=1).numpy(), spread.numpy().astype(np.float32))
 
     def rewards(self, inputs: Encoded) -> Tensor:

@@ -40,7 +40,7 @@ class NoLanguageModelConfig:
 
     heads: int = 5
     width: int = 128
-    roles: int = 64
+    roles: int = 128
     frequencies: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:

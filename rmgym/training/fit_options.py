@@ -21,7 +21,7 @@ class FitOptions:
     Attributes:
         max_steps: optimiser steps, unless early stopping ends the run before.
         batch_size: labels per step; every label is drawn once before any is drawn again.
-        learning_rate: of everything but a tuned language model; by default the model's own, 3e-3 for binding heads and
+        learning_rate: of everything but a tuned language model; by default the model's own, 2e-3 for binding heads and
             1e-3 for others. AdamW (Loshchilov & Hutter 2019).
         lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
             learns at ten times this rate.
@@ -35,8 +35,8 @@ class FitOptions:
         loss: of ratings: ``huber`` or ``mse`` of standardised values.
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
-        leave_out: share of the labels that each of several heads goes without, drawn for it alone, so that their
-            disagreement tells what the labels leave open; 0 gives all heads all labels.
+        leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
+            what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels.
         shuffle_labels: permute the labels among the texts first: the control ``shuffled``.
         precision: of matrix products while fitting: ``bfloat16`` is cheaper on processors that know it, where a
             language model runs at every step; weights, optimiser and the finished model stay in float32.
@@ -60,7 +60,7 @@ class FitOptions:
     patience: int | None = 10
     loss: LossKind = "huber"
     steps_per_segment: int | None = None
-    leave_out: float = 0.2
+    leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"
     checkpoint_every: int = 200

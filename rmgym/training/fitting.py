@@ -305,11 +305,15 @@ def _metrics(
     if not math.isfinite(train["loss"] or 0.0):
         raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")
     held_out = judge(objective, data, plan.held_out) if len(plan.held_out) else None
-    if held_out is not None and held_out["rmse"] is not None:
-        model.noise.fill_(held_out["rmse"])
     rated = np.arange(len(data.target))
-    if model.head_count > 1 and len(rated):
-        model.calibration.fill_(calibration(rewards_of(model, data, rated), data.target, data.votes[: len(rated)]))
+    spread_of = None
+    if len(rated):
+        spread_of = calibration(rewards_of(model, data, rated), data.target, data.votes[: len(rated)])
+    if spread_of is not None:
+        model.calibration.fill_(spread_of[0])
+        model.noise.fill_(spread_of[1] * plan.scale)
+    elif held_out is not None and held_out["rmse"] is not None:
+        model.noise.fill_(held_out["rmse"])
     if not len(data.target):
         rewards = rewards_of(model, data, data.rows(plan.train)).mean(1)
         spread = float(rewards.std(correction=0))

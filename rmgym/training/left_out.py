@@ -1,12 +1,15 @@
-"""Labels that each head goes without, and what they say of the heads' disagreement.
+"""Labels that heads go without, and what they say of the heads' disagreement.
 
-Where there are several heads, each is fitted without a share of the labels, drawn for it alone: so heads differ where
-labels are few, and the labels that they were not given tell how far off they are (Breiman 1996, "Out-of-bag
-estimation", https://www.stat.berkeley.edu/~breiman/OOBestimation.pdf; heads on one body: Osband et al. 2016, "Deep
-Exploration via Bootstrapped DQN", https://arxiv.org/abs/1602.04621). A bootstrap leaves out more than every third one.
+Where there are several heads, some labels are kept from two of them: so heads differ where labels are few, and these
+labels tell how far off heads are that were not given them (Breiman 1996, "Out-of-bag estimation",
+https://www.stat.berkeley.edu/~breiman/OOBestimation.pdf; heads on one body: Osband et al. 2016, "Deep Exploration via
+Bootstrapped DQN", https://arxiv.org/abs/1602.04621). A bootstrap leaves out more than every third label of each head.
 """
 
 from __future__ import annotations
+
+import math
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -16,29 +19,40 @@ from rmgym.training.dataset import Rows
 
 FEWEST = 8
 """Labels that two heads were not given, fewer than which say nothing."""
+COVERED = 0.95
+"""Share of them that is to lie within two standard deviations."""
 
 
 def draw_votes(train: Rows, labels: int, heads: int, share: float, seed: int) -> Tensor:
     """Which labels count for which head, 0 or 1, ``float32 [labels, heads]``; those that are held out, for none.
 
+    Labels are kept from two heads each, which are each pair in turn.
+
     Args:
         train: the labels that are not held out.
         labels: how many there are in all.
-        heads: number of heads; a single one is given all.
-        share: of them that a head goes without.
+        heads: number of heads; one or two are given all.
+        share: of them that a head goes without, on average, at most ``2 / heads``.
         seed: of the draws.
     """
     votes = np.zeros((labels, heads), np.float32)
-    counts = np.random.default_rng([seed, heads]).random((len(train), heads)) >= (share if heads > 1 else 0)
-    counts[:, ~counts.any(axis=0)] = True
-    votes[train] = counts
+    votes[train] = 1
+    if heads > 2:
+        rng, pairs = np.random.default_rng([seed, heads]), np.array(list(combinations(range(heads), 2)))
+        kept = rng.permutation(train)[: round(len(train) * share * heads / 2)]
+        for_whom = np.resize(rng.permutation(pairs), (len(kept), 2))
+        votes[kept[:, None], for_whom] = 0
     return torch.from_numpy(votes)
 
 
-def calibration(predicted: Tensor, target: Tensor, votes: Tensor) -> float:
-    """By what the heads' standard deviation is to be multiplied to be the error of their mean.
+def calibration(predicted: Tensor, target: Tensor, votes: Tensor) -> tuple[float, float] | None:
+    """How the standard deviation of a prediction follows from the heads' disagreement ``s``.
 
-    Both are taken over the heads that a label was not given to, where there are two of them at least.
+    It is ``sqrt((factor * s)**2 + floor**2)``: errors that heads share do not show in their disagreement. Errors and
+    disagreement are taken over the heads that a label was not given to, where there are two of them at least. The
+    factor makes both equal on average; the floor is the least with which so many labels lie within two standard
+    deviations as are expected (the quantile of split conformal prediction, Lei et al. 2018,
+    https://arxiv.org/abs/1604.04173).
 
     Args:
         predicted: standardised rewards of labelled steps, ``[R, heads]``.
@@ -46,15 +60,18 @@ def calibration(predicted: Tensor, target: Tensor, votes: Tensor) -> float:
         votes: see :func:`draw_votes`, ``[R, heads]``.
 
     Returns:
-        Root mean square error ÷ root mean square disagreement; 1 where there are too few such labels.
+        Factor, and floor in standardised units; None where there are too few such labels.
     """
     out = votes == 0
     rows = out.sum(dim=1) >= 2
     if int(rows.sum()) < FEWEST:
-        return 1.0
+        return None
     out, predicted, target = out[rows].double(), predicted[rows].double(), target[rows].double()
     count = out.sum(dim=1)
     mean = (predicted * out).sum(dim=1) / count
     variance = ((predicted - mean[:, None]).square() * out).sum(dim=1) / (count - 1)
     error = (mean - target).square()
-    return float((error.mean() / variance.mean()).sqrt()) if variance.mean() > 0 else 1.0
+    factor = float((error.mean() / variance.mean()).sqrt()) if variance.mean() > 0 else 1.0
+    missing = (error / 4 - factor**2 * variance).clamp_min(0).sort().values
+    quantile = min(math.ceil((len(missing) + 1) * COVERED), len(missing))
+    return factor, math.sqrt(float(missing[quantile - 1]))

@@ -32,7 +32,7 @@ def saved(request, folder, tmp_path):
 def close(low, exact):
     """Low precision moves a score by a few hundredths of the spread, and hardly any rank."""
     assert np.abs(low - exact).max() < 0.15 * exact.std() + 0.02
-    assert spearman(low, exact) > 0.97
+    assert spearman(low, exact) > 0.96
 
 
 @pytest.mark.parametrize("dtype", LOW)

@@ -133,7 +133,7 @@ def test_frozen_tower_is_shared_and_not_saved(tmp_path):
     first, second = create_reward_model("minilm", seed=0, **SMALL), create_reward_model("minilm", seed=1, **SMALL)
     assert first.tower.lm is second.tower.lm
     first.save(tmp_path)
-    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 2_000_000
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 4_000_000
     assert not any(name.startswith("tower") for name in first.state_dict())
 
 

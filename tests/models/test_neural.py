@@ -72,14 +72,15 @@ def test_one_head_is_scaled_to_the_labels_units_and_its_std_is_the_noise():
     assert prediction.std.tolist() == [0.25] * 5
 
 
-def test_several_heads_give_their_mean_and_their_sample_standard_deviation():
+def test_several_heads_give_their_mean_and_a_calibrated_standard_deviation():
     model = SumModel.create(heads=3)
     model.scale.fill_(2)
-    model.noise.fill_(99)
+    model.calibration.fill_(1.5)
+    model.noise.fill_(0.25)
     prediction = model.predict(batch())
     by_hand = 2 * (np.outer(SUMS, [1, 2, 3]) + np.array(LENGTHS)[:, None])
     np.testing.assert_allclose(prediction.mean, by_hand.mean(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(prediction.std, by_hand.std(axis=1, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(prediction.std, np.hypot(1.5 * by_hand.std(axis=1, ddof=1), 0.25), rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100])

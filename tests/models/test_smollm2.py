@@ -54,7 +54,7 @@ def test_sixty_ratings_of_pendulum_teach_late_fusion(tmp_path):
     assert r_squared(predicted, unseen.true_reward) > 0.9
     low = load_reward_model(tmp_path / "model", dtype="bfloat16").predict(say.batch(unseen)).mean
     assert spearman(low, predicted) > 0.99
-    assert sum(file.stat().st_size for file in (tmp_path / "model").iterdir()) < 5_000_000  # without the LM
+    assert sum(file.stat().st_size for file in (tmp_path / "model").iterdir()) < 10_000_000  # without the LM
 
 
 def test_a_shared_prefix_is_exact():

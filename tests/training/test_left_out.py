@@ -1,47 +1,74 @@
-"""Labels that heads go without: how many, and that they calibrate the heads' disagreement."""
+"""Labels that heads go without: which, and that they calibrate the heads' disagreement."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rmgym.training.left_out import calibration, draw_votes
 
 
-def test_each_head_goes_without_a_share_of_its_own() -> None:
+def test_labels_are_kept_from_each_pair_of_heads_in_turn() -> None:
     train = np.arange(100, 2100)
     votes = draw_votes(train, 2200, 5, 0.2, seed=3)
     assert votes.shape == (2200, 5)
     assert votes[:100].sum() == votes[2100:].sum() == 0  # held out
     assert set(votes.unique().tolist()) == {0, 1}
-    np.testing.assert_allclose(votes[train].mean(dim=0), 0.8, atol=0.04)  # 4.5 standard errors
-    both = (votes[train, 0] * votes[train, 1]).mean()
-    assert both == pytest.approx(0.64, abs=0.05)  # drawn apart from each other
+    assert votes[train].mean(dim=0).tolist() == pytest.approx([0.8] * 5)
+    out = votes[train] == 0
+    assert out.sum(dim=1).bincount().tolist() == [1000, 0, 1000]
+    assert [int((out[:, a] & out[:, b]).sum()) for a in range(5) for b in range(a)] == [100] * 10
     assert torch.equal(votes, draw_votes(train, 2200, 5, 0.2, seed=3))
     assert not torch.equal(votes, draw_votes(train, 2200, 5, 0.2, seed=4))
 
 
-def test_a_single_head_and_a_head_that_was_given_nothing_are_given_all() -> None:
-    assert draw_votes(np.arange(6), 6, 1, 0.9, seed=0).tolist() == [[1]] * 6
-    votes = draw_votes(np.arange(2), 2, 50, 0.9, seed=0)
-    assert (votes.sum(dim=0) > 0).all()
+@given(st.integers(1, 40), st.integers(1, 12), st.floats(0, 0.99), st.integers(0, 3))
+def test_every_label_is_given_to_all_heads_but_two_at_most(train: int, heads: int, share: float, seed: int) -> None:
+    votes = draw_votes(np.arange(train), train, heads, share, seed)
+    missing = heads - votes.sum(dim=1)
+    assert set(missing.tolist()) <= ({0, 2} if heads > 2 else {0})
+    assert int(missing.sum()) <= 2 * train
 
 
 @pytest.mark.parametrize("true_factor", [0.5, 3.0])
-def test_calibration_finds_how_much_wider_the_error_is_than_the_disagreement(true_factor: float) -> None:
+def test_the_factor_says_how_much_wider_the_error_is_than_the_disagreement(true_factor: float) -> None:
     rng = np.random.default_rng(0)
     heads = rng.normal(size=(4000, 4))
     # The mean of four heads of variance 1 has an error with the standard deviation that is asked for.
     target = torch.from_numpy(heads.mean(axis=1) + true_factor * rng.normal(size=4000))
-    votes = torch.zeros(4000, 4)
-    assert calibration(torch.from_numpy(heads), target, votes) == pytest.approx(true_factor, rel=0.05)
+    factor, _ = spread_of(torch.from_numpy(heads), target, torch.zeros(4000, 4))
+    assert factor == pytest.approx(true_factor, rel=0.05)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.1, 1.0])
+def test_within_two_standard_deviations_lie_as_many_new_errors_as_are_expected(apart: float) -> None:
+    """Also where all heads are wrong together, which their disagreement does not show."""
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=(8000, 1)) + apart * rng.normal(size=(8000, 3))
+    heads, target, votes = torch.from_numpy(shared), torch.zeros(8000).double(), torch.zeros(8000, 3)
+    factor, floor = spread_of(heads[:4000], target[:4000], votes[:4000])
+    std = torch.hypot(factor * heads[4000:].std(dim=1), torch.tensor(floor))
+    assert float((heads[4000:].mean(dim=1).abs() <= 2 * std).double().mean()) == pytest.approx(0.95, abs=0.015)
 
 
 def test_calibration_reads_only_heads_that_were_not_given_the_label() -> None:
     predicted = torch.tensor([[1.0, 3.0, 99.0], [0.0, 2.0, -99.0]] * 4)
-    votes = torch.tensor([[0.0, 0.0, 1.0]] * 8)
-    # Means 2 and 1, variances 2: errors of 1 give sqrt(1 / 2).
-    assert calibration(predicted, torch.tensor([3.0, 0.0] * 4), votes) == pytest.approx(0.5**0.5)
-    assert calibration(predicted[:7], torch.tensor([3.0, 0.0] * 4)[:7], votes[:7]) == 1.0  # too few
-    assert calibration(predicted, torch.tensor([3.0, 0.0] * 4), torch.ones(8, 3)) == 1.0  # none was left out
+    votes, target = torch.tensor([[0.0, 0.0, 1.0]] * 8), torch.tensor([3.0, 0.0] * 4)
+    # Means 2 and 1, variances 2: errors of 1 give sqrt(1 / 2), and lie within two of that.
+    assert spread_of(predicted, target, votes) == pytest.approx((0.5**0.5, 0))
+    # Of eight labels, 95 % of nine are all. The last one's error of 3 wants 9 = 4 * (variance * factor**2 + floor**2).
+    target[-1] = -2
+    factor = ((7 * 1 + 9) / 8 / 2) ** 0.5
+    assert spread_of(predicted, target, votes) == pytest.approx((factor, (9 / 4 - factor**2 * 2) ** 0.5))
+    assert calibration(predicted[:7], target[:7], votes[:7]) is None  # too few
+    assert calibration(predicted, target, torch.ones(8, 3)) is None  # none was left out
+
+
+def spread_of(predicted: torch.Tensor, target: torch.Tensor, votes: torch.Tensor) -> tuple[float, float]:
+    """Factor and floor, where there are any."""
+    both = calibration(predicted, target, votes)
+    assert both is not None
+    return both

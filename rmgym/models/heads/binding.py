@@ -8,7 +8,8 @@ connectionist systems" (https://doi.org/10.1016/0004-3702(90)90007-M). A small M
 ``r = MLP(M . vec sum_j role_j x filler_j)``, beside a linear skip ``l . sum_j role_j x filler_j``.
 
 Since the numbers enter linearly, ``M . role_j`` is the first layer of a plain MLP on them, written once per template:
-see :mod:`rmgym.models.heads.written`.
+see :mod:`rmgym.models.heads.written`. Roles of numbers are a random projection that does not learn: with few labels, a
+role that learns makes slots alike that the labels say little about.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ class BindingHeads(nn.Module):
             few labels like best.
     """
 
-    learning_rate = 3e-3
+    learning_rate = 2e-3
 
     def __init__(self, size: int, heads: int, width: int, roles: int, frequencies: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.heads, self.width, self.roles, self.frequencies = heads, width, roles, frequencies
-        self.features = 2 + 2 * len(frequencies)  # those that depend on the number
-        self.role = nn.Linear(size, heads * roles)
+        self.features = 1 + 2 * len(frequencies)  # those that depend on the number
+        self.role = nn.Linear(size, heads * roles).requires_grad_(False)
         self.phrase_role = nn.Linear(size, heads * PHRASE_ROLES)
         self.filler = nn.Linear(size, heads * PHRASE_FILLER)
         self.text = nn.Linear(size, heads * TEXT)
@@ -93,9 +94,9 @@ class BindingHeads(nn.Module):
         return roles / reading.slot_counts.clamp_min(1).sqrt()[:, None, None, None]
 
     def number_features(self, mean: Tensor, spread: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """Fillers that depend on the number, ``[B, S, features]``: itself first, then its signed logarithm, Fourier."""
+        """Fillers that depend on the number, ``[B, S, features]``: itself, standardised, then its Fourier features."""
         x = ((values - mean) / spread).clamp(-20, 20)
-        features = [x, x.sign() * x.abs().log1p()]
+        features = [x]
         for k in self.frequencies:
             features += [0.3 * (math.pi * 2.0**k * x).sin(), 0.3 * (math.pi * 2.0**k * x).cos()]
         stacked = torch.stack(features, dim=-1).to(self.bind.dtype)

@@ -15,7 +15,7 @@ from rmgym.text.numbers import split_template
 
 SIZE = 128
 """Length of the vectors."""
-_NEAR = 6  # words before a slot that say what it is
+_NEAR = 12  # words before a slot that say what it is
 _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\d_]+|[^\w\s]")
 
 Vector = npt.NDArray[np.float32]
@@ -56,9 +56,13 @@ def slot_names(template: str) -> tuple[tuple[str, int], ...]:
 
 
 def slot_vector(name: tuple[str, int]) -> Vector:
-    """A slot by the words before it and by how often they were there already, ``float32 [SIZE]``."""
+    """A slot by the words before it, by how often they were there already, and by a code, ``float32 [SIZE]``.
+
+    The code is the slot's own: however alike the words before two slots are, they can be told apart.
+    """
     piece, before = name
-    return (bag(_words(piece)[-_NEAR:]) + vector_of(f"slot {before}")) / np.float32(2**0.5)
+    own = vector_of(f"slot {before} {piece}")
+    return (bag(_words(piece)[-_NEAR:]) + vector_of(f"slot {before}") + own) / np.float32(3**0.5)
 
 
 def _words(text: str) -> list[str]:

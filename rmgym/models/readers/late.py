@@ -3,7 +3,7 @@
 What is read of a slot, a text or a phrase is the language model's state and, beside it, hashed words, so that a model
 is never much worse than one without a language model. Both are standardised over what was there when the model was
 fitted: the states of two templates differ by little, and would drown otherwise. Without a language model, hashed words
-are all.
+are all. Slots for numbers are told apart further, see :func:`decorrelation`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ MOST_TEXTS = 8192
 """Templates and phrases whose states are kept (where every step is said in other words, each text is a template)."""
 _STATISTICS = "statistics"
 _SAME, _FLOOR = 1e-6, 1e-3  # a standard deviation of what is always the same, and what is added to others
+_NUMBERS, _WORDS, _TEXTS, _PHRASES = range(4)  # what there are statistics of
+_LEAST = 1e-8  # of the largest variance: a direction with less holds nothing but rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +61,14 @@ class LateReader(nn.Module):
 
     micro_batch = 512
     scales: Tensor
+    apart: Tensor
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
         self.size = state_size + hashing.SIZE
-        # Mean and standard deviation of slots, texts and phrases.
-        self.register_buffer("scales", torch.tensor([0.0, 1.0])[None, :, None].repeat(3, 1, self.size))
+        # Mean and standard deviation of slots for numbers and for phrases, of texts and of phrases.
+        self.register_buffer("scales", torch.tensor([0.0, 1.0])[None, :, None].repeat(4, 1, self.size))
+        self.register_buffer("apart", torch.eye(self.size))
         self.kept = KeptStates[_Read](MOST_TEXTS)
         self._numbers = NumberStatistics()
         self._tables = dict[str, Tensor]()
@@ -79,16 +83,17 @@ class LateReader(nn.Module):
         texts = texts.used()
         self._take(NumberStatistics.of(texts))
         read, spoken = self._read(tower, texts.templates), self._read(tower, texts.phrases)
-        slots = torch.cat([torch.cat([r.numbers, r.words]) for r in read])
-        index = torch.from_numpy(texts.template_index.astype(np.int64)).to(slots.device)
+        index = torch.from_numpy(texts.template_index.astype(np.int64)).to(self.scales.device)
         wholes = torch.stack([r.whole for r in read])[index]
+        numbers, words = torch.cat([r.numbers for r in read]), torch.cat([r.words for r in read])
         phrases = torch.stack([r.whole for r in spoken]) if spoken else wholes[:0]
-        for scale, states in zip(self.scales, (slots, wholes, phrases), strict=True):
+        for scale, states in zip(self.scales, (numbers, words, wholes, phrases), strict=True):
             if len(states):
                 scale[0] = states.mean(dim=0)
                 spread = states.std(dim=0, correction=0)
                 # What was always the same has taught nothing: another value of it counts for nothing.
                 scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf)
+        self.apart.copy_(decorrelation((numbers - self.scales[_NUMBERS, 0]) / self.scales[_NUMBERS, 1]))
 
     def facts(self) -> dict[str, str]:
         """The statistics of numbers, as a text to be saved."""
@@ -116,13 +121,13 @@ class LateReader(nn.Module):
         """What is known of some templates and phrases."""
         read, spoken = self._read(tower, templates), self._read(tower, phrases)
         tables = [self._table(tower, template) for template in templates]
-        texts = self._scaled(1, torch.stack([r.whole for r in read]))
+        texts = self._scaled(_TEXTS, torch.stack([r.whole for r in read]))
         return Reading(
-            slots=self._scaled(0, pad_sequence([r.numbers for r in read], batch_first=True)),
+            slots=self._scaled(_NUMBERS, pad_sequence([r.numbers for r in read], batch_first=True)) @ self.apart,
             slot_counts=torch.tensor([float(len(r.numbers)) for r in read]).to(texts),
-            word_slots=self._scaled(0, pad_sequence([r.words for r in read], batch_first=True)),
+            word_slots=self._scaled(_WORDS, pad_sequence([r.words for r in read], batch_first=True)),
             texts=texts,
-            phrases=self._scaled(2, torch.stack([r.whole for r in spoken])) if spoken else texts[:0],
+            phrases=self._scaled(_PHRASES, torch.stack([r.whole for r in spoken])) if spoken else texts[:0],
             mean=pad_sequence([table[:, 0] for table in tables], batch_first=True),
             spread=pad_sequence([table[:, 1] for table in tables], batch_first=True, padding_value=1.0),
         )
@@ -158,8 +163,8 @@ class LateReader(nn.Module):
         names = [name for t in templates for name in number_names(t)]
         if not names:
             return None
-        states = self._scaled(0, torch.cat([read.numbers for read in self._read(tower, templates)]))
-        wanted = self._scaled(0, self._read(tower, [template])[0].numbers[j])
+        states = self._scaled(_NUMBERS, torch.cat([read.numbers for read in self._read(tower, templates)]))
+        wanted = self._scaled(_NUMBERS, self._read(tower, [template])[0].numbers[j])
         return names[int(torch.cosine_similarity(states, wanted[None]).argmax())]
 
     def _read(self, tower: Tower | None, texts: Sequence[str]) -> list[_Read]:
@@ -169,6 +174,25 @@ class LateReader(nn.Module):
         if tower is not None:
             self.kept.follow(tower)
         return self.kept.get_all(texts, self.scales.device, lambda unread: _read(tower, unread, self.scales))
+
+
+def decorrelation(states: Tensor) -> Tensor:
+    """What is multiplied with states ``[N, size]`` of mean 0 to tell them apart, ``[size, size]``.
+
+    A direction of variance ``v`` is scaled by ``v ** -0.25``, halfway to whitening (ZCA: Kessy et al. 2018, "Optimal
+    Whitening and Decorrelation", https://arxiv.org/abs/1512.00809): slots with like words stay alike, but no longer so
+    much that a few labels cannot tell which of them matters. What the result makes of the states has mean square 1;
+    directions in which they do not differ are dropped.
+    """
+    covariance = states.double().T @ states.double() / max(len(states), 1)
+    variance, directions = torch.linalg.eigh(covariance)
+    there = variance > _LEAST * variance.max()
+    if not bool(there.any()):
+        return torch.eye(len(covariance)).to(states)
+    directions, factors = directions[:, there], variance[there] ** -0.25
+    mean_square = (variance[there] * factors**2).sum() / len(covariance)
+    apart: Tensor = (directions * (factors / mean_square.sqrt())) @ directions.T
+    return apart.to(states)
 
 
 def _states(tower: Tower, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:

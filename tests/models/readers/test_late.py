@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
@@ -16,7 +17,7 @@ from rmgym.models.backbones.backbone import load_backbone
 from rmgym.models.backbones.states_file import StatesFile
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.readers.late import LateReader
+from rmgym.models.readers.late import LateReader, decorrelation
 from rmgym.models.readers.templates import read_templates
 from rmgym.text.batch import TextBatch
 from tests.models.tiny import save_causal, save_encoder
@@ -87,7 +88,7 @@ def test_numbers_are_standardised_slot_by_slot() -> None:
     reading = reader.read(None, ["x: {:.1f}, y: {:.1f}, z: {:.1f}"], [])
     assert reading.mean.tolist() == [[2, 20, 5]]
     assert reading.spread.tolist() == [[1, 10, 1]]  # what does not vary keeps its unit
-    reading = reader.read(None, ["x: {:.1f}, y: {:.1f}, y: {:.1f}", "y: {:.1f}"], [])
+    reading = reader.read(None, ["x: {:.1f}, y: {:.1f}, y: {:.1f}", ", y: {:.1f}"], [])
     # A slot is known by the words before it; one more of a kind is as those before.
     assert reading.mean.tolist() == [[2, 20, 20], [20, 0, 0]]
 
@@ -104,6 +105,30 @@ def test_what_was_always_the_same_counts_for_nothing() -> None:
     model.prepare(batch("x: {:.1f}, y: {:.1f}", [[1, 2], [3, 4]]))
     same, other = model.reader.read(None, ["x: {:.1f}, y: {:.1f}", "other words, x: {:.1f}, y: {:.1f}"], []).texts
     assert same.tolist() == other.tolist()  # no text of other words was seen, so that none has been learnt of
+
+
+def test_slots_with_like_words_are_told_apart_and_stay_more_alike_than_others() -> None:
+    model: Any = create_reward_model("minilm", width=16, roles=8)
+    pairs = ("left wheel", "right wheel", "price of apples", "price of pears", "his age", "her age")
+    template = ", ".join(f"{name}: {{:.1f}}" for name in pairs)
+    model.prepare(batch(template, [[1, 2, 3, 4, 5, 6], [4, 5, 6, 7, 8, 9]]))
+    slots = model.reader.read(model.tower, [template], []).slots[0]
+    assert float(slots.square().mean()) == pytest.approx(1, rel=1e-3)
+    alike = F.cosine_similarity(slots[None], slots[:, None], dim=-1).fill_diagonal_(-1)
+    assert alike.argmax(dim=1)[:2].tolist() == [1, 0]
+    assert alike.max() < 0.5
+
+
+def test_decorrelation_goes_halfway_to_whitening() -> None:
+    torch.manual_seed(0)
+    states = torch.randn(500, 3) @ torch.diag(torch.tensor([4.0, 1.0, 0.0]))  # the last is always the same
+    states -= states.mean(dim=0)
+    apart = states @ decorrelation(states)
+    # Standard deviations of 4 and 1 become 2 and 1, in a common unit; between columns there is next to no correlation.
+    assert float(apart[:, 0].std() / apart[:, 1].std()) == pytest.approx(2, rel=0.05)
+    assert float(apart.square().mean()) == pytest.approx(1, rel=1e-4)
+    assert float(apart[:, 2].abs().max()) < 1e-3
+    assert decorrelation(torch.zeros(1, 3)).equal(torch.eye(3))  # one slot alone differs from none
 
 
 def test_plain_strings_are_scored_as_the_batch_that_they_come_from() -> None:

@@ -66,6 +66,8 @@ STEPS = 1000
 """Optimiser steps, batch 32."""
 SLOW = {"digits": (("Pendulum-v1", 100), ("Acrobot-v1", 100))}
 SLOW_TESTED = 200
+TOO_LONG = ("Transformer", "Ant-v5")
+"""The Transformer reads all of a template at once, and Ant's has 658 tokens: more than MiniLM takes."""
 QUICK = ("Pendulum-v1", 100)
 FEWER = (100, 1000)
 """Where the arms are fitted that cost more than they are about."""
@@ -156,7 +158,7 @@ def grid(seeds: Sequence[int], *, quick: bool) -> list[Cell]:
         for env in environments()
         for labels in PLACES[env].labels
         for arm in arms
-        if (labels in ARMS[arm].labels if arm not in SLOW else (env, labels) in SLOW[arm])
+        if (labels in ARMS[arm].labels if arm not in SLOW else (env, labels) in SLOW[arm]) and (arm, env) != TOO_LONG
     ]
     if quick:
         places = [(arm, seed, env, labels) for arm, seed, env, labels in places if (env, labels) == QUICK]

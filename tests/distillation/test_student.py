@@ -22,7 +22,7 @@ from rmgym.scoring.cache import ScoreCache
 from tests.doubles import ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, parameters
 
-QUICK: dict[str, Any] = {"warmup": 150, "fit_steps": 250, "student_options": {"heads": 2, "width": 32}}
+QUICK: dict[str, Any] = {"warmup": 150, "fit_steps": 300, "student_options": {"heads": 2}}
 
 
 class Quadratic(ToyReward):
@@ -250,7 +250,7 @@ def test_a_misspelt_when_names_the_nearest() -> None:
 def test_distil_imitates_and_goes_on(tmp_path: Path, texts: Any) -> None:
     teacher = Quadratic()
     how = rmgym.FitOptions(max_steps=300, batch_size=64)
-    student = rmgym.create_reward_model("minilm", width=32, roles=8)
+    student = rmgym.create_reward_model("minilm")
     result = rmgym.distil(teacher, texts[:1_500], student, how, out=tmp_path / "student", progress=False)  # type: ignore[arg-type]
     assert result.metrics["validation"]["r2"] > 0.9
     loaded = rmgym.load_reward_model(tmp_path / "student")
@@ -289,7 +289,7 @@ def test_a_teacher_that_says_the_same_of_everything_teaches_nothing(texts: Any) 
 
 def test_a_batch_larger_than_the_warm_up_is_not_read_in_full(texts: Any) -> None:
     teacher = Quadratic()
-    student = rmgym.Student(rmgym.StudentOptions(tolerance=0.5, audit=0.01, **QUICK))
+    student = rmgym.Student(rmgym.StudentOptions(tolerance=0.5, audit=0.01, **{**QUICK, "fit_steps": 800}))
     scores, expected = asked(student, teacher, texts), Quadratic().predict(texts)
     assert np.array_equal(scores.mean[:150], expected.mean[:150])
     assert sum(teacher.calls) < len(texts) / 2

@@ -133,6 +133,7 @@ class LateReader(nn.Module):
 
     def _take(self, seen: Seen) -> None:
         self._seen = seen
+        self._phrases_seen = frozenset(seen.phrases)
         self._slots_seen = [dict.fromkeys(seen.slots(words=words)) for words in (False, True)]
 
     def _scaled(self, which: int, states: Tensor) -> Tensor:
@@ -152,8 +153,8 @@ class LateReader(nn.Module):
     def _phrases(self, tower: Tower | None, phrases: Sequence[str]) -> Tensor:
         """Phrases, ``[P, size]``; one never seen as a blend of those that were."""
         vectors = self._scaled(_PHRASES, self._texts(tower, phrases))
-        seen, known = self._seen.phrases, set(self._seen.phrases)
-        new = [i for i, phrase in enumerate(phrases) if phrase not in known]
+        seen = self._seen.phrases
+        new = [i for i, phrase in enumerate(phrases) if phrase not in self._phrases_seen]
         if new and seen:
             weights = blended(self._alike(tower, [phrases[i] for i in new], seen))
             vectors[new] = weights @ self._scaled(_PHRASES, self._texts(tower, seen))

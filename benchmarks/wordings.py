@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import lexicons
 import numpy as np
 import numpy.typing as npt
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from rated_steps import moves_to
 
 import rmgym
@@ -102,27 +103,33 @@ def _room(words: Mapping[str, tuple[str, ...]], count: int, rng: np.random.Gener
 
 
 _LABELLED_COLOURS, _LABELLED_THINGS = ("red", "green", "blue"), ("ball", "key")
-_BALL_KEY_BOX, _NOT_IN_VIEW = (5, 6, 7), 10.0
+_NOT_IN_VIEW = 10.0
 
 
 def babyai(seed: int) -> Setting:
-    """Missions in a real room: colours and kinds of things that no labelled mission names.
+    """Missions in a real room of eight things: colours and kinds of things that no labelled mission names.
 
     The rating is minus the moves to the thing that the mission names, as far as it is in view after the step.
     """
 
     def taken(steps: int, first: int) -> tuple[Transitions, npt.NDArray[np.str_]]:
-        rows = rmgym.collect("BabyAI-GoToObj-v0", steps, seed=first + seed, progress=False)
+        rows = rmgym.collect("BabyAI-GoToLocal-v0", steps, seed=first + seed, progress=False)
         assert isinstance(rows.obs, dict)
         return rows, np.asarray(rows.obs["mission"]).astype(str)
 
     def wording(steps: Transitions) -> Wording:
         assert isinstance(steps.next_obs, dict)
-        moves = moves_to(np.isin(np.asarray(steps.next_obs["image"])[..., 0], _BALL_KEY_BOX))
+        wanted = [mission.split()[-2:] for mission in np.asarray(steps.next_obs["mission"]).astype(str)]
+        colour, kind = (
+            np.array([codes[w[i]] for w in wanted]) for i, codes in enumerate((COLOR_TO_IDX, OBJECT_TO_IDX))
+        )
+        image = np.asarray(steps.next_obs["image"])
+        there = (image[..., 0] == kind[:, None, None]) & (image[..., 1] == colour[:, None, None])
+        moves = moves_to(there)
         left = np.where(steps.terminated, 0, np.where(np.isfinite(moves), moves, _NOT_IN_VIEW))
         return Wording(texts=say.batch(steps), values=-left.astype(np.float32))
 
-    say = rmgym.textualizer("BabyAI-GoToObj-v0")
+    say = rmgym.textualizer("BabyAI-GoToLocal-v0")
     (pool, missions), (test, test_missions) = taken(5000, 0), taken(5000, 10_000)
     known = _names(missions, _LABELLED_COLOURS) & _names(missions, _LABELLED_THINGS)
     pool = pool[known]

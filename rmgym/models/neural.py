@@ -25,14 +25,21 @@ from rmgym.models.memory import keep_freed_memory
 from rmgym.models.precision import own_precision
 from rmgym.text.batch import TextBatch
 
+PRIOR = 3.0
+"""Standard deviation that a reward is believed to have before any is known, in that of the labels."""
+
 
 class NeuralRewardModel(nn.Module):
     """Base of the trainable models.
 
     A model works in standardised units; ``offset`` and ``scale`` map to the units of the labels. They are set once, by
-    ``fit``, and saved with the model. The std of a prediction is ``sqrt((calibration * s)**2 + noise**2)``, where ``s``
-    is the standard deviation of the heads and 0 for a single one; both factors come of labels that heads were not
-    given. ``fitted_on`` is what it was fitted on; where that is nothing, wrappers and agents refuse the model.
+    ``fit``, and saved with the model. Of ``m`` and ``s``, mean and standard deviation of the heads (0 for a single
+    one), a prediction's mean is ``m / (1 + (s / PRIOR)**2)``: where heads disagree by more than labels differ, it is
+    drawn to the labels' mean. That is what to expect of a reward that was normal around 0 with ``PRIOR``, and is ``m``
+    give or take ``s`` (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 2.141). Its std is
+    ``sqrt((calibration * s)**2 + noise**2)``; both factors come of labels that heads were not given.
+
+    ``fitted_on`` is what it was fitted on; where that is nothing, wrappers and agents refuse the model.
 
     Args:
         config: the model's frozen options.
@@ -190,10 +197,11 @@ class NeuralRewardModel(nn.Module):
         finally:
             if was_training:
                 self.train()
-        rewards = standardised * self.scale.cpu() + self.offset.cpu()
-        apart = rewards.std(dim=1) if rewards.shape[1] > 1 else torch.zeros(len(rewards))
-        spread = torch.hypot(apart * self.calibration.cpu(), self.noise.cpu())
-        return Prediction(rewards.mean(dim=1).numpy(), spread.numpy().astype(np.float32))
+        heads, scale = standardised.shape[1], self.scale.cpu()
+        apart = standardised.std(dim=1) if heads > 1 else torch.zeros(len(standardised))
+        mean = standardised.mean(dim=1) / (1 + (apart / PRIOR) ** 2)
+        std = torch.hypot(apart * scale * self.calibration.cpu(), self.noise.cpu())
+        return Prediction((mean * scale + self.offset.cpu()).numpy(), std.numpy().astype(np.float32))
 
     def rewards(self, inputs: Encoded) -> Tensor:
         """Standardised rewards ``float32 [B, heads]`` on the CPU, without gradients, in micro-batches."""

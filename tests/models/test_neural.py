@@ -72,15 +72,25 @@ def test_one_head_is_scaled_to_the_labels_units_and_its_std_is_the_noise():
     assert prediction.std.tolist() == [0.25] * 5
 
 
-def test_several_heads_give_their_mean_and_a_calibrated_standard_deviation():
+def test_several_heads_give_a_mean_drawn_to_the_labels_and_a_calibrated_standard_deviation():
     model = SumModel.create(heads=3)
     model.scale.fill_(2)
+    model.offset.fill_(-5)
     model.calibration.fill_(1.5)
     model.noise.fill_(0.25)
     prediction = model.predict(batch())
-    by_hand = 2 * (np.outer(SUMS, [1, 2, 3]) + np.array(LENGTHS)[:, None])
-    np.testing.assert_allclose(prediction.mean, by_hand.mean(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(prediction.std, np.hypot(1.5 * by_hand.std(axis=1, ddof=1), 0.25), rtol=1e-6)
+    heads = np.outer(SUMS, [1, 2, 3]) + np.array(LENGTHS)[:, None]
+    mean, std = heads.mean(axis=1), heads.std(axis=1, ddof=1)
+    # The product of two densities of a reward: around the heads' mean, and around the labels' with three of their std.
+    precision = 1 / np.maximum(std, 1e-9) ** 2
+    np.testing.assert_allclose(prediction.mean, 2 * mean * precision / (precision + 1 / 9) - 5, rtol=1e-6)
+    np.testing.assert_allclose(prediction.std, np.hypot(1.5 * 2 * std, 0.25), rtol=1e-6)
+
+
+def test_heads_that_agree_are_believed_however_far_they_are_from_the_labels():
+    model = SumModel.create(heads=3)
+    agreeing = model.predict(batch()).mean[np.array(SUMS) == 0]
+    np.testing.assert_allclose(agreeing, np.array(LENGTHS)[np.array(SUMS) == 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100])

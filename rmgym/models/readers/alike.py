@@ -41,7 +41,7 @@ def matched(alike: Tensor, new: list[Name], seen: list[Name]) -> list[Name]:
         new: the text's slots, ``N``.
         seen: the others, ``K``.
     """
-    same_place = torch.tensor([[a[1] == b[1] for b in seen] for a in new]).to(alike)
+    same_place = torch.tensor([[a.before == b.before for b in seen] for a in new]).to(alike)
     score = (alike + SAME_PLACE * same_place).cpu().double().numpy()
     choice = score.argmax(axis=1)
     rows, columns = linear_sum_assignment(-score)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from rmgym.text.numbers import split_template
 
 SIZE = 128
 """Length of the vectors."""
-_NEAR = 12  # words of a clause that say what a slot is
+_NEAR = 12  # words before a slot that say what it is
 _PUNCTUATION = re.compile(r"[.,:;!?](?:\s+|$)|[。，：；！？、]|\n")
 _WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\d_]+|[^\w\s]")
 
@@ -46,8 +47,18 @@ def text_vector(template: str) -> Vector:
     return bag(_words(" ".join(split_template(template)[0])))
 
 
-Name = tuple[str, int]
-"""What a slot is: the clause before it, and how often that was there already in the same text."""
+class Name(NamedTuple):
+    """What a slot is.
+
+    Attributes:
+        clause: the last words before it that no punctuation parts, which a language model reads.
+        before: how often that clause was there already in the same text.
+        words: the words before it, of other clauses too, which are hashed.
+    """
+
+    clause: str
+    before: int
+    words: str
 
 
 @lru_cache(maxsize=8192)
@@ -56,8 +67,8 @@ def slot_names(template: str) -> tuple[Name, ...]:
     seen, names = dict[str, int](), list[Name]()
     for piece in split_template(template)[0][:-1]:
         clause = last_clause(piece)
-        names.append((clause, seen.get(clause, 0)))
-        seen[clause] = names[-1][1] + 1
+        names.append(Name(clause, seen.get(clause, 0), " ".join(_words(piece)[-_NEAR:])))
+        seen[clause] = names[-1].before + 1
     return tuple(names)
 
 
@@ -69,13 +80,12 @@ def last_clause(piece: str) -> str:
 
 @lru_cache(maxsize=65536)
 def slot_vector(name: Name) -> Vector:
-    """A slot by its clause, by how often that was there already, and by a code, ``float32 [SIZE]``.
+    """A slot by the words before it and by a code of its own, ``float32 [SIZE]``.
 
-    The code is the slot's own: however alike the words before two slots are, they can be told apart.
+    However alike the words before two slots are, their codes tell them apart.
     """
-    clause, before = name
-    own = vector_of(f"slot {before} {clause}")
-    return (bag(_words(clause)) + vector_of(f"slot {before}") + own) / np.float32(3**0.5)
+    own = vector_of(f"slot {name.before} {name.words}")
+    return (bag(name.words.split()) + own) / np.float32(2**0.5)
 
 
 def _words(text: str) -> list[str]:

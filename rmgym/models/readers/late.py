@@ -34,6 +34,8 @@ from rmgym.text.recognise import recognise
 
 MOST_TEXTS = 8192
 """Templates and phrases whose states are kept (where every step is said in other words, each text is a template)."""
+LM_SHARE = 0.3
+"""Of the variance of a slot, a text or a phrase, the language model's; the rest are hashed words."""
 _SEEN = "seen"
 _SAME, _FLOOR = 1e-6, 1e-3  # a standard deviation of what is always the same, and what is added to others
 _NUMBERS, _WORDS, _TEXTS, _PHRASES = range(4)  # what there are statistics of
@@ -82,7 +84,7 @@ class LateReader(nn.Module):
                 scale[0] = states.mean(dim=0)
                 spread = states.std(dim=0, correction=0)
                 # What was always the same has taught nothing: another value of it counts for nothing.
-                scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf)
+                scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf) / self._weights
         self.apart.copy_(decorrelation(self._scaled(_NUMBERS, numbers)))
 
     def facts(self) -> dict[str, str]:
@@ -131,6 +133,17 @@ class LateReader(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
+    @property
+    def _weights(self) -> Tensor:
+        """What standardised vectors are multiplied with, ``[size]``: each part gets its share of the variance."""
+        sizes = (self.size - hashing.SIZE, hashing.SIZE)
+        if not sizes[0]:
+            return torch.ones_like(self.scales[0, 0])
+        shares = zip(sizes, (LM_SHARE, 1 - LM_SHARE), strict=True)
+        return torch.cat([torch.full((size,), (share * self.size / size) ** 0.5) for size, share in shares]).to(
+            self.scales
+        )
+
     def _take(self, seen: Seen) -> None:
         self._seen = seen
         self._phrases_seen = frozenset(seen.phrases)
@@ -144,8 +157,8 @@ class LateReader(nn.Module):
         named, seen = [names_of(t, words=words) for t in templates], self._slots_seen[words]
         new = [i for i, names in enumerate(named) if not seen.keys() >= set(names)]
         if new and seen:
-            clauses = [clause for i in new for clause, _ in named[i]]
-            alike = self._alike(tower, clauses, [clause for clause, _ in seen])
+            clauses = [name.clause for i in new for name in named[i]]
+            alike = self._alike(tower, clauses, [name.clause for name in seen])
             for i, rows in zip(new, torch.split(alike, [len(named[i]) for i in new]), strict=True):
                 named[i] = matched(rows, named[i], list(seen))
         return named
@@ -173,7 +186,7 @@ class LateReader(nn.Module):
 
     def _slots(self, tower: Tower | None, names: Sequence[Name]) -> Tensor:
         """Slots, ``[N, size]``."""
-        states = self._states(tower, [clause for clause, _ in names])
+        states = self._states(tower, [name.clause for name in names])
         return self._beside(states, [hashing.slot_vector(name) for name in names])
 
     def _padded(self, tower: Tower | None, named: Sequence[Sequence[Name]], which: int) -> Tensor:
@@ -200,17 +213,17 @@ class LateReader(nn.Module):
 def decorrelation(states: Tensor) -> Tensor:
     """What is multiplied with states ``[N, size]`` of mean 0 to tell them apart, ``[size, size]``.
 
-    A direction of variance ``v`` is scaled by ``v ** -0.25``, halfway to whitening (ZCA: Kessy et al. 2018, "Optimal
-    Whitening and Decorrelation", https://arxiv.org/abs/1512.00809): slots with like words stay alike, but no longer so
-    much that a few labels cannot tell which of them matters. What the result makes of the states has mean square 1;
-    directions in which they do not differ are dropped.
+    A direction of variance ``v`` is scaled by ``v ** -0.4``, most of the way to whitening (ZCA: Kessy et al. 2018,
+    "Optimal Whitening and Decorrelation", https://arxiv.org/abs/1512.00809): slots with like words stay alike, but no
+    longer so much that a few labels cannot tell which of them matters. What the result makes of the states has mean
+    square 1; directions in which they do not differ are dropped.
     """
     covariance = states.double().T @ states.double() / max(len(states), 1)
     variance, directions = torch.linalg.eigh(covariance)
     there = variance > _LEAST * variance.max()
     if not bool(there.any()):
         return torch.eye(len(covariance)).to(states)
-    directions, factors = directions[:, there], variance[there] ** -0.25
+    directions, factors = directions[:, there], variance[there] ** -0.4
     mean_square = (variance[there] * factors**2).sum() / len(covariance)
     apart: Tensor = (directions * (factors / mean_square.sqrt())) @ directions.T
     return apart.to(states)

@@ -70,5 +70,5 @@ class Seen:
     def from_json(cls, text: str) -> Self:
         """Inverse of :meth:`to_json`."""
         content = json.loads(text)
-        numbers = {(clause, before): (mean, spread) for clause, before, mean, spread in content["numbers"]}
+        numbers = {Name(*name): (mean, spread) for *name, mean, spread in content["numbers"]}
         return cls(numbers, tuple(content["templates"]), tuple(content["phrases"]))

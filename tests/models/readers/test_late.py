@@ -109,13 +109,12 @@ def test_slots_never_seen_are_taken_for_those_that_mean_most_the_same() -> None:
 
 
 def test_two_new_slots_are_not_taken_for_one_as_long_as_there_are_others() -> None:
-    seen: list[Name] = [("a", 0), ("b", 0)]
-    alike = torch.tensor([[0.9, 0.8], [0.7, 0.1]])
-    assert matched(alike, [("c", 0), ("d", 0)], seen) == [("b", 0), ("a", 0)]  # 0.8 + 0.7 is more than 0.9 + 0.1
+    a, b, c, d, e = (Name(clause, 0, clause) for clause in "abcde")
+    assert matched(torch.tensor([[0.9, 0.8], [0.7, 0.1]]), [c, d], [a, b]) == [b, a]  # 0.8 + 0.7 > 0.9 + 0.1
     three = torch.tensor([[0.9, 0.2], [0.1, 0.8], [0.3, 0.4]])
-    assert matched(three, [("c", 0), ("d", 0), ("e", 0)], seen) == [("a", 0), ("b", 0), ("b", 0)]
+    assert matched(three, [c, d, e], [a, b]) == [a, b, b]
     # What was there equally often before goes before what is somewhat more alike.
-    assert matched(torch.tensor([[0.6, 0.9]]), [("c", 0)], [("a", 0), ("b", 1)]) == [("a", 0)]
+    assert matched(torch.tensor([[0.6, 0.9]]), [c], [a, Name("b", 1, "b")]) == [a]
 
 
 def test_a_phrase_never_seen_is_a_blend_of_those_that_were() -> None:
@@ -143,13 +142,13 @@ def test_slots_with_like_words_are_told_apart_and_stay_more_alike_than_others() 
     assert alike.max() < 0.5
 
 
-def test_decorrelation_goes_halfway_to_whitening() -> None:
+def test_decorrelation_goes_most_of_the_way_to_whitening() -> None:
     torch.manual_seed(0)
     states = torch.randn(500, 3) @ torch.diag(torch.tensor([4.0, 1.0, 0.0]))  # the last is always the same
     states -= states.mean(dim=0)
     apart = states @ decorrelation(states)
-    # Standard deviations of 4 and 1 become 2 and 1, in a common unit; between columns there is next to no correlation.
-    assert float(apart[:, 0].std() / apart[:, 1].std()) == pytest.approx(2, rel=0.05)
+    # Standard deviations of 4 and 1 become 4 ** 0.2 and 1, in a common unit; columns are next to uncorrelated.
+    assert float(apart[:, 0].std() / apart[:, 1].std()) == pytest.approx(4**0.2, rel=0.05)
     assert float(apart.square().mean()) == pytest.approx(1, rel=1e-4)
     assert float(apart[:, 2].abs().max()) < 1e-3
     assert decorrelation(torch.zeros(1, 3)).equal(torch.eye(3))  # one slot alone differs from none

@@ -10,6 +10,8 @@ from typing import Literal
 from rmgym.bench.arms import Arm
 from rmgym.bench.compare import Match
 from rmgym.bench.words import estimate, number, percent, portion
+from rmgym.metrics import mean_ci
+from rmgym.models.registry import NO_LM, has_language_model
 
 Mark = Literal["good", "partly", "bad", "open"]
 MARGIN = 0.1
@@ -148,6 +150,7 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
             reached += f", 95 % interval {percent(arm.share.low)} to {percent(arm.share.high)}"
     yield reached + "."
     yield _agreement(arm)
+    yield from _language(arm, match)
     if bonus := arm.survival_bonus:
         yield f"The length of an episode may have given {arm.reward} away: {bonus}."
     if students := [run.student for run in arm.runs if run.student]:
@@ -156,6 +159,28 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
         seeds = f" in {len(since)} of {len(arm.evaluated)} seeds" if len(arm.evaluated) > 1 else ""
         parts = "the learned return rises while the true return falls"
         yield f"From step {min(since):,.0f} on {arm.reward} is gamed{seeds}: {parts}."
+
+
+def _language(arm: Arm, match: Match) -> Iterator[str]:
+    """What an arm's language model added, where as many labels were read without one (:data:`NO_LM`) too."""
+    others = [other for other in match.learned if other.model == NO_LM and other.labels == arm.labels]
+    if not has_language_model(arm.model) or not others:
+        return
+    returns, without = ({run.seed: run.last("true_return_mean") for run in each.evaluated} for each in (arm, others[0]))
+    gains = [returns[seed] - without[seed] for seed in returns.keys() & without.keys()]
+    if not gains:
+        return
+    gain = mean_ci(gains)
+    beside = f"{others[0].reward}, without one, reached {estimate(others[0].true_return)} on as many labels"
+    if not math.isfinite(gain.low):
+        yield f"What the language model of {arm.reward} added, one seed cannot tell: {beside}."
+    elif gain.low <= 0 <= gain.high:
+        tellable = f"that {len(gains)} seeds can tell ({estimate(gain)})"
+        yield f"The language model of {arm.reward} added nothing {tellable}: {beside}."
+    else:
+        verb, sign = ("added", 1) if gain.value > 0 else ("took", -1)
+        size = estimate(mean_ci([sign * each for each in gains]))
+        yield f"The language model of {arm.reward} {verb} {size} of true return: {beside}."
 
 
 def _students(reward: str, runs: Sequence[Mapping[str, float | None]]) -> str:

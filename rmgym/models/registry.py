@@ -76,6 +76,11 @@ def available_models() -> dict[str, str]:
     return {**presets, TRUE: "control: the environment's own reward, passed through"}
 
 
+def has_language_model(name: str) -> bool:
+    """Whether a built-in model reads with a pretrained language model."""
+    return name in PRESETS and PRESETS[name].path == LANGUAGE_MODEL
+
+
 def model_class(name: str) -> Callable[..., Any]:
     """Class of a built-in model, or of one that an installed package offers as entry point ``rmgym.models``.
 

@@ -223,3 +223,37 @@ def test_the_control_without_a_language_model_is_judged_where_nothing_else_is(tm
     worse = {"true": (-1000, -1000, -720)}
     assert verdict(three(tmp_path / "a", worse, no_lm, TRUE, RANDOM)).headline.startswith("learned does not carry")
     assert verdict(three(tmp_path / "b", no_lm, TRUE, RANDOM)).headline.startswith("no-lm does the work")
+
+
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        (
+            (-260, -248, -252),
+            "The language model of learned added 53.3 [40.8, 65.8] of true return: no-lm, without one",
+        ),
+        ((-150, -146, -148), "The language model of learned took 52.0 [47.0, 57.0] of true return"),
+        (
+            (-260, -180, -166),
+            "added nothing that 3 seeds can tell (2.00 [-119, 123]): no-lm, without one, reached -202",
+        ),
+    ],
+)
+def test_what_a_language_model_added_is_said_beside_as_many_labels_without_one(
+    tmp_path: Path, without: tuple[int, ...], words: str
+) -> None:
+    no_lm = [
+        {"reward": "no-lm", "model": "no-lm", "seed": seed, "true": (-1000, -500, final)}
+        for seed, final in enumerate(without)
+    ]
+    learned = [{"seed": seed, "true": (-1000, -500, -200 + 2 * (seed - 1))} for seed in range(3)]
+    sentences = verdict(one(tmp_path / "same", *learned, *no_lm, TRUE)).sentences
+    assert sum(words in sentence for sentence in sentences) == 1
+    fewer = [arm | {"labels": 50} for arm in no_lm]
+    assert "language model of" not in " ".join(verdict(one(tmp_path / "fewer", *learned, *fewer, TRUE)).sentences)
+
+
+def test_one_seed_cannot_tell_what_a_language_model_added(tmp_path: Path) -> None:
+    no_lm = {"reward": "no-lm", "model": "no-lm", "true": (-1000, -500, -300)}
+    sentences = verdict(one(tmp_path, {}, no_lm, TRUE)).sentences
+    assert any("of learned added, one seed cannot tell: no-lm, without one, reached -300" in s for s in sentences)

@@ -154,6 +154,18 @@ def heads(result: Result) -> str:
     return "\n".join([table(header, rows), _stds(result), _verdicts(result)])
 
 
+def ablation(result: Result) -> str:
+    """Test R² and Spearman with one part taken out at a time."""
+    cells, rows = result["cells"], []
+    places = list(dict.fromkeys((c["env"], c["labels"]) for c in cells))
+    for variant in dict.fromkeys(c["variant"] for c in cells):
+        here = [c for c in cells if c["variant"] == variant]
+        rows.append([variant, *(_scores([c for c in here if (c["env"], c["labels"]) == place]) for place in places)])
+    header = ["minilm", *(f"{env}, {labels} ratings" for env, labels in places)]
+    about = "R² as mean and each seed, then the mean Spearman.\n"
+    return "\n".join([about, table(header, rows), _verdicts(result)])
+
+
 def _scores(cells: list[Result]) -> str:
     """R² as mean and each seed, then the mean Spearman."""
     if not cells:
@@ -253,6 +265,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "any_environment": returns,
     "label_efficiency": label_efficiency,
     "heads": heads,
+    "ablation": ablation,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

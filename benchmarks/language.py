@@ -132,8 +132,12 @@ def rated(setting: Setting, labels: int, *, paraphrases: bool) -> Ratings:
 
 
 def _tested(model: NeuralRewardModel, wording: Wording) -> dict[str, float]:
-    predicted = model.predict(wording.texts).mean
-    return {"r2": r_squared(predicted, wording.values), "spearman": spearman(predicted, wording.values)}
+    predicted = model.predict(wording.texts)
+    return {
+        "r2": r_squared(predicted.mean, wording.values),
+        "spearman": spearman(predicted.mean, wording.values),
+        "within2": float((abs(predicted.mean - wording.values) <= 2 * predicted.std).mean()),
+    }
 
 
 def grid(seeds: Sequence[int], *, quick: bool) -> list[Cell]:

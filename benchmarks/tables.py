@@ -246,16 +246,17 @@ def language(result: Result) -> str:
                 rows.append([name, arm, *at, _unseen([c["tests"]["seen"] for c in here if c["labels"] == 200])])
     unseen = [f"unseen words, {n} ratings" for n in labels]
     header = ["setting", "model", *unseen, "words of the labels, 200 ratings"]
-    about = "Spearman as mean and each seed, then the mean R².\n"
+    about = "Spearman as mean and each seed, the mean R², and the share of steps whose rating lies within two std.\n"
     return "\n".join([about, table(header, rows), _verdicts(result)])
 
 
 def _unseen(tests: list[Result]) -> str:
-    """Spearman as mean and each seed, then the mean R²."""
+    """Spearman as mean and each seed, the mean R², and the share of steps whose rating lies within two std."""
     if not tests:
         return "–"
     rho, r2 = ([math.nan if test[key] is None else test[key] for test in tests] for key in ("spearman", "r2"))
-    return f"{np.mean(rho):.2f} ({', '.join(f'{x:.2f}' for x in rho)}); {np.mean(r2):.2f}"
+    within = np.mean([test["within2"] for test in tests])
+    return f"{np.mean(rho):.2f} ({', '.join(f'{x:.2f}' for x in rho)}); {np.mean(r2):.2f}; {within:.2f}"
 
 
 TABLES: dict[str, Callable[[Result], str]] = {

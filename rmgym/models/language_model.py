@@ -71,7 +71,8 @@ class LanguageModelReward(NeuralRewardModel):
         self.micro_batch = self.reader.micro_batch
         if isinstance(self.reader, LateReader) and isinstance(self.heads, BindingHeads):
             self.learning_rate = self.heads.learning_rate
-            self._written = WrittenHeads(self.heads, partial(self.reader.read, self.tower))
+            guess = partial(self.reader.guess, self.tower, heads=config.heads)
+            self._written = WrittenHeads(self.heads, partial(self.reader.read, self.tower), guess)
 
     @classmethod
     def create(cls, *, seed: int = 0, name: str = name, **options: Any) -> Self:
@@ -138,3 +139,9 @@ class LanguageModelReward(NeuralRewardModel):
         if not isinstance(self.reader, LateReader):
             return super().rewards(inputs)
         return self._written(self._state_version, inputs.to(self.device)).float().cpu()
+
+    def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`; heads guess what phrases never seen mean."""
+        if not isinstance(self.reader, LateReader) or rewards.shape[1] == 1:
+            return super().disagreement(inputs, rewards)
+        return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))

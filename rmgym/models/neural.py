@@ -193,15 +193,21 @@ class NeuralRewardModel(nn.Module):
             self.eval()
         try:
             with own_precision(self.device):
-                standardised = self.rewards(self.encode(batch))
+                inputs = self.encode(batch)
+                standardised = self.rewards(inputs)
+                apart = self.disagreement(inputs, standardised)
         finally:
             if was_training:
                 self.train()
-        heads, scale = standardised.shape[1], self.scale.cpu()
-        apart = standardised.std(dim=1) if heads > 1 else torch.zeros(len(standardised))
+        scale = self.scale.cpu()
         mean = standardised.mean(dim=1) / (1 + (apart / PRIOR) ** 2)
         std = torch.hypot(apart * scale * self.calibration.cpu(), self.noise.cpu())
         return Prediction((mean * scale + self.offset.cpu()).numpy(), std.numpy().astype(np.float32))
+
+    def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
+        """Standard deviation of the heads, ``[B]``, given their standardised rewards ``[B, heads]``; 0 for one head."""
+        del inputs
+        return rewards.std(dim=1) if rewards.shape[1] > 1 else torch.zeros(len(rewards))
 
     def rewards(self, inputs: Encoded) -> Tensor:
         """Standardised rewards ``float32 [B, heads]`` on the CPU, without gradients, in micro-batches."""

@@ -63,7 +63,8 @@ class NoLanguageModel(NeuralRewardModel):
         self.reader = LateReader(0)
         self.heads = BindingHeads(self.reader.size, config.heads, config.width, config.roles, config.frequencies or ())
         self.learning_rate = self.heads.learning_rate
-        self._written = WrittenHeads(self.heads, partial(self.reader.read, None))
+        guess = partial(self.reader.guess, None, heads=config.heads)
+        self._written = WrittenHeads(self.heads, partial(self.reader.read, None), guess)
 
     @classmethod
     def create(cls, *, seed: int = 0, **options: Any) -> Self:
@@ -101,3 +102,9 @@ class NoLanguageModel(NeuralRewardModel):
     def rewards(self, inputs: Encoded) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""
         return self._written(self._state_version, inputs.to(self.device)).float().cpu()
+
+    def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`; heads guess what phrases never seen mean."""
+        if self.heads.heads == 1:
+            return super().disagreement(inputs, rewards)
+        return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))

@@ -118,7 +118,10 @@ class BindingHeads(nn.Module):
         if not word_index.shape[1] or not len(reading.phrases):
             return first[template], first.new_zeros(len(template), self.heads)
         roles = self._projected(self.phrase_role, reading.word_slots, PHRASE_ROLES)[template]
-        fillers = self._projected(self.filler, reading.phrases, PHRASE_FILLER)[word_index.clamp_min(0)]
+        fillers = self._projected(self.filler, reading.phrases, PHRASE_FILLER)
+        if reading.taken is not None:
+            fillers = fillers[reading.taken, torch.arange(self.heads, device=fillers.device)]
+        fillers = fillers[word_index.clamp_min(0)]
         fillers = fillers * (word_index >= 0)[..., None, None]
         count = (word_index >= 0).sum(dim=1).clamp_min(1).sqrt().to(first)[:, None, None]
         bound = torch.einsum("cwhk,cwhd->hckd", roles, fillers).flatten(2)

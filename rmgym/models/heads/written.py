@@ -38,10 +38,12 @@ class WrittenHeads:
     Args:
         heads: the heads.
         read: reads templates and phrases.
+        guess: likewise, but heads take phrases never seen for different ones.
     """
 
-    def __init__(self, heads: BindingHeads, read: Read) -> None:
+    def __init__(self, heads: BindingHeads, read: Read, guess: Read | None = None) -> None:
         self._heads, self._read = heads, read
+        self._guessing = None if guess is None else WrittenHeads(heads, guess)
         self._version: object = None
         self._templates = dict[str, _First]()
         self._place = dict[tuple[str, ...], int]()
@@ -68,6 +70,24 @@ class WrittenHeads:
                 values = inputs.values[chosen, : len(first.mean)]
                 rewards[chosen] = self._rewards(first, self._words[combination[chosen]], values)
         return rewards
+
+    def disagreement(self, version: object, inputs: Encoded, rewards: Tensor, are_new: Sequence[bool]) -> Tensor:
+        """Standard deviation of the heads for each step, ``[B]``; where a phrase is new, of their guesses.
+
+        Args:
+            version: of the weights.
+            inputs: the steps, on the CPU.
+            rewards: what this object makes of them, ``[B, heads]``.
+            are_new: which of their phrases were not there when the model was fitted.
+        """
+        apart = rewards.std(dim=1)
+        if self._guessing is not None and any(are_new):
+            words = inputs.combinations[:, 1:]
+            unsure = (torch.tensor([*are_new, False])[words] & (words >= 0)).any(dim=1)
+            rows = unsure[inputs.combination].nonzero()[:, 0]
+            guesses = self._guessing(version, inputs.take(rows).to(self._heads.bias.device))
+            apart[rows] = guesses.std(dim=1).to(apart)
+        return apart
 
     def _rewards(self, first: _First, words: Tensor, values: Tensor) -> Tensor:
         heads = self._heads

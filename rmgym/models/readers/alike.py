@@ -30,6 +30,18 @@ def blended(alike: Tensor) -> Tensor:
     return (alike / TEMPERATURE).softmax(dim=1)
 
 
+def drawn(alike: Tensor, heads: int) -> Tensor:
+    """For which phrase that was seen each head takes one that was not, ``int64 [N, heads]``.
+
+    These are quantiles of the weights of :func:`blended`, the most alike first: the less is alike, or the more are, the
+    more the heads differ.
+    """
+    weights, order = blended(alike).sort(dim=1, descending=True)
+    quantiles = torch.arange(heads).to(weights) / heads
+    rank = (weights.cumsum(dim=1)[:, None] <= quantiles[:, None]).sum(dim=2)
+    return order.gather(1, rank.clamp_max(alike.shape[1] - 1))
+
+
 def matched(alike: Tensor, new: list[Name], seen: list[Name]) -> list[Name]:
     """The slots that were seen for which those of a text are taken, each for another one as far as there are enough.
 

@@ -12,6 +12,7 @@ A slot or a phrase that was not there is read as those that were and mean most t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from rmgym.errors import ModelError
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded, encode
 from rmgym.models.readers import hashing
-from rmgym.models.readers.alike import blended, cosines, matched
+from rmgym.models.readers.alike import blended, cosines, drawn, matched
 from rmgym.models.readers.base import HeadInputs, KeptStates
 from rmgym.models.readers.hashing import Name
 from rmgym.models.readers.late_reading import Reading
@@ -127,6 +128,24 @@ class LateReader(nn.Module):
             spread=pad_sequence([table[:, 1] for table in tables], batch_first=True, padding_value=1.0),
         )
 
+    def guess(self, tower: Tower | None, templates: Sequence[str], phrases: Sequence[str], *, heads: int) -> Reading:
+        """As :meth:`read`, but each head takes a phrase never seen for one that was.
+
+        See :func:`rmgym.models.readers.alike.drawn`. How the heads differ then tells how unsure a reward is.
+        """
+        reading, seen = self.read(tower, templates, phrases), self._seen.phrases
+        taken = torch.arange(len(phrases))[:, None].repeat(1, heads)
+        is_new = self.are_new(phrases)
+        if seen and any(is_new):
+            alike = self._alike(tower, [p for p, new in zip(phrases, is_new, strict=True) if new], seen)
+            taken[torch.tensor(is_new)] = drawn(alike, heads).cpu() + len(phrases)
+        others = self._scaled(_PHRASES, self._texts(tower, seen))
+        return replace(reading, phrases=torch.cat([reading.phrases, others]), taken=taken.to(others.device))
+
+    def are_new(self, phrases: Sequence[str]) -> list[bool]:
+        """Which phrases were not there when the model was fitted."""
+        return [phrase not in self._phrases_seen for phrase in phrases]
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or cast; what is kept is forgotten."""
         self.kept.clear()
@@ -167,7 +186,7 @@ class LateReader(nn.Module):
         """Phrases, ``[P, size]``; one never seen as a blend of those that were."""
         vectors = self._scaled(_PHRASES, self._texts(tower, phrases))
         seen = self._seen.phrases
-        new = [i for i, phrase in enumerate(phrases) if phrase not in self._phrases_seen]
+        new = [i for i, is_new in enumerate(self.are_new(phrases)) if is_new]
         if new and seen:
             weights = blended(self._alike(tower, [phrases[i] for i in new], seen))
             vectors[new] = weights @ self._scaled(_PHRASES, self._texts(tower, seen))

@@ -17,6 +17,8 @@ class Reading:
         word_slots: of the slots for phrases, ``[T, W, size]``, likewise.
         texts: of the whole templates, ``[T, size]``.
         phrases: ``[P, size]``.
+        taken: for which of ``phrases`` each head takes each phrase that was asked for, ``int64 [P asked for, heads]``;
+            None where that is itself.
         mean: of the numbers of each slot, as they were when the model was fitted, ``[T, S]``.
         spread: their standard deviations, likewise.
     """
@@ -28,3 +30,4 @@ class Reading:
     phrases: Tensor
     mean: Tensor
     spread: Tensor
+    taken: Tensor | None = None

@@ -17,7 +17,7 @@ from rmgym.models.backbones.backbone import load_backbone
 from rmgym.models.backbones.states_file import StatesFile
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.readers.alike import matched
+from rmgym.models.readers.alike import drawn, matched
 from rmgym.models.readers.hashing import Name
 from rmgym.models.readers.late import LateReader, decorrelation
 from rmgym.models.readers.whole_texts import read_texts
@@ -128,6 +128,30 @@ def test_a_phrase_never_seen_is_a_blend_of_those_that_were() -> None:
     cosines = F.cosine_similarity(states[3:], states[:3])
     torch.testing.assert_close(new[0], (cosines / 0.1).softmax(dim=0) @ seen)
     assert int(cosines.argmax()) == 1
+
+
+def test_heads_take_a_phrase_never_seen_for_those_that_were_in_proportion() -> None:
+    weights = torch.tensor([[0.5, 0.1, 0.4], [0.05, 0.9, 0.05], [0.25, 0.35, 0.4]])
+    alike = 0.1 * weights.log()  # of which the softmax gives the weights back
+    assert drawn(alike, 5).tolist() == [[0, 0, 0, 2, 2], [1, 1, 1, 1, 1], [2, 2, 1, 1, 0]]
+    assert drawn(alike, 1).tolist() == [[0], [1], [2]]  # one head takes the most alike
+
+
+def test_std_is_larger_where_nobody_knows_what_a_phrase_means() -> None:
+    model: Any = create_reward_model("minilm", width=16, roles=8).accept_random_weights()  # type: ignore[attr-defined]
+    phrases = ["in the air", "on the ground", "the main engine"]
+    labelled = batch("it is {:s}", [[], [], []], [[p] for p in phrases])
+    model.prepare(labelled)
+    new = batch("it is {:s}", [[], [], []], [["resting on the surface"], ["hovering"], ["on the ground"]])
+    heads = [model.rewards(model.encode(each)) for each in (new, labelled)]
+    predicted = model.predict(new)
+    assert float(predicted.std[2]) == pytest.approx(float(heads[0][2].std()), rel=1e-5)  # that one is known
+    states = read_texts(model.tower, [*phrases, "resting on the surface", "hovering"])
+    alike = F.cosine_similarity(states[3:, None], states[None, :3], dim=2)
+    for i, taken in enumerate(drawn(alike, 5).tolist()):
+        guesses = torch.stack([heads[1][phrase, head] for head, phrase in enumerate(taken)])
+        assert float(predicted.std[i]) == pytest.approx(float(guesses.std()), rel=1e-4)
+    assert len(set(drawn(alike, 5)[1].tolist())) > 1  # "hovering" could be any of them
 
 
 def test_slots_with_like_words_are_told_apart_and_stay_more_alike_than_others() -> None:

@@ -6,6 +6,7 @@ Fitted and tested as in heads.py, at 50 and 300 exact ratings on three environme
 - ``one head``; ``all labels for each head``;
 - ``the heads' plain mean``: not drawn to the labels' mean where heads disagree;
 - ``roles that learn``; ``no linear skip``;
+- ``nothing in common``: roles of numbers that nearly add up to nothing, as vectors of mean 0 do;
 - ``slots not told apart``: states of slots as they are, not most of the way to whitening;
 - ``states alone``: the language model's, without hashed words; ``words alone``: the other way round.
 
@@ -38,7 +39,7 @@ STEPS, SECONDS = 1000, 14
 LABELS = (50, 300)
 ENVIRONMENTS = ("Pendulum-v1", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0")
 SHIPPED, MARGIN = "as shipped", 0.02
-LATE, NEURAL = "rmgym.models.readers.late", "rmgym.models.neural"
+LATE, NEURAL, BINDING = "rmgym.models.readers.late", "rmgym.models.neural", "rmgym.models.heads.binding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ VARIANTS = {
     "the heads' plain mean": Variant(patches={f"{NEURAL}.PRIOR": math.inf}),
     "roles that learn": Variant(learn={"role.weight": True, "role.bias": True}),
     "no linear skip": Variant(learn={"linear": False, "linear_phrases": False}),
+    "nothing in common": Variant(patches={f"{BINDING}.COMMON": 0.0}),
     "slots not told apart": Variant(patches={f"{LATE}.decorrelation": _as_they_are}),
     "states alone": Variant(patches={f"{LATE}.LM_SHARE": 1.0}),
     "words alone": Variant(patches={f"{LATE}.LM_SHARE": 0.0}),

@@ -2,8 +2,8 @@
 
 LunarLander-v3 (DQN), MiniGrid-Empty-Random-5x5-v0 (PPO) and HalfCheetah-v5 (SAC), 100,000 steps each: ``minilm`` on
 1,000 ratings equal to the true reward, of steps that a random policy took, chosen by coverage, beside the true reward.
-A random reward stands beside them in the first two; in HalfCheetah only the random *policy* does, since a third arm of
-SAC costs an hour.
+A random reward and ``no-lm``, the same ratings without a language model, stand beside them in the first two; in
+HalfCheetah only the random *policy* does, since another arm of SAC costs an hour.
 What a random policy never sees (a fast gallop, a soft landing) nobody has rated: reported as it is. The 20,000
 random steps of MiniGrid-Empty hold fewer than 1,000 distinct texts; 300 of them are rated.
 

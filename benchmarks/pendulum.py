@@ -1,7 +1,8 @@
 """Does a language-model reward learnt from a few ratings train PPO on Pendulum as well as the true reward does?
 
-100,000 steps on ``seq2seq`` (300 ratings), on ``minilm`` (100 ratings), on the true reward, and on two controls:
-``minilm`` fitted on the same 100 ratings in permuted order, and a random reward. Ratings are levels 1 to 10, each a
+100,000 steps on ``seq2seq`` (300 ratings), on ``minilm`` and on ``no-lm``, which has no language model (100 and 50
+ratings), on the true reward, and on two controls: ``minilm`` fitted on the same 100 ratings in permuted order, and a
+random reward. Ratings are levels 1 to 10, each a
 tenth of the range of the rated steps' true rewards; the ratings of the arms named exact equal the true reward.
 The share is (return - random policy) / (true-reward agent of this run - random policy); a claim asks that its 95 %
 interval, in which both ends of the range are uncertain too, lies above 0.9.

@@ -26,6 +26,9 @@ PHRASE_ROLES, PHRASE_FILLER = 16, 32
 """Sizes of the two vectors that are bound where a phrase stands."""
 TEXT = 64
 """Size of what is kept of a whole text's state."""
+COMMON = 128**-0.5
+"""What the roles of all numbers have in common, beside what sets them apart. The vectors of slots have mean 0, so that
+with nothing in common roles would nearly add up to nothing, and what all numbers do together could not be read."""
 
 
 class BindingHeads(nn.Module):
@@ -47,6 +50,7 @@ class BindingHeads(nn.Module):
         self.heads, self.width, self.roles, self.frequencies = heads, width, roles, frequencies
         self.features = 1 + 2 * len(frequencies)  # those that depend on the number
         self.role = nn.Linear(size, heads * roles).requires_grad_(False)
+        self.role.bias.mul_(COMMON * size**0.5)
         self.phrase_role = nn.Linear(size, heads * PHRASE_ROLES)
         self.filler = nn.Linear(size, heads * PHRASE_FILLER)
         self.text = nn.Linear(size, heads * TEXT)

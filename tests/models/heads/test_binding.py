@@ -149,3 +149,14 @@ def test_an_order_of_slots_is_known_by_the_words_before_them() -> None:
     heads, reader = made()
     one, other = heads(*reader(None, encode(texts([(1, [1, 2], []), (1, [2, 1], [])]))))
     assert (one - other).abs().min() > 1e-4
+
+
+@pytest.mark.parametrize("size", [128, 512])
+def test_roles_have_the_same_share_in_common_whatever_the_language_models_size(size: int) -> None:
+    torch.manual_seed(0)
+    heads = BindingHeads(size, heads=1, width=4, roles=4096)
+    slots = torch.randn(40, size)
+    with torch.no_grad():
+        projected = heads.role(slots - slots.mean(dim=0))
+    common = projected.mean(dim=0)
+    assert float(common.var() / (projected - common).var()) == pytest.approx(1 / 128, rel=0.1)

@@ -126,10 +126,11 @@ def sweep(cell: Cell) -> Cell:
 
 
 def alternate(learned: BaseAlgorithm, plain: BaseAlgorithm, steps: int, pairs: int) -> Cell:
-    """Train both in turn; the first pair warms up."""
+    """Train both in turn, A B, B A, A B ...; the first pair warms up."""
     rates: dict[str, list[float]] = {"learned": [], "plain": []}
-    for _ in range(pairs + 1):
-        for name, agent in (("learned", learned), ("plain", plain)):
+    both = (("learned", learned), ("plain", plain))
+    for pair in range(pairs + 1):
+        for name, agent in both[:: 1 if pair % 2 else -1]:
             seconds = cpu_seconds(lambda agent=agent: agent.learn(steps, reset_num_timesteps=False))
             rates[name].append(steps / seconds)
     return summary(rates)

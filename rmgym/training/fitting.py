@@ -26,7 +26,7 @@ from rmgym.training.dataset import LabelData, Rows, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
 from rmgym.training.fit_options import FitOptions
-from rmgym.training.groups import groups_of
+from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.trainer import RewardTrainer, best_look
@@ -267,7 +267,7 @@ def _train(
     progress: bool,
 ) -> tuple[Metrics, list[dict[str, float]]]:
     """Train, return to the best weights, set the units; give metrics and history."""
-    votes = draw_votes(plan.train, len(labels), model.head_count, options.leave_out, options.seed)
+    votes = draw_votes(plan.train, alike_of(labels), model.head_count, options.leave_out, options.seed)
     data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes)
     model.offset.fill_(plan.offset)
     model.scale.fill_(plan.scale)

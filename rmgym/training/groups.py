@@ -1,4 +1,4 @@
-"""Which labels stay together when some are held out to judge by."""
+"""Which labels stay together when some are held out to judge by, or kept from some heads."""
 
 from __future__ import annotations
 
@@ -36,3 +36,17 @@ def groups_of(labels: Labels) -> npt.NDArray[np.int64]:
     name = np.full(nodes, np.iinfo(np.int64).max)
     np.minimum.at(name, joined, groups)
     return name[joined]
+
+
+def alike_of(labels: Labels) -> npt.NDArray[np.int64]:
+    """Number of each label, ``int64 [R + N]``, that those have in common that tell the same.
+
+    They are ratings of one episode by one value, such as those of one step in several wordings. Equal texts are not
+    enough: where few things are ever said, steps that are asked for later were mostly rated too.
+    """
+    ratings, preferences = labels.ratings, labels.preferences
+    alike, compared = np.zeros(0, np.int64), 0 if preferences is None else len(preferences)
+    if ratings is not None:
+        pairs = np.stack([ratings.groups.astype(np.float64), ratings.values.astype(np.float64)], axis=1)
+        alike = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.concatenate([alike, alike.max(initial=-1) + 1 + np.arange(compared)])

@@ -23,25 +23,32 @@ COVERED = 0.95
 """Share of them that is to lie within two standard deviations."""
 
 
-def draw_votes(train: Rows, labels: int, heads: int, share: float, seed: int) -> Tensor:
+def draw_votes(train: Rows, alike: Rows, heads: int, share: float, seed: int) -> Tensor:
     """Which labels count for which head, 0 or 1, ``float32 [labels, heads]``; those that are held out, for none.
 
     Labels are kept from two heads each, which are each pair in turn.
 
     Args:
         train: the labels that are not held out.
-        labels: how many there are in all.
+        alike: for each label the number of those that tell what it tells, see
+            :func:`rmgym.training.groups.alike_of`; they are kept from the same heads.
         heads: number of heads; one or two are given all.
         share: of them that a head goes without, on average, at most ``2 / heads``.
         seed: of the draws.
     """
-    votes = np.zeros((labels, heads), np.float32)
+    votes = np.zeros((len(alike), heads), np.float32)
     votes[train] = 1
     if heads > 2:
         rng, pairs = np.random.default_rng([seed, heads]), np.array(list(combinations(range(heads), 2)))
-        kept = rng.permutation(train)[: round(len(train) * share * heads / 2)]
-        for_whom = np.resize(rng.permutation(pairs), (len(kept), 2))
-        votes[kept[:, None], for_whom] = 0
+        room = round(len(train) * share * heads / 2)
+        kept = list[Rows]()
+        members = [train[alike[train] == name] for name in dict.fromkeys(alike[rng.permutation(train)].tolist())]
+        for labels in members:
+            if len(labels) <= room:
+                kept.append(labels)
+                room -= len(labels)
+        for labels, pair in zip(kept, np.resize(rng.permutation(pairs), (len(kept), 2)), strict=True):
+            votes[np.ix_(labels, pair)] = 0
     return torch.from_numpy(votes)
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from rmgym.feedback.labels import Labels, Preferences, Ratings
 from rmgym.text import TextBatch
-from rmgym.training.groups import groups_of
+from rmgym.training.groups import alike_of, groups_of
 
 
 @settings(max_examples=50, deadline=None)
@@ -33,3 +33,18 @@ def test_comparisons_share_a_group_with_whatever_holds_one_of_their_texts() -> N
     ratings = Ratings(texts=texts, values=np.array([1, 2, 3], np.float32), groups=np.array([3, 2, 1]))
     assert groups_of(Labels(ratings=ratings, preferences=pairs)).tolist() == [1, 2, 1, 2, 11, 12]
     assert groups_of(Labels(preferences=pairs)).tolist() == [10, 11, 12]
+
+
+def test_ratings_of_one_episode_by_one_value_tell_the_same_and_comparisons_each_their_own() -> None:
+    texts = TextBatch.from_strings([f"position {i}" for i in range(5)])
+    ratings = Ratings(texts=texts, values=np.array([1, 2, 1, 1, 2], np.float32), groups=np.array([0, 0, 1, 0, 0]))
+    pairs = Preferences(
+        steps=TextBatch.from_strings([f"position {i}" for i in range(4)]),
+        left=np.array([[0, 1], [2, 3]]),
+        right=np.array([[1, 2], [3, 4]]),
+        choice=np.ones(2, np.float32),
+        margin=np.zeros(2, np.float32),
+        groups=np.zeros(2, np.int64),
+    )
+    assert alike_of(Labels(ratings=ratings, preferences=pairs)).tolist() == [0, 1, 2, 0, 1, 3, 4]
+    assert alike_of(Labels(preferences=pairs)).tolist() == [0, 1]

@@ -13,7 +13,7 @@ from rmgym.training.left_out import calibration, draw_votes
 
 def test_labels_are_kept_from_each_pair_of_heads_in_turn() -> None:
     train = np.arange(100, 2100)
-    votes = draw_votes(train, 2200, 5, 0.2, seed=3)
+    votes = draw_votes(train, np.arange(2200), 5, 0.2, seed=3)
     assert votes.shape == (2200, 5)
     assert votes[:100].sum() == votes[2100:].sum() == 0  # held out
     assert set(votes.unique().tolist()) == {0, 1}
@@ -21,16 +21,33 @@ def test_labels_are_kept_from_each_pair_of_heads_in_turn() -> None:
     out = votes[train] == 0
     assert out.sum(dim=1).bincount().tolist() == [1000, 0, 1000]
     assert [int((out[:, a] & out[:, b]).sum()) for a in range(5) for b in range(a)] == [100] * 10
-    assert torch.equal(votes, draw_votes(train, 2200, 5, 0.2, seed=3))
-    assert not torch.equal(votes, draw_votes(train, 2200, 5, 0.2, seed=4))
+    assert torch.equal(votes, draw_votes(train, np.arange(2200), 5, 0.2, seed=3))
+    assert not torch.equal(votes, draw_votes(train, np.arange(2200), 5, 0.2, seed=4))
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.floats(0, 0.99), st.integers(0, 3))
 def test_every_label_is_given_to_all_heads_but_two_at_most(train: int, heads: int, share: float, seed: int) -> None:
-    votes = draw_votes(np.arange(train), train, heads, share, seed)
+    votes = draw_votes(np.arange(train), np.arange(train), heads, share, seed)
     missing = heads - votes.sum(dim=1)
     assert set(missing.tolist()) <= ({0, 2} if heads > 2 else {0})
     assert int(missing.sum()) <= 2 * train
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(3, 6), st.floats(0, 0.6), st.integers(0, 3))
+def test_labels_that_tell_the_same_are_kept_from_the_same_heads(
+    names: list[int], heads: int, share: float, seed: int
+) -> None:
+    alike = np.array(names)
+    votes = draw_votes(np.arange(len(alike)), alike, heads, share, seed).numpy()
+    assert all(len(np.unique(votes[alike == name], axis=0)) == 1 for name in set(names))
+    assert (votes == 0).any(axis=1).sum() <= round(len(alike) * share * heads / 2)
+
+
+def test_as_many_are_kept_as_are_asked_for_where_some_that_tell_the_same_are_too_many() -> None:
+    alike = np.array([0] * 60 + list(range(1, 41)))
+    votes = draw_votes(np.arange(100), alike, 5, 0.1, seed=0)
+    assert votes[:60].min() == 1
+    assert int((votes[60:] == 0).any(dim=1).sum()) == 25
 
 
 @pytest.mark.parametrize("true_factor", [0.5, 3.0])

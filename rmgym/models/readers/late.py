@@ -35,11 +35,12 @@ from rmgym.text.recognise import recognise
 
 MOST_TEXTS = 8192
 """Templates and phrases whose states are kept (where every step is said in other words, each text is a template)."""
-LM_SHARE = 0.3
-"""Of the variance of a slot, a text or a phrase, the language model's; the rest are hashed words."""
 _SEEN = "seen"
 _SAME, _FLOOR = 1e-6, 1e-3  # a standard deviation of what is always the same, and what is added to others
 _NUMBERS, _WORDS, _TEXTS, _PHRASES = range(4)  # what there are statistics of
+LM_SHARE = {_NUMBERS: 0.3, _WORDS: 0.3, _TEXTS: 0.9, _PHRASES: 0.3}
+"""Of their variance, the language model's; the rest are hashed words. Names have few words, which tell them apart;
+where each text is another one, what it means has to tell what it is like."""
 _LEAST = 1e-8  # of the largest variance: a direction with less holds nothing but rounding
 
 
@@ -80,12 +81,12 @@ class LateReader(nn.Module):
         index = torch.from_numpy(texts.template_index.astype(np.int64)).to(self.scales.device)
         numbers, words = (self._slots(tower, list(slots)) for slots in self._slots_seen)
         wholes, phrases = self._texts(tower, texts.templates)[index], self._texts(tower, texts.phrases)
-        for scale, states in zip(self.scales, (numbers, words, wholes, phrases), strict=True):
+        for scale, states, share in zip(self.scales, (numbers, words, wholes, phrases), LM_SHARE.values(), strict=True):
             if len(states):
                 scale[0] = states.mean(dim=0)
                 spread = states.std(dim=0, correction=0)
                 # What was always the same has taught nothing: another value of it counts for nothing.
-                scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf) / self._weights
+                scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf) / self._weights(share)
         self.apart.copy_(decorrelation(self._scaled(_NUMBERS, numbers)))
 
     def facts(self) -> dict[str, str]:
@@ -152,13 +153,12 @@ class LateReader(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
-    @property
-    def _weights(self) -> Tensor:
+    def _weights(self, lm_share: float) -> Tensor:
         """What standardised vectors are multiplied with, ``[size]``: each part gets its share of the variance."""
         sizes = (self.size - hashing.SIZE, hashing.SIZE)
         if not sizes[0]:
             return torch.ones_like(self.scales[0, 0])
-        shares = zip(sizes, (LM_SHARE, 1 - LM_SHARE), strict=True)
+        shares = zip(sizes, (lm_share, 1 - lm_share), strict=True)
         return torch.cat([torch.full((size,), (share * self.size / size) ** 0.5) for size, share in shares]).to(
             self.scales
         )

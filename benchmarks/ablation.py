@@ -72,8 +72,8 @@ VARIANTS = {
     "no linear skip": Variant(learn={"linear": False, "linear_phrases": False}),
     "nothing in common": Variant(patches={f"{BINDING}.COMMON": 0.0}),
     "slots not told apart": Variant(patches={f"{LATE}.decorrelation": _as_they_are}),
-    "states alone": Variant(patches={f"{LATE}.LM_SHARE": dict.fromkeys(range(4), 1.0)}),
-    "words alone": Variant(patches={f"{LATE}.LM_SHARE": dict.fromkeys(range(4), 0.0)}),
+    "states alone": Variant(patches={f"{LATE}.LM_SHARE": (1.0,) * 4}),
+    "words alone": Variant(patches={f"{LATE}.LM_SHARE": (0.0,) * 4}),
 }
 
 

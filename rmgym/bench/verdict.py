@@ -163,7 +163,12 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
 
 def _language(arm: Arm, match: Match) -> Iterator[str]:
     """What an arm's language model added, where as many labels were read without one (:data:`NO_LM`) too."""
-    others = [other for other in match.learned if other.model == NO_LM and other.labels == arm.labels]
+
+    def trained(arm: Arm) -> tuple[object, ...]:
+        reward = arm.runs[0].spec.agent.reward
+        return arm.labels, reward.composition, reward.student
+
+    others = [other for other in match.learned if other.model == NO_LM and trained(other) == trained(arm)]
     if not has_language_model(arm.model) or not others:
         return
     returns, without = ({run.seed: run.last("true_return_mean") for run in each.evaluated} for each in (arm, others[0]))

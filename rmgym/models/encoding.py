@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,9 +24,9 @@ class Encoded:
         combinations: the distinct combinations: a template and its phrases, -1 where it has no more of them,
             ``int64 [C, 1 + most phrases]``.
         combination: of each text, ``int64 [B]``.
-        values: the numbers, ``float32 [B, S]``, zero where a text has fewer than ``S``.
+        values: the numbers as the texts show them, ``float64 [B, S]``, zero where a text has fewer than ``S``; on a
+            device that knows no float64 (MPS), in float32.
         mask: True where there is a number, ``bool [B, S]``.
-        exact: the numbers as the texts show them, ``float64 [B, S]``, for who reads digits; never on another device.
     """
 
     templates: tuple[str, ...]
@@ -36,7 +35,6 @@ class Encoded:
     combination: Tensor
     values: Tensor
     mask: Tensor
-    exact: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.combination)
@@ -50,29 +48,29 @@ class Encoded:
         """The same on another device."""
         if device.type == "cpu":
             return self
-        combinations, combination, values, mask = (
-            tensor.to(device) for tensor in (self.combinations, self.combination, self.values, self.mask)
-        )
-        return Encoded(self.templates, self.phrases, combinations, combination, values, mask, self.exact)
+        values = self.values.float() if device.type == "mps" else self.values
+        tensors = (tensor.to(device) for tensor in (self.combinations, self.combination, values, self.mask))
+        return Encoded(self.templates, self.phrases, *tensors)
 
     def take(self, rows: Tensor) -> Encoded:
         """Some texts, with only the templates, phrases and numbers that occur in them; on the CPU."""
         which, combination = torch.unique(self.combination[rows], return_inverse=True)
-        combinations, mask = self.combinations[which], self.mask[rows]
+        mask = self.mask[rows]
+        width = int(mask.any(dim=0).sum())
+        return Encoded(*self.spoken(which), combination, self.values[rows, :width], mask[:, :width])
+
+    def spoken(self, which: Tensor) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
+        """Some combinations, and the templates and phrases that occur in them."""
+        combinations = self.combinations[which]
         templates, index = torch.unique(combinations[:, 0], return_inverse=True)
         words = combinations[:, 1:]
         words = words[:, (words >= 0).any(dim=0)]
         phrases, phrase_index = torch.unique(words, return_inverse=True)
         missing = len(phrases) > 0 and int(phrases[0]) < 0
-        width = int(mask.any(dim=0).sum())
-        return Encoded(
+        return (
             tuple(self.templates[t] for t in templates.tolist()),
             tuple(self.phrases[p] for p in phrases.tolist() if p >= 0),
             torch.cat([index[:, None], phrase_index.reshape(words.shape) - int(missing)], dim=1),
-            combination,
-            self.values[rows, :width],
-            mask[:, :width],
-            self.exact[rows.numpy(), :width],
         )
 
 
@@ -80,14 +78,13 @@ def encode(texts: TextBatch) -> Encoded:
     """Pad ragged numbers and drop what does not occur; no string is rendered."""
     texts = texts.used()
     counts = np.diff(texts.offsets)
-    exact = padded(texts.numbers, counts)
+    values = padded(texts.numbers, counts)
     combinations, combination = texts.combinations()
     return Encoded(
         texts.templates,
         texts.phrases,
         torch.from_numpy(combinations.astype(np.int64)),
         torch.from_numpy(combination.astype(np.int64)),
-        torch.from_numpy(exact.astype(np.float32)),
-        torch.from_numpy(np.arange(exact.shape[1]) < counts[:, None]),
-        exact,
+        torch.from_numpy(values),
+        torch.from_numpy(np.arange(values.shape[1]) < counts[:, None]),
     )

@@ -114,12 +114,13 @@ class LanguageModelReward(NeuralRewardModel):
             ModelError: more than a tenth of the tokens are unknown.
         """
         backbone = self.tower.backbone
-        for template in texts.used().filled().templates:
-            unknown = backbone.unknown_share(template)
+        used = texts.used()
+        for text in (*used.templates, *used.phrases):
+            unknown = backbone.unknown_share(text)
             if unknown > MAX_UNKNOWN:
                 raise ModelError(
                     f"at most {MAX_UNKNOWN:.0%} of a text's tokens are unknown to the model",
-                    got=f"{unknown:.0%} unknown to {backbone.name} in {template[:60]!r}",
+                    got=f"{unknown:.0%} unknown to {backbone.name} in {text[:60]!r}",
                     fix="use 'seq2seq', which trains a tokenizer on your texts, or a multilingual model",
                 )
         self.reader.prepare(self.tower, texts)
@@ -142,6 +143,6 @@ class LanguageModelReward(NeuralRewardModel):
 
     def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`; heads guess what phrases never seen mean."""
-        if not isinstance(self.reader, LateReader) or rewards.shape[1] == 1:
+        if not isinstance(self.reader, LateReader):
             return super().disagreement(inputs, rewards)
         return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))

@@ -36,7 +36,8 @@ class NeuralRewardModel(nn.Module):
     ``fit``, and saved with the model. Of ``m`` and ``s``, mean and standard deviation of the heads (0 for a single
     one), a prediction's mean is ``m / (1 + (s / PRIOR)**2)``: where heads disagree by more than labels differ, it is
     drawn to the labels' mean. That is what to expect of a reward that was normal around 0 with ``PRIOR``, and is ``m``
-    give or take ``s`` (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 2.141). Its std is
+    give or take ``s`` (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 2.141); without ratings, ``PRIOR``
+    is in units of ``spread``, what the rewards of the compared steps differ by. Its std is
     ``sqrt((calibration * s)**2 + noise**2)``; both factors come of labels that heads were not given.
 
     ``fitted_on`` is what it was fitted on; where that is nothing, wrappers and agents refuse the model.
@@ -53,6 +54,7 @@ class NeuralRewardModel(nn.Module):
     scale: Tensor
     noise: Tensor
     calibration: Tensor
+    spread: Tensor
 
     def __init__(self, config: Any, card_hash: str | None = None) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class NeuralRewardModel(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("noise", torch.zeros(()))
         self.register_buffer("calibration", torch.ones(()))
+        self.register_buffer("spread", torch.ones(()))
 
     @classmethod
     @abstractmethod
@@ -200,7 +203,7 @@ class NeuralRewardModel(nn.Module):
             if was_training:
                 self.train()
         scale = self.scale.cpu()
-        mean = standardised.mean(dim=1) / (1 + (apart / PRIOR) ** 2)
+        mean = self.combined(standardised, apart)
         std = torch.hypot(apart * scale * self.calibration.cpu(), self.noise.cpu())
         return Prediction((mean * scale + self.offset.cpu()).numpy(), std.numpy().astype(np.float32))
 
@@ -208,6 +211,10 @@ class NeuralRewardModel(nn.Module):
         """Standard deviation of the heads, ``[B]``, given their standardised rewards ``[B, heads]``; 0 for one head."""
         del inputs
         return rewards.std(dim=1) if rewards.shape[1] > 1 else torch.zeros(len(rewards))
+
+    def combined(self, rewards: Tensor, apart: Tensor) -> Tensor:
+        """Standardised mean ``[B]`` of heads ``[B, heads]`` that lie so far apart, ``[B]``."""
+        return rewards.mean(dim=1) / (1 + (apart / (PRIOR * self.spread.cpu())) ** 2)
 
     def rewards(self, inputs: Encoded) -> Tensor:
         """Standardised rewards ``float32 [B, heads]`` on the CPU, without gradients, in micro-batches."""
@@ -254,7 +261,7 @@ class NeuralRewardModel(nn.Module):
 
         In bfloat16 an offset of -1,200 would be off by up to four.
         """
-        kept = {name: self.get_buffer(name) for name in ("offset", "scale", "noise", "calibration")}
+        kept = {name: self.get_buffer(name) for name in ("offset", "scale", "noise", "calibration", "spread")}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in kept.items():
             setattr(self, name, value.to(self.get_buffer(name).device))

@@ -105,6 +105,4 @@ class NoLanguageModel(NeuralRewardModel):
 
     def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`; heads guess what phrases never seen mean."""
-        if self.heads.heads == 1:
-            return super().disagreement(inputs, rewards)
         return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))

@@ -71,21 +71,36 @@ class LabelData:
         """Labels with encoded texts; a rating ``y`` becomes ``(y - offset) / scale``. By default each counts once."""
         ratings, preferences = labels.ratings, labels.preferences
         target, choice, margin = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32)
-        segments = np.zeros((0, 2, 2), np.int64)
         if ratings is not None:
             target = ((ratings.values.astype(np.float64) - offset) / scale).astype(np.float32)
         if preferences is not None:
-            segments = np.stack([preferences.left, preferences.right], axis=1) + len(target)
             choice, margin = preferences.choice, preferences.margin
         choices, margins = (torch.as_tensor(np.asarray(a, np.float32)) for a in (choice, margin))
         votes = torch.ones(len(labels), 1) if votes is None else votes
+        segments = _segments(labels, len(target))
         return cls(encode(labels.texts), torch.from_numpy(target), segments, choices, margins, votes)
 
     def rows(self, items: Rows) -> Rows:
         """Rows of all texts that these items need, each once, in order."""
-        rated, pairs = items[items < len(self.target)], items[items >= len(self.target)] - len(self.target)
-        spans = [np.arange(*span) for span in self.segments[pairs].reshape(-1, 2)]
-        return np.unique(np.concatenate([rated, *spans]))
+        return _rows(items, len(self.target), self.segments)
+
+
+def rows_of(labels: Labels, items: Rows) -> Rows:
+    """The same before anything is encoded: rows of ``labels.texts``."""
+    rated = 0 if labels.ratings is None else len(labels.ratings)
+    return _rows(items, rated, _segments(labels, rated))
+
+
+def _segments(labels: Labels, rated: int) -> Rows:
+    """See :attr:`LabelData.segments`; the compared steps come after the rated ones."""
+    if labels.preferences is None:
+        return np.zeros((0, 2, 2), np.int64)
+    return np.stack([labels.preferences.left, labels.preferences.right], axis=1) + rated
+
+
+def _rows(items: Rows, rated: int, segments: Rows) -> Rows:
+    spans = [np.arange(*span) for span in segments[items[items >= rated] - rated].reshape(-1, 2)]
+    return np.unique(np.concatenate([items[items < rated], *spans]))
 
 
 class Collator:

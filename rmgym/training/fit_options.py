@@ -36,7 +36,8 @@ class FitOptions:
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
-            what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels.
+            what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
+            heads go without each such label, so that it is ``2 / heads`` at most.
         shuffle_labels: permute the labels among the texts first: the control ``shuffled``.
         precision: of matrix products while fitting: ``bfloat16`` is cheaper on processors that know it, where a
             language model runs at every step; weights, optimiser and the finished model stay in float32.

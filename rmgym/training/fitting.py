@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 
 from rmgym.errors import FeedbackError, FitError, JobError
 from rmgym.feedback.labels import Labels
@@ -22,7 +23,7 @@ from rmgym.models.registry import CONTROLS, create_reward_model
 from rmgym.randomness import preserved
 from rmgym.text.language import tells_of_absorbing
 from rmgym.training.contradictions import contradictions
-from rmgym.training.dataset import LabelData, Rows, shuffled, split_groups
+from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
 from rmgym.training.fit_options import FitOptions
@@ -226,7 +227,7 @@ def _fit(
     """Fit in place, from the last checkpoint on; give metrics and history."""
     used = shuffled(labels, options.seed) if options.shuffle_labels else labels
     plan = _plan(used, options)
-    model.prepare(used.texts)
+    model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
@@ -273,6 +274,7 @@ def _train(
     model.scale.fill_(plan.scale)
     model.noise.zero_()
     model.calibration.fill_(1.0)
+    model.spread.fill_(1.0)
     objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
     with ExitStack() as stack:
         last = checkpoints.last() if checkpoints else None
@@ -301,6 +303,15 @@ def _metrics(
 ) -> Metrics:
     """Judge the fitted model, and set its noise or, given preferences alone, its units."""
     model = objective.model
+    if not len(data.target):
+        raw = rewards_of(model, data, data.rows(plan.train))
+        spread = float(raw.mean(dim=1).std(correction=0))
+        model.spread.fill_(spread if spread > 0 else 1.0)
+        compared = data.encoded.take(torch.from_numpy(data.rows(plan.train)))
+        rewards = model.combined(raw, model.disagreement(compared, raw))
+        scale = float(rewards.std(correction=0))
+        model.scale.fill_(1 / scale if scale > 0 else 1.0)
+        model.offset.fill_(-float(rewards.mean()) * float(model.scale))
     train = judge(objective, data, plan.train)
     if not math.isfinite(train["loss"] or 0.0):
         raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")
@@ -314,11 +325,6 @@ def _metrics(
         model.noise.fill_(spread_of[1] * plan.scale)
     elif held_out is not None and held_out["rmse"] is not None:
         model.noise.fill_(held_out["rmse"])
-    if not len(data.target):
-        rewards = rewards_of(model, data, data.rows(plan.train)).mean(1)
-        spread = float(rewards.std(correction=0))
-        model.scale.fill_(1 / spread if spread > 0 else 1.0)
-        model.offset.fill_(-float(rewards.mean()) * float(model.scale))
     best_step = best_look(history)["step"] if len(plan.held_out) else steps
     return {"train": train, "validation": held_out, "note": plan.note, "steps": steps, "best_step": best_step}
 

@@ -126,7 +126,7 @@ def rewards_of(model: NeuralRewardModel, data: LabelData, rows: Rows) -> Tensor:
 
 @torch.no_grad()
 def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float | int | None]:
-    """Measure a model on some labels, whole segments always.
+    """Measure what a model predicts on some labels, whole segments always.
 
     Returns:
         ``labels`` (their number), ``loss`` (as fitted), of ratings ``r2``, ``spearman`` and ``rmse`` (in label units),
@@ -137,9 +137,13 @@ def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float
     rows = data.rows(items)
     batch: Batch = Collator(data)([(0, int(item)) for item in items])
     rewards = rewards_of(model, data, rows)
-    sums = segment_sums(rewards[batch["step"]], batch["segment"], batch["weight"], 2 * len(batch["choice"]))
+    every = model.combined(rewards, model.disagreement(data.encoded.take(torch.from_numpy(rows)), rewards))
+    sums, combined_sums = (
+        segment_sums(of[batch["step"]], batch["segment"], batch["weight"], 2 * len(batch["choice"]))
+        for of in (rewards, every[:, None])
+    )
     rated, target, choice = rewards[batch["rated"]], batch["target"], batch["choice"]
-    predicted = rated.mean(1)
+    predicted = every[batch["rated"]]
     measures: dict[str, float | int | None] = {
         "labels": len(items),
         "loss": float(objective.loss(rated, target, sums, choice, batch["margin"], torch.ones(len(items), 1))),
@@ -152,7 +156,7 @@ def judge(objective: Objective, data: LabelData, items: Rows) -> dict[str, float
         measures["rmse"] = _finite(float((predicted - target).square().mean().sqrt() * model.scale.cpu()))
     decided = choice != 0.5
     if decided.any():
-        left, right = sums.mean(1).chunk(2)
+        left, right = combined_sums[:, 0].chunk(2)
         agreement = torch.sign(left - right) * torch.sign(choice - 0.5)
         measures["accuracy"] = float((agreement[decided] + 1).mean() / 2)
     return measures

@@ -249,8 +249,10 @@ def test_what_a_language_model_added_is_said_beside_as_many_labels_without_one(
     learned = [{"seed": seed, "true": (-1000, -500, -200 + 2 * (seed - 1))} for seed in range(3)]
     sentences = verdict(one(tmp_path / "same", *learned, *no_lm, TRUE)).sentences
     assert sum(words in sentence for sentence in sentences) == 1
-    fewer = [arm | {"labels": 50} for arm in no_lm]
-    assert "language model of" not in " ".join(verdict(one(tmp_path / "fewer", *learned, *fewer, TRUE)).sentences)
+    for other in ({"labels": 50}, {"composition": Composition(true_weight=0.5)}):  # these are no controls
+        others = [arm | other for arm in no_lm]
+        sentences = verdict(one(tmp_path / next(iter(other)), *learned, *others, TRUE)).sentences
+        assert "language model of" not in " ".join(sentences)
 
 
 def test_one_seed_cannot_tell_what_a_language_model_added(tmp_path: Path) -> None:

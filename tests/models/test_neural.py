@@ -131,9 +131,11 @@ def test_casting_keeps_offset_scale_and_noise_in_float32():
     model.bfloat16()
     assert model.weight.dtype == torch.bfloat16
     assert model.offset.item() == np.float32(-1234.567)
-    assert {t.dtype for t in (model.offset, model.scale, model.noise, model.calibration)} == {torch.float32}
+    assert {t.dtype for t in (model.offset, model.scale, model.noise, model.calibration, model.spread)} == {
+        torch.float32
+    }
     assert model.float().weight.dtype == torch.float32
-    assert set(model.state_dict()) == {"offset", "scale", "noise", "calibration", "weight"}
+    assert set(model.state_dict()) == {"offset", "scale", "noise", "calibration", "spread", "weight"}
 
 
 def test_what_was_saved_is_restored(tmp_path):

@@ -12,9 +12,11 @@ from rmgym.errors import FeedbackError, FitError, JobError, ModelError, StorageE
 from rmgym.feedback.labels import Labels, Ratings
 from rmgym.models import create_reward_model
 from rmgym.models.files import read_files
+from rmgym.models.no_language_model import NoLanguageModel
+from rmgym.text import TextBatch
 from rmgym.training import FitOptions, fit
 from rmgym.training.dataset import LabelData, split_groups
-from rmgym.training.objective import Objective
+from rmgym.training.objective import Objective, rewards_of
 from rmgym.training.trainer import BETA_LEARNING_RATE, RewardTrainer, best_look
 from tests.training.small import SmallReward, both, make_preferences, make_ratings, make_texts, true_reward
 
@@ -71,8 +73,9 @@ def test_offset_and_scale_come_from_the_training_part_alone() -> None:
     assert model.scale.item() == pytest.approx(values.std(), rel=1e-6)
 
 
-def test_preferences_alone_give_mean_zero_and_variance_one_on_the_training_steps() -> None:
-    model = SmallReward.create(dropout=0.0)
+@pytest.mark.parametrize("heads", [1, 3])
+def test_preferences_alone_give_mean_zero_and_variance_one_on_the_training_steps(heads: int) -> None:
+    model = SmallReward.create(dropout=0.0, heads=heads)
     labels = make_preferences(200, lengths=(2,))
     result = fit(model, labels, replace(FAST, validation=0), progress=False)
     rewards = model.predict(labels.texts).mean
@@ -80,7 +83,38 @@ def test_preferences_alone_give_mean_zero_and_variance_one_on_the_training_steps
     assert rewards.std() == pytest.approx(1, abs=1e-4)
     assert correlation(model) > 0.85
     assert result.metrics["train"]["accuracy"] > 0.95
-    assert (model.predict(labels.texts).std == 0).all()
+    assert (model.predict(labels.texts).std == 0).all() == (heads == 1)
+
+
+def test_where_heads_disagree_is_in_the_units_of_the_compared_rewards() -> None:
+    """Without ratings, what heads give is of any size: believing in little where they differ by as much as rewards."""
+    model = SmallReward.create(dropout=0.0, heads=3)
+    labels = make_preferences(100, lengths=(2,))
+    fit(model, labels, replace(FAST, validation=0), progress=False)
+    raw = rewards_of(model, LabelData.of(labels, offset=0, scale=1), np.arange(len(labels.texts)))
+    assert float(model.spread) == pytest.approx(float(raw.mean(1).std(correction=0)), rel=1e-5)
+    apart = raw.std(1) / (3 * model.spread)
+    expected = raw.mean(1) / (1 + apart**2) * model.scale + model.offset
+    assert model.predict(labels.texts).mean == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+def test_what_is_held_out_is_new_to_the_model() -> None:
+    texts = TextBatch(
+        templates=("the {:s}: {:.1f}",),
+        template_index=np.zeros(60, np.int32),
+        numbers=np.arange(60) / 10,
+        offsets=np.arange(61),
+        phrases=tuple(f"thing {i // 3}" for i in range(0, 60, 3)),
+        words=np.repeat(np.arange(20), 3).astype(np.int32),
+    )
+    ratings = Ratings(texts=texts, values=np.arange(60, dtype=np.float32), groups=np.repeat(np.arange(20), 3))
+    model = create_reward_model("no-lm", width=8, roles=4)
+    assert isinstance(model, NoLanguageModel)
+    fit(model, Labels(ratings=ratings), replace(BRIEF, validation=0.2), progress=False)
+    held_out = split_groups(ratings.groups, 0.2, BRIEF.seed)[1]
+    new = {f"thing {i // 3}" for i in held_out.tolist()}
+    assert len(new) == 4
+    assert {p for p, is_new in zip(texts.phrases, model.reader.are_new(texts.phrases), strict=True) if is_new} == new
 
 
 def test_heads_on_preferences_agree_about_the_mean() -> None:

@@ -57,7 +57,8 @@ def test_judging_by_hand() -> None:
     assert objective.model.training
     with torch.no_grad():
         rewards = objective.model.eval()(data.encoded).double().numpy()
-    mean, target = rewards.mean(1), data.target.double().numpy()
+    apart = rewards.std(axis=1, ddof=1)
+    mean, target = rewards.mean(1) / (1 + (apart / 3) ** 2), data.target.double().numpy()  # as it predicts
     residual = mean[:12] - target
     assert said["labels"] == 18
     assert said["rmse"] == pytest.approx(4 * np.sqrt(np.mean(residual**2)), rel=1e-5)

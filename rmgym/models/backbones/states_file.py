@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from rmgym.storage.sqlite import use_write_ahead_log
 MOST_BYTES = 256 * 2**20
 """Size from which on nothing is added to a file."""
 _AT_ONCE = 500  # keys in one SQL statement
+_FORMAT = 1
+"""Another one where a text is read in another way."""
 _TABLE = "CREATE TABLE IF NOT EXISTS states (text BLOB PRIMARY KEY, states BLOB) WITHOUT ROWID"
 _LOG = logging.getLogger(__name__)
 
@@ -33,13 +36,12 @@ class StatesFile:
     It saves time and nothing else: a file that cannot be read or written is left alone, after one warning.
 
     Args:
-        backbone: whose states; each has a file of its own.
+        path: the file.
+        size: of the states.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
-        self._path = cache_folder() / "texts" / f"{Path(backbone.name).name[:40]}-{backbone.identity[:16]}.sqlite"
-        self._size = backbone.state_size
-        self._works = True
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self._size, self._works = path, size, True
 
     def get(self, texts: Sequence[str]) -> dict[str, States]:
         """The states of those texts that are there."""
@@ -76,6 +78,15 @@ class StatesFile:
         except (sqlite3.Error, StorageError, ValueError) as error:
             self._works = False
             _LOG.warning("the states of %s are not kept in %s: %s", self._path.stem, self._path, error)
+
+
+def states_file(backbone: Backbone) -> StatesFile:
+    """The file of a language model's states."""
+    name = f"{Path(backbone.name).name[:40]}-{backbone.identity[:16]}-{_FORMAT}.sqlite"
+    return _opened(cache_folder() / "texts" / name, backbone.state_size)
+
+
+_opened = lru_cache(maxsize=64)(StatesFile)
 
 
 def _key(text: str) -> bytes:

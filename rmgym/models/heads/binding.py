@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rmgym.models.encoding import Encoded
 from rmgym.models.readers.late_reading import Reading
 
 PHRASE_ROLES, PHRASE_FILLER = 16, 32
@@ -65,45 +66,35 @@ class BindingHeads(nn.Module):
         self.out = _matrices(heads, width, 1)
         self.out_bias = nn.Parameter(torch.zeros(heads))
 
-    def forward(
-        self, reading: Reading, combinations: Tensor, combination: Tensor, values: Tensor, mask: Tensor
-    ) -> Tensor:
-        """Reward of each step.
-
-        Args:
-            reading: of the templates and phrases.
-            combinations: ``int64 [C, 1 + W]``, see :class:`rmgym.models.encoding.Encoded`.
-            combination: ``int64 [B]``.
-            values: ``float32 [B, S]``.
-            mask: True where there is a number, ``bool [B, S]``.
-
-        Returns:
-            Standardised rewards ``[B, heads]``.
-        """
-        roles, template = self.number_roles(reading), combinations[combination, 0]
-        features = self.number_features(reading.mean[template], reading.spread[template], values, mask)
+    def forward(self, reading: Reading, steps: Encoded) -> Tensor:
+        """Standardised rewards ``[B, heads]`` of steps whose templates and phrases were read."""
+        roles, template = self.number_roles(reading), steps.template_index
+        features = self.number_features(reading.mean[template], reading.spread[template], steps.values, steps.mask)
         if len(roles) == 1:
             bound = torch.einsum("shk,bsf->hbkf", roles[0], features)
         else:
             bound = torch.einsum("bshk,bsf->hbkf", roles[template], features)
         weight = self.number_weights()
-        words, skip = self.words(reading, combinations)
-        first = words[combination] + (bound.flatten(2) @ weight.flatten(1, 2)).transpose(0, 1)
-        skip = skip[combination] + (bound[..., 0] @ self.linear)[..., 0].T
+        words, skip = self.words(reading, steps.combinations)
+        first = words[steps.combination] + (bound.flatten(2) @ weight.flatten(1, 2)).transpose(0, 1)
+        skip = skip[steps.combination] + (bound[..., 0] @ self.linear)[..., 0].T
         return self.rest(first, skip)
 
     def number_roles(self, reading: Reading) -> Tensor:
         """Roles of the slots for numbers, ``[T, S, heads, roles]``."""
         roles = self._projected(self.role, reading.slots, self.roles)
-        return roles / reading.slot_counts.clamp_min(1).sqrt()[:, None, None, None]
+        return roles / reading.slot_counts.clamp_min(1).sqrt()[:, None, None, None].to(roles)
 
     def number_features(self, mean: Tensor, spread: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """Fillers that depend on the number, ``[B, S, features]``: itself, standardised, then its Fourier features."""
-        x = ((values - mean) / spread).clamp(-20, 20)
+        """Fillers that depend on the number, ``[B, S, features]``: itself, standardised, then its Fourier features.
+
+        Numbers are exact until they are standardised: a time stamp needs more digits than a weight.
+        """
+        x = ((values - mean) / spread).clamp(-20, 20).to(self.bind.dtype)
         features = [x]
         for k in self.frequencies:
             features += [0.3 * (math.pi * 2.0**k * x).sin(), 0.3 * (math.pi * 2.0**k * x).cos()]
-        stacked = torch.stack(features, dim=-1).to(self.bind.dtype)
+        stacked = torch.stack(features, dim=-1)
         return stacked if mask is None else stacked * mask[..., None]
 
     def number_weights(self) -> Tensor:

@@ -18,7 +18,7 @@ SIZE = 128
 """Length of the vectors."""
 _NEAR = 12  # words before a slot that say what it is
 _PUNCTUATION = re.compile(r"[.,:;!?](?:\s+|$)|[。，：；！？、]|\n")
-_WORD = re.compile(r"[\u4e00-\u9fff]|[^\W\d_]+|[^\w\s]")
+_WORD = re.compile(r"[\u4e00-\u9fff]|\d+|[^\W\d_]+|[^\w\s]")
 
 Vector = npt.NDArray[np.float32]
 
@@ -52,8 +52,8 @@ class Name(NamedTuple):
 
     Attributes:
         clause: the last words before it that no punctuation parts, which a language model reads.
-        before: how often that clause was there already in the same text.
-        words: the words before it, of other clauses too, which are hashed.
+        before: how often the words of that clause were there already in the same text.
+        words: the words before it, all of that clause and some of others, which are hashed.
     """
 
     clause: str
@@ -67,8 +67,11 @@ def slot_names(template: str) -> tuple[Name, ...]:
     seen, names = dict[str, int](), list[Name]()
     for piece in split_template(template)[0][:-1]:
         clause = last_clause(piece)
-        names.append(Name(clause, seen.get(clause, 0), " ".join(_words(piece)[-_NEAR:])))
-        seen[clause] = names[-1].before + 1
+        words, own = _words(piece), _words(clause)
+        start = next((i for i in range(len(words) - len(own), -1, -1) if words[i : i + len(own)] == own), 0)
+        before = seen.get(" ".join(own), 0)
+        names.append(Name(clause, before, " ".join(words[min(start, max(len(words) - _NEAR, 0)) :])))
+        seen[" ".join(own)] = before + 1
     return tuple(names)
 
 

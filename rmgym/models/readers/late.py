@@ -38,16 +38,14 @@ MOST_TEXTS = 8192
 _SEEN = "seen"
 _SAME, _FLOOR = 1e-6, 1e-3  # a standard deviation of what is always the same, and what is added to others
 _NUMBERS, _WORDS, _TEXTS, _PHRASES = range(4)  # what there are statistics of
-LM_SHARE = {_NUMBERS: 0.3, _WORDS: 0.3, _TEXTS: 0.9, _PHRASES: 0.3}
+LM_SHARE = (0.3, 0.3, 0.9, 0.3)
 """Of their variance, the language model's; the rest are hashed words. Names have few words, which tell them apart;
 where each text is another one, what it means has to tell what it is like."""
 _LEAST = 1e-8  # of the largest variance: a direction with less holds nothing but rounding
 
 
 class LateReader(nn.Module):
-    """Reads templates and phrases. Heads take ``(reading, combinations, combination, values, mask)``.
-
-    These are a :class:`Reading` and what :class:`rmgym.models.encoding.Encoded` says of the steps.
+    """Reads templates and phrases. Heads take a :class:`Reading` and the steps themselves.
 
     Args:
         state_size: of the language model's states; 0 without one.
@@ -71,7 +69,7 @@ class LateReader(nn.Module):
 
     def encode(self, texts: TextBatch) -> Encoded:
         """Texts with their phrases in slots; plain strings like those of the fitted texts are recognised."""
-        return encode(recognise(texts, self._seen.templates) if texts.card_hash is None else texts)
+        return encode(recognise(texts, self._seen.templates, self._seen.phrases) if texts.card_hash is None else texts)
 
     @torch.no_grad()
     def prepare(self, tower: Tower | None, texts: TextBatch) -> None:
@@ -79,9 +77,10 @@ class LateReader(nn.Module):
         texts = texts.used()
         self._take(Seen.of(texts))
         index = torch.from_numpy(texts.template_index.astype(np.int64)).to(self.scales.device)
+        self.scales[:, 0], self.scales[:, 1] = 0.0, 1.0
         numbers, words = (self._slots(tower, list(slots)) for slots in self._slots_seen)
         wholes, phrases = self._texts(tower, texts.templates)[index], self._texts(tower, texts.phrases)
-        for scale, states, share in zip(self.scales, (numbers, words, wholes, phrases), LM_SHARE.values(), strict=True):
+        for scale, states, share in zip(self.scales, (numbers, words, wholes, phrases), LM_SHARE, strict=True):
             if len(states):
                 scale[0] = states.mean(dim=0)
                 spread = states.std(dim=0, correction=0)
@@ -108,8 +107,7 @@ class LateReader(nn.Module):
 
     def forward(self, tower: Tower | None, inputs: Encoded) -> HeadInputs:
         """See :class:`rmgym.models.readers.base.Reader`."""
-        reading = self.read(tower, inputs.templates, inputs.phrases)
-        return reading, inputs.combinations, inputs.combination, inputs.values, inputs.mask
+        return self.read(tower, inputs.templates, inputs.phrases), inputs
 
     def read(self, tower: Tower | None, templates: Sequence[str], phrases: Sequence[str]) -> Reading:
         """What is known of some templates and phrases."""
@@ -118,10 +116,11 @@ class LateReader(nn.Module):
         slots, word_slots = (
             self._padded(tower, names, which) for which, names in ((_NUMBERS, numbers), (_WORDS, words))
         )
-        tables = [torch.from_numpy(self._seen.table(names)).float().to(texts.device) for names in numbers]
+        exact = torch.float32 if texts.device.type == "mps" else torch.float64
+        tables = [torch.from_numpy(self._seen.table(names)).to(texts.device, exact) for names in numbers]
         return Reading(
             slots=slots @ self.apart,
-            slot_counts=torch.tensor([float(len(names)) for names in numbers]).to(texts),
+            slot_counts=torch.tensor([len(names) for names in numbers], device=texts.device),
             word_slots=word_slots,
             texts=texts,
             phrases=self._phrases(tower, phrases),
@@ -139,7 +138,7 @@ class LateReader(nn.Module):
         is_new = self.are_new(phrases)
         if seen and any(is_new):
             alike = self._alike(tower, [p for p, new in zip(phrases, is_new, strict=True) if new], seen)
-            taken[torch.tensor(is_new)] = drawn(alike, heads).cpu() + len(phrases)
+            taken[torch.tensor(is_new)] = drawn(alike, heads) + len(phrases)
         others = self._scaled(_PHRASES, self._texts(tower, seen))
         return replace(reading, phrases=torch.cat([reading.phrases, others]), taken=taken.to(others.device))
 
@@ -176,10 +175,16 @@ class LateReader(nn.Module):
         named, seen = [names_of(t, words=words) for t in templates], self._slots_seen[words]
         new = [i for i, names in enumerate(named) if not seen.keys() >= set(names)]
         if new and seen:
-            clauses = [name.clause for i in new for name in named[i]]
-            alike = self._alike(tower, clauses, [name.clause for name in seen])
-            for i, rows in zip(new, torch.split(alike, [len(named[i]) for i in new]), strict=True):
-                named[i] = matched(rows, named[i], list(seen))
+            clauses = [
+                list(dict.fromkeys(names))
+                for names in ([n.clause for i in new for n in named[i]], [n.clause for n in seen])
+            ]
+            alike = self._alike(tower, *clauses)  # of each clause once: equal ones are equally like
+            row, column = ({clause: i for i, clause in enumerate(each)} for each in clauses)
+            columns = [column[name.clause] for name in seen]
+            for i in new:
+                rows = [row[name.clause] for name in named[i]]
+                named[i] = matched(alike[rows][:, columns], named[i], list(seen))
         return named
 
     def _phrases(self, tower: Tower | None, phrases: Sequence[str]) -> Tensor:
@@ -188,13 +193,13 @@ class LateReader(nn.Module):
         seen = self._seen.phrases
         new = [i for i, is_new in enumerate(self.are_new(phrases)) if is_new]
         if new and seen:
-            weights = blended(self._alike(tower, [phrases[i] for i in new], seen))
+            weights = blended(self._alike(tower, [phrases[i] for i in new], seen)).to(vectors)
             vectors[new] = weights @ self._scaled(_PHRASES, self._texts(tower, seen))
         return vectors
 
     @torch.no_grad()
     def _alike(self, tower: Tower | None, new: Sequence[str], seen: Sequence[str]) -> Tensor:
-        """How much some texts mean the same as others, ``[N, K]``: by the language model if there is one."""
+        """How much some texts mean the same as others, :func:`cosines`: by the language model if there is one."""
         states, count = self._texts(tower, [*new, *seen]), len(new)
         meaning = states if tower is None else states[:, : -hashing.SIZE]
         return cosines(meaning[:count], meaning[count:])
@@ -237,6 +242,7 @@ def decorrelation(states: Tensor) -> Tensor:
     longer so much that a few labels cannot tell which of them matters. What the result makes of the states has mean
     square 1; directions in which they do not differ are dropped.
     """
+    states = states.cpu()  # not every device knows double precision
     covariance = states.double().T @ states.double() / max(len(states), 1)
     variance, directions = torch.linalg.eigh(covariance)
     there = variance > _LEAST * variance.max()

@@ -13,13 +13,14 @@ class Reading:
 
     Attributes:
         slots: of the slots for numbers, ``[T, S, size]``, zero where a template has fewer than ``S``.
-        slot_counts: how many there are, ``float [T]``.
+        slot_counts: how many there are, ``int64 [T]``.
         word_slots: of the slots for phrases, ``[T, W, size]``, likewise.
         texts: of the whole templates, ``[T, size]``.
         phrases: ``[P, size]``.
         taken: for which of ``phrases`` each head takes each phrase that was asked for, ``int64 [P asked for, heads]``;
             None where that is itself.
-        mean: of the numbers of each slot, as they were when the model was fitted, ``[T, S]``.
+        mean: of the numbers of each slot, as they were when the model was fitted, ``float64 [T, S]`` (on a device that
+            knows none, ``float32``).
         spread: their standard deviations, likewise.
     """
 

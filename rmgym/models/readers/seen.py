@@ -42,15 +42,16 @@ class Seen:
         texts = texts.used()
         table = padded(texts.numbers, np.diff(texts.offsets))
         values = dict[Name, list[npt.NDArray[np.float64]]]()
-        for t, template in enumerate(texts.templates):
-            rows = table[texts.template_index == t]
+        order = np.argsort(texts.template_index, kind="stable")
+        ends = np.bincount(texts.template_index, minlength=len(texts.templates)).cumsum()
+        for template, rows in zip(texts.templates, np.split(table[order], ends[:-1]), strict=True):
             for j, name in enumerate(names_of(template, words=False)):
                 values.setdefault(name, []).append(rows[:, j])
         numbers = dict[Name, tuple[float, float]]()
         for name, parts in values.items():
             column = np.concatenate(parts)
-            spread = float(column.std())
-            numbers[name] = (float(column.mean()), spread if spread > 1e-6 else 1.0)
+            varies = column.max() > column.min()  # the spread of one large value is not quite 0
+            numbers[name] = (float(column.mean()), float(column.std()) if varies else 1.0)
         return cls(numbers, texts.templates, texts.phrases)
 
     def slots(self, *, words: bool) -> list[Name]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rmgym.models.backbones.backbone import Backbone
-from rmgym.models.backbones.states_file import StatesFile
+from rmgym.models.backbones.states_file import states_file
 from rmgym.models.backbones.tower import Tower
 
 MOST_TOKENS = 4096
@@ -34,7 +34,7 @@ def states_of(tower: Tower, texts: Sequence[str]) -> Tensor:
         return tower.place.new_zeros(0, tower.backbone.state_size)
     if not tower.as_published:
         return read_texts(tower, texts)
-    file = StatesFile(tower.backbone)
+    file = states_file(tower.backbone)
     states = file.get(texts)
     if unread := [text for text in dict.fromkeys(texts) if text not in states]:
         new = dict(zip(unread, read_texts(tower, unread).numpy(), strict=True))
@@ -46,7 +46,7 @@ def states_of(tower: Tower, texts: Sequence[str]) -> Tensor:
 def read_texts(tower: Tower, texts: Sequence[str]) -> Tensor:
     """Run the LM over texts, those of one length together: nothing is padded.
 
-    A text that is too long for the LM is read in overlapping parts.
+    A text that is too long for an encoder is read in overlapping parts, the end of one too long for a causal LM alone.
 
     Returns:
         The mean over an encoder's tokens (over its parts' means), or a causal LM's last state, ``[N, size]``.
@@ -54,7 +54,7 @@ def read_texts(tower: Tower, texts: Sequence[str]) -> Tensor:
     causal, by_length = tower.backbone.causal, dict[int, list[_Part]]()
     for i, text in enumerate(texts):
         parts = _parts(tower.backbone, i, text)
-        for part in parts[-1:] if causal else parts:
+        for part in parts:
             by_length.setdefault(len(part.ids), []).append(part)
     states: list[list[Tensor]] = [[] for _ in texts]
     for length, equal in by_length.items():
@@ -74,7 +74,7 @@ def _parts(backbone: Backbone, text: int, template: str) -> list[_Part]:
     """A text in parts that the LM can read; nearly always one."""
     ids, _ = backbone.plain_tokens(template)
     room = backbone.max_tokens - len(backbone.prefix) - len(backbone.suffix)
-    parts, begin = list[_Part](), 0
+    parts, begin = list[_Part](), max(0, len(ids) - room) if backbone.causal else 0
     while True:
         end = min(begin + room, len(ids))
         part = (*backbone.prefix, *ids[begin:end], *backbone.suffix) or (backbone.slot_token,)

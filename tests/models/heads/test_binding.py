@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from rmgym.models.heads import binding
 from rmgym.models.heads.binding import BindingHeads
 from rmgym.models.heads.written import WrittenHeads
 from rmgym.models.readers.late import LateReader
+from rmgym.models.readers.late_reading import Reading
 from rmgym.text.batch import TextBatch
 
 TEMPLATES = ("speed: {:.1f}, the {:s} is {:s}", "height: {:.1f}, speed: {:.1f}", "the {:s} is there", "nothing")
@@ -119,14 +122,64 @@ def test_written_heads_forget_when_the_version_changes() -> None:
     torch.testing.assert_close(written(1, encode(SEEN)), heads(*reader(None, encode(SEEN))).detach())
 
 
-def test_more_combinations_than_are_kept_are_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmgym.models.heads.written.MOST_COMBINATIONS", 3)
+def test_more_than_is_kept_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmgym.models.heads.written.MOST_BYTES", 3000)
     monkeypatch.setattr("rmgym.models.heads.written.MICRO_BATCH", 2)
     heads, reader = made()
     written = WrittenHeads(heads, lambda templates, phrases: reader.read(None, templates, phrases))
     for rows in ([(0, [1.0], [w, v])] * 5 for w in range(4) for v in range(4)):
         inputs = encode(texts(rows))
         torch.testing.assert_close(written(0, inputs), heads(*reader(None, inputs)).detach(), atol=1e-5, rtol=1e-5)
+
+
+@given(rows=ROWS)
+@settings(max_examples=25)
+def test_what_is_written_a_part_at_a_time_is_the_same(rows: list[tuple[int, list[float], list[int]]]) -> None:
+    heads, reader = made()
+    inputs = encode(texts(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rmgym.models.heads.written._SLOTS", 2)
+        asked = list[int]()
+
+        def read(templates: Sequence[str], phrases: Sequence[str]) -> Reading:
+            asked.append(len(templates))
+            return reader.read(None, templates, phrases)
+
+        written = WrittenHeads(heads, read)
+        torch.testing.assert_close(written(0, inputs), heads(*reader(None, inputs)).detach(), atol=1e-5, rtol=1e-5)
+        numbered = [t for t in inputs.templates if t in TEMPLATES[:2]]
+        assert len(asked) >= len(numbered)  # templates with numbers are read one or two at a time
+        before = len(asked)
+        written(0, inputs)
+        assert len(asked) == before  # once
+
+
+def test_large_numbers_next_to_each_other_are_told_apart() -> None:
+    """In single precision the first integer that is not told from the one before is 2^24 + 1."""
+    stamps = [2.0**24, 2.0**24 + 1, 2.0**24 + 2]
+    texts = TextBatch.from_strings([f"id: {stamp:.0f}" for stamp in stamps])
+    reader = LateReader(0)
+    reader.prepare(None, texts)
+    torch.manual_seed(0)
+    heads = BindingHeads(reader.size, 1, 16, 8)
+    inputs = encode(texts)
+    reading, _ = reader(None, inputs)
+    features = heads.number_features(reading.mean[:1], reading.spread[:1], inputs.values, None)
+    assert features.flatten().tolist() == pytest.approx([-(1.5**0.5), 0, 1.5**0.5])
+    for rewards in (heads(*reader(None, inputs)), WrittenHeads(heads, lambda t, p: reader.read(None, t, p))(0, inputs)):
+        assert len(set(rewards.flatten().tolist())) == 3
+
+
+def test_hundreds_of_numbers_are_scored_in_half_precision() -> None:
+    """Counts above 256 have no place in bfloat16."""
+    texts = TextBatch.from_strings([", ".join(f"x{i}: {j}.{i % 10}" for i in range(300)) for j in range(3)])
+    reader = LateReader(0)
+    reader.prepare(None, texts)
+    heads = BindingHeads(reader.size, 2, 16, 8)
+    exact = heads(*reader(None, encode(texts)))
+    heads, reader = heads.bfloat16(), reader.bfloat16()
+    written = WrittenHeads(heads, lambda templates, phrases: reader.read(None, templates, phrases))
+    torch.testing.assert_close(written(0, encode(texts)).float(), exact.float(), atol=0.1, rtol=0.1)
 
 
 def test_heads_are_independent() -> None:

@@ -14,13 +14,14 @@ from torch.nn import functional as F
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
 from rmgym.models.backbones.backbone import load_backbone
-from rmgym.models.backbones.states_file import StatesFile
+from rmgym.models.backbones.states_file import states_file
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.readers.alike import drawn, matched
 from rmgym.models.readers.hashing import Name
 from rmgym.models.readers.late import LateReader, decorrelation
-from rmgym.models.readers.whole_texts import read_texts
+from rmgym.models.readers.seen import Seen
+from rmgym.models.readers.whole_texts import read_texts, states_of
 from rmgym.text.batch import TextBatch
 from tests.models.tiny import save_causal, save_encoder
 
@@ -34,6 +35,68 @@ def tower(folder: Path, *, kind: str = "encoder") -> Tower:
 class TestNoLanguageModel(RewardModelContract):
     def make_model(self) -> Any:
         return create_reward_model("no-lm", seed=1, width=16, roles=8)
+
+
+class _Prepared(RewardModelContract):
+    """A model that has seen some texts, and is asked about others, with slots and phrases that it has not seen."""
+
+    name = "no-lm"
+
+    def make_model(self) -> Any:
+        model: Any = create_reward_model(self.name, seed=1, width=16, roles=8)
+        template = "Room {:s}. height in m: {:.1f}, speed in m/s: {:.1f}, the {:s} is {:s}."
+        rows = [["A1", "door", "open"], ["A2", "red box", "shut"], ["B1", "door", "shut"]]
+        model.prepare(batch(template, [[1.5, 3], [2.5, -1], [0, 0.5]], rows))
+        model.accept_random_weights()
+        return model.eval()
+
+    def texts(self) -> TextBatch:
+        return TextBatch.from_strings(
+            [
+                "Room A1. height in m: 1.5, speed in m/s: 3.0, the door is open.",
+                "Room C3. height in m: 2.5, speed in m/s: 3.0, the green box is open.",
+                "Room C4. height in m: 2.5, velocity in m/s: 1.0, the gate is ajar.",
+                "Room A2. altitude: 2.5, how fast: 3.0.",
+                "height in m: 2.0, height in m: 3.0, height in m: 4.0",
+                "something else altogether",
+            ]
+        )
+
+
+class TestPreparedWithoutALanguageModel(_Prepared):
+    pass
+
+
+class TestPreparedWithALanguageModel(_Prepared):
+    name = "minilm"
+
+
+def test_a_slot_that_was_seen_is_taken_for_itself() -> None:
+    """Where one name of a template is new, the others are known as before, and nothing takes their place."""
+    reader = LateReader(0)
+    kitchen, garden = "kitchen. height: {:.1f}, speed: {:.1f}", "garden. height: {:.1f}, speed: {:.1f}"
+    seen = TextBatch.concatenate([batch(kitchen, [[100, 4], [200, 6]]), batch(garden, [[1, 4], [3, 6]])])
+    reader.prepare(None, seen)
+    reading = reader.read(None, ["garden. height: {:.1f}, velocity: {:.1f}"], ())
+    assert reading.mean[0, 0] == 2
+    assert reading.mean[0, 1] in (5, 150)  # without a language model, velocity is like nothing
+
+
+def test_statistics_are_those_of_the_last_fit_alone() -> None:
+    first, second = batch("x: {:.1f}, the {:s}", [[1], [2]], [["door"], ["key"]]), batch("y: {:.1f}", [[1], [2]])
+    again, fresh = LateReader(0), LateReader(0)
+    again.prepare(None, first)
+    for reader in (again, fresh):
+        reader.prepare(None, second)
+    assert torch.equal(again.scales, fresh.scales)
+    assert torch.equal(again.apart, fresh.apart)
+
+
+def test_numbers_of_any_size_are_told_from_a_constant() -> None:
+    small = Seen.of(batch("current: {:.9f}", [[1e-7], [3e-7]])).numbers
+    assert list(small.values()) == [pytest.approx((2e-7, 1e-7))]
+    constant = Seen.of(batch("time: {:.1f}", [[1e12 + 0.1]] * 1000)).numbers
+    assert [spread for _, spread in constant.values()] == [1.0]
 
 
 TEXTS = ["angle in rad: {:.2f}, the {:s}", "pole", "torque: {:.1f}, speed: {:.0f}", "push left", "", "pole angle"]
@@ -50,7 +113,7 @@ def test_texts_read_together_are_those_read_alone(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["encoder", "causal"])
-def test_a_text_longer_than_the_model_reads_is_read_in_parts(
+def test_a_text_longer_than_the_model_reads_is_read_in_parts_or_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr("rmgym.models.readers.whole_texts._OVERLAP", 6)
@@ -66,8 +129,10 @@ def test_a_text_longer_than_the_model_reads_is_read_in_parts(
         for start in starts:
             part = [*backbone.prefix, *ids[start : start + room], *backbone.suffix]
             states = lm.scaled(lm.running(input_ids=torch.tensor([part])).last_hidden_state[0])
-            wholes.append(states[-1] if kind == "causal" else states.mean(dim=0))
-    expected = wholes[-1] if kind == "causal" else torch.stack(wholes).mean(dim=0)
+            wholes.append(states.mean(dim=0))
+        end = [*backbone.prefix, *ids[-room:], *backbone.suffix]
+        last = lm.scaled(lm.running(input_ids=torch.tensor([end])).last_hidden_state[0])[-1]
+    expected = last if kind == "causal" else torch.stack(wholes).mean(dim=0)
     torch.testing.assert_close(whole, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -218,19 +283,18 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
 ) -> None:
     monkeypatch.setenv("RMGYM_CACHE", str(tmp_path / "cache"))
     backbone = tower(tmp_path / "lm").backbone
-    file, states = StatesFile(backbone), np.arange(16, dtype=np.float32)
+    file, states = states_file(backbone), np.arange(16, dtype=np.float32)
     file.put({"x: {:.1f}": states})
-    again = StatesFile(backbone).get(["x: {:.1f}", "y: {:.1f}"])
+    again = states_file(backbone).get(["x: {:.1f}", "y: {:.1f}"])
     assert list(again) == ["x: {:.1f}"]
     assert np.array_equal(again["x: {:.1f}"], states)
     (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
     for old in (tmp_path / "cache" / "texts").iterdir():
         old.unlink()
     path.write_bytes(b"no database, but long enough to be taken for one" * 100)
-    broken = StatesFile(backbone)
+    lm = tower(tmp_path / "lm")
     with caplog.at_level(logging.WARNING):
-        assert broken.get(["x: {:.1f}"]) == {}
-        broken.put({"x: {:.1f}": states})
-        assert broken.get(["x: {:.1f}"]) == {}
+        for _ in range(3):
+            assert len(states_of(lm, ["x: {:.1f}"])) == 1
     assert len(caplog.records) == 1
     assert "are not kept" in caplog.text

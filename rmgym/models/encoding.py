@@ -24,7 +24,7 @@ class Encoded:
         combinations: the distinct combinations: a template and its phrases, -1 where it has no more of them,
             ``int64 [C, 1 + most phrases]``.
         combination: of each text, ``int64 [B]``.
-        values: the numbers as the texts show them, ``float64 [B, S]``, zero where a text has fewer than ``S``; on a
+        numbers: as the texts show them, ``float64 [B, S]``, zero where a text has fewer than ``S``; on a
             device that knows no float64 (MPS), in float32.
         mask: True where there is a number, ``bool [B, S]``.
     """
@@ -33,11 +33,16 @@ class Encoded:
     phrases: tuple[str, ...]
     combinations: Tensor
     combination: Tensor
-    values: Tensor
+    numbers: Tensor
     mask: Tensor
 
     def __len__(self) -> int:
         return len(self.combination)
+
+    @property
+    def values(self) -> Tensor:
+        """The numbers in single precision, ``float32 [B, S]``."""
+        return self.numbers.float()
 
     @property
     def template_index(self) -> Tensor:
@@ -48,8 +53,8 @@ class Encoded:
         """The same on another device."""
         if device.type == "cpu":
             return self
-        values = self.values.float() if device.type == "mps" else self.values
-        tensors = (tensor.to(device) for tensor in (self.combinations, self.combination, values, self.mask))
+        numbers = self.values if device.type == "mps" else self.numbers
+        tensors = (tensor.to(device) for tensor in (self.combinations, self.combination, numbers, self.mask))
         return Encoded(self.templates, self.phrases, *tensors)
 
     def take(self, rows: Tensor) -> Encoded:
@@ -57,7 +62,7 @@ class Encoded:
         which, combination = torch.unique(self.combination[rows], return_inverse=True)
         mask = self.mask[rows]
         width = int(mask.any(dim=0).sum())
-        return Encoded(*self.spoken(which), combination, self.values[rows, :width], mask[:, :width])
+        return Encoded(*self.spoken(which), combination, self.numbers[rows, :width], mask[:, :width])
 
     def spoken(self, which: Tensor) -> tuple[tuple[str, ...], tuple[str, ...], Tensor]:
         """Some combinations, and the templates and phrases that occur in them."""
@@ -78,13 +83,13 @@ def encode(texts: TextBatch) -> Encoded:
     """Pad ragged numbers and drop what does not occur; no string is rendered."""
     texts = texts.used()
     counts = np.diff(texts.offsets)
-    values = padded(texts.numbers, counts)
+    numbers = padded(texts.numbers, counts)
     combinations, combination = texts.combinations()
     return Encoded(
         texts.templates,
         texts.phrases,
         torch.from_numpy(combinations.astype(np.int64)),
         torch.from_numpy(combination.astype(np.int64)),
-        torch.from_numpy(values),
-        torch.from_numpy(np.arange(values.shape[1]) < counts[:, None]),
+        torch.from_numpy(numbers),
+        torch.from_numpy(np.arange(numbers.shape[1]) < counts[:, None]),
     )

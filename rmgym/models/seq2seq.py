@@ -221,7 +221,7 @@ class Seq2SeqRewardModel(NeuralRewardModel):
 
     def _embed_digits(self, inputs: Encoded) -> tuple[Tensor, Tensor]:
         """Write the numbers of each row in digits and embed the whole text."""
-        rows = zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
+        rows = zip(inputs.template_index.tolist(), inputs.numbers.tolist(), strict=True)
         tokens = self._pad([self._join(inputs.templates[t], values) for t, values in rows])
         return self._embed(tokens.ids), tokens.lengths
 

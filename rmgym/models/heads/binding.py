@@ -69,7 +69,7 @@ class BindingHeads(nn.Module):
     def forward(self, reading: Reading, steps: Encoded) -> Tensor:
         """Standardised rewards ``[B, heads]`` of steps whose templates and phrases were read."""
         roles, template = self.number_roles(reading), steps.template_index
-        features = self.number_features(reading.mean[template], reading.spread[template], steps.values, steps.mask)
+        features = self.number_features(reading.mean[template], reading.spread[template], steps.numbers, steps.mask)
         if len(roles) == 1:
             bound = torch.einsum("shk,bsf->hbkf", roles[0], features)
         else:

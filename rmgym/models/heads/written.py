@@ -66,13 +66,13 @@ class WrittenHeads:
             first, pieces = firsts[0], list[Tensor]()
             for start in range(0, len(inputs), MICRO_BATCH):
                 rows = slice(start, start + MICRO_BATCH)
-                pieces.append(self._rewards(first, self._words[combination[rows]], inputs.values[rows]))
+                pieces.append(self._rewards(first, self._words[combination[rows]], inputs.numbers[rows]))
             return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
         rewards = self._words.new_empty(len(inputs), self._heads.heads)
         template = inputs.template_index
         for t, first in enumerate(firsts):
             for chosen in torch.split((template == t).nonzero()[:, 0], MICRO_BATCH):
-                values = inputs.values[chosen, : len(first.mean)]
+                values = inputs.numbers[chosen, : len(first.mean)]
                 rewards[chosen] = self._rewards(first, self._words[combination[chosen]], values)
         return rewards
 

@@ -27,7 +27,7 @@ def spaced_digits(template: str, numbers: Sequence[float]) -> str:
 
 def digit_texts(inputs: Encoded) -> list[str]:
     """The texts of all rows with spaced digits."""
-    rows = zip(inputs.template_index.tolist(), inputs.values.tolist(), strict=True)
+    rows = zip(inputs.template_index.tolist(), inputs.numbers.tolist(), strict=True)
     return [spaced_digits(inputs.templates[t], row) for t, row in rows]
 
 

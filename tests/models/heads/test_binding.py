@@ -164,7 +164,7 @@ def test_large_numbers_next_to_each_other_are_told_apart() -> None:
     heads = BindingHeads(reader.size, 1, 16, 8)
     inputs = encode(texts)
     reading, _ = reader(None, inputs)
-    features = heads.number_features(reading.mean[:1], reading.spread[:1], inputs.values, None)
+    features = heads.number_features(reading.mean[:1], reading.spread[:1], inputs.numbers, None)
     assert features.flatten().tolist() == pytest.approx([-(1.5**0.5), 0, 1.5**0.5])
     for rewards in (heads(*reader(None, inputs)), WrittenHeads(heads, lambda t, p: reader.read(None, t, p))(0, inputs)):
         assert len(set(rewards.flatten().tolist())) == 3

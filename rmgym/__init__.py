@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rmgym.models import RewardModel as RewardModel
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
+    from rmgym.runs.loop import loop as loop
     from rmgym.scoring import CachedReward as CachedReward
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
@@ -72,6 +73,7 @@ _HOME = {
     "distil": "rmgym.distillation.distil",
     "fit": "rmgym.training",
     "load_reward_model": "rmgym.models",
+    "loop": "rmgym.runs.loop",
     "preprocess": "rmgym.feedback.preprocess",
     "select_steps": "rmgym.feedback.queries",
     "textualizer": "rmgym.text",
@@ -108,6 +110,7 @@ __all__ = [
     "errors",
     "fit",
     "load_reward_model",
+    "loop",
     "preprocess",
     "sb3",
     "select_steps",

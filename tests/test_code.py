@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "rmgym"
 MOST_PARAMETERS = 10
 FACES = {
     ("sb3/agents.py", "make_agent"): "the face of agents",
+    ("runs/loop.py", "loop"): "the face of the loop",
     ("runs/train.py", "train"): "the face of training",
     ("transitions.py", "from_arrays"): "one for each array of a step",
 }

@@ -51,6 +51,17 @@ def test_more_labels_explain_more(capsys: pytest.CaptureFixture[str]) -> None:
     assert held_out[1] > 0.8
 
 
+def test_the_loop_of_the_page_asks_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("loop.md", "python")
+    exec(block, {})
+    asked = [line.split(" ", 2) for line in capsys.readouterr().out.splitlines()]
+    assert [int(row[1]) for row in asked[:3]] == [12, 26, 40]
+    assert Path(asked[3][1]).name == "model"
+
+
 def test_the_suite_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (block,) = blocks("suites.md", "toml")

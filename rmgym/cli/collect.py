@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,10 +23,14 @@ def collect(
     reset_every: Annotated[
         int, typer.Option(help="Start a new episode after this many steps; 0 lets every episode end by itself.")
     ] = 25,
+    policy: Annotated[
+        Literal["random", "sticky", "networks"],
+        typer.Option(help="How to act: at random, each action about ten times, or by networks with random weights."),
+    ] = "random",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let them take the place of a file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Collect real steps of an environment with random actions.
+    """Collect real steps of an environment.
 
     Frequent resets visit more kinds of states. For labels by outcome collect with --reset-every 0.
     """
@@ -35,7 +39,7 @@ def collect(
 
     if not overwrite:
         refuse_existing(out_file, what="steps")
-    transitions = run(env, steps, seed=seed, reset_every=reset_every or None)
+    transitions = run(env, steps, seed=seed, reset_every=reset_every or None, policy=policy)
     transitions.save(out_file, overwrite=overwrite)
     facts = {
         "out": str(out_file),

@@ -45,6 +45,10 @@ COMMANDS: dict[str, Entry] = {
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
     "distil": Entry("Teach a fast model what a slow one says.", _SAME),
     "train": Entry("Train an agent on a reward model; watch learned and true return.", "add --resume to the command"),
+    "loop": Entry(
+        "Train an agent on a reward learned on the way, from questions about what it does.",
+        "add --resume to the command",
+    ),
     "serve": Entry("Serve a reward model over HTTP, so that many workers share it."),
     "bench": Entry("Run a suite: environments x algorithms x rewards x seeds.", _SAME),
     "report": Entry("Compare runs in one HTML page."),

@@ -7,6 +7,7 @@ from contextlib import closing
 from importlib.metadata import version
 
 from rmgym.cards import find_env_card
+from rmgym.environments.behaviours import Behaviour, Policy, behaviour
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
@@ -19,8 +20,6 @@ from rmgym.transitions import IN_ABSORBING, NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, Value, concatenate, stack
 
 _PATIENT = 10  # of so many episodes under a fixed horizon, one goes on until its task has ended
-Policy = Callable[[Value], Value]
-"""From an observation to an action that the environment takes."""
 
 
 def collect(
@@ -29,7 +28,7 @@ def collect(
     *,
     seed: int = 0,
     reset_every: int | None = None,
-    policy: Policy | None = None,
+    policy: Policy | Behaviour = "random",
     env_kwargs: Mapping[str, object] | None = None,
     fixed_horizon: int | None = None,
     progress: bool = True,
@@ -48,15 +47,15 @@ def collect(
         seed: seeds the first reset and the random policy; same seed, same steps.
         reset_every: start a new episode after this many steps; frequent resets visit more kinds of states. None lets
             every episode end by itself, which labels by outcome need.
-        policy: chooses actions; by default they are drawn from the action space.
+        policy: chooses actions, or the name of a behaviour (:func:`rmgym.environments.behaviours.behaviour`).
         env_kwargs: arguments of the environment.
         fixed_horizon: let every episode last so many steps (:class:`rmgym.FixedHorizonWrapper`).
         progress: show a progress bar on stderr.
 
     Returns:
         ``steps`` transitions with the true final observation of each episode, the true reward, and ``metadata`` with
-        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``card`` (hash of the card, None without one), ``rmgym``,
-        and ``facts`` where the card has some: their values there.
+        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``policy``, ``card`` (hash of the card, None without
+        one), ``rmgym``, and ``facts`` where the card has some: their values there.
 
     Raises:
         RunError: the environment cannot be made, a count is not positive, a reward is no number, or a fact of the card
@@ -71,6 +70,7 @@ def collect(
         "env": spec.to_json(),
         "seed": seed,
         "reset_every": reset_every,
+        "policy": policy if isinstance(policy, str) else type(policy).__name__,
         "card": None if card is None else card.hash,
         "rmgym": version("rmgym"),
     }
@@ -110,7 +110,7 @@ def _roll(
     steps: int,
     seed: int,
     reset_every: int | None,
-    policy: Policy | None,
+    policy: Policy | Behaviour,
     progress: bool,
     check: Callable[[], None],
 ) -> list[tuple[Tree, ...]]:
@@ -125,13 +125,14 @@ def _roll(
         check()
         return obs, stack(space, [raw.obs(obs, info)])  # a copy: an environment may return the same array again
 
-    env.action_space.seed(seed)
+    if isinstance(policy, str):
+        policy = behaviour(policy, env.observation_space, env.action_space, seed)
     obs, before = reset(seed)
     episode, step, patient = 0, 0, True
     with progress_bar(shown=progress) as bar:
         task = bar.add_task("collecting steps", total=steps)
         for _ in range(steps):
-            action = env.action_space.sample() if policy is None else policy(obs)
+            action = policy(obs)
             acted = stack(env.action_space, [action])
             obs, reward, terminated, truncated, info = env.step(action)
             if raw.handed_on:

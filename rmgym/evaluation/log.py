@@ -22,6 +22,7 @@ COMPARISON, STEPS = "comparison.csv", "steps.csv"
 COLUMNS = (
     "steps",
     "wall_seconds",
+    "exchanges",
     "episodes",
     "true_return_mean",
     "true_return_std",

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from rmgym.errors import FeedbackError
+from rmgym.feedback.choice import Chosen
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.questions import QuestionKey, keys_of
@@ -29,7 +30,7 @@ def ask(
     teacher: Teacher,
     transitions: Transitions,
     texts: TextBatch,
-    plan: QuestionPlan | None = None,
+    plan: QuestionPlan | Chosen | None = None,
     *,
     annotator: str | None = None,
 ) -> list[int]:
@@ -44,7 +45,7 @@ def ask(
         teacher: who answers.
         transitions: all collected steps, whole episodes in order.
         texts: one text per step.
-        plan: what to ask; by default 100 ratings.
+        plan: what to ask, or the questions themselves; by default 100 ratings.
         annotator: name stored with the answers; by default the teacher's source.
 
     Returns:

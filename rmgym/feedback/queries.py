@@ -51,7 +51,7 @@ def select_steps(
     _check(method, n)
     if len(texts) != len(transitions):
         raise FeedbackError("every step has one text", got=(len(transitions), len(texts)), fix="pass all texts")
-    features, words = _features(texts)
+    features, words = features_of(texts)
     rows, _ = distinct(texts)
     if n > len(rows):
         raise FeedbackError(
@@ -114,7 +114,7 @@ def select_segments(
     elif texts is None:
         raise FeedbackError("coverage of segments is measured on their texts", fix="pass texts=")
     else:
-        features, _ = _features(texts)
+        features, _ = features_of(texts)
         mean = np.stack([features[s : s + length].mean(0) for s in starts]) if len(starts) else features[:0]
         order = _k_center(mean, np.zeros(len(starts), np.int64), len(starts), rng, starts[:0])
     starts = starts[order]
@@ -161,7 +161,7 @@ def _check(method: str, n: int) -> None:
         raise FeedbackError("at least one question is asked", got=n, fix="ask for a positive number")
 
 
-def _features(texts: TextBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def features_of(texts: TextBatch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Standardised numbers of each text ``[B, most numbers]`` (missing ones are average), and its template."""
     texts = texts.filled()
     counts = np.diff(texts.offsets)

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +20,14 @@ from rmgym.jobs import Job
 from rmgym.models.base import RewardModel
 from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
 from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
-from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints
+from rmgym.sb3.agents import Agent
+from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints, steps_of
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
+from rmgym.sb3.rounds import Rounds
 from rmgym.sb3.spec import spec_of
 from rmgym.scoring.absorbing import unseen_absorbing
-from rmgym.specs import AgentSpec, EnvSpec, RunSpec, When
+from rmgym.specs import EnvSpec, RunSpec, When
 from rmgym.specs.base import Json
 from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
@@ -155,38 +157,67 @@ def train(
             device=device,
             **(hyperparameters or {}),
         )
-        agent_spec, learned = spec_of(agent), learned_env(agent)
-        assert agent_spec is not None  # make_agent has seen to both
-        assert learned is not None
-        spec = _run_spec(agent_spec, reward_name, eval_every, episodes, checkpoint_every, save_best)
-        spec = replace(spec, card_hash=learned.textualizer.card_hash)
-        job = Job(folder, spec.settings(), kind=KIND)
-        with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
-            if status == "done":
-                return _finished(read_run(folder))
-            _LOG.info(
-                "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
-                Path(algo).stem, agent_spec.env.id, spec.reward_name, folder,
-            )  # fmt: skip
-            random = _random_policy(job, agent.action_space, spec)
-            checkpoint = latest_checkpoint(folder)
-            seconds = 0.0
-            if checkpoint is not None:
-                agent, seconds = load_checkpoint(
-                    checkpoint, learned.loaded, tensorboard_log=folder / TENSORBOARD, device=device
-                )
-            else:
-                _clear(folder)  # of an attempt that came to no checkpoint
-            started = time.perf_counter() - seconds
-            comparison = RewardComparisonCallback(
-                eval_every=spec.eval_every, episodes=episodes, out=folder, save_best=save_best, verbose=verbose
+        spec = run_spec(agent, reward_name, eval_every, episodes, checkpoint_every, save_best)
+        return run_agent(agent, spec, folder, resume=resume, progress=progress, verbose=verbose)
+
+
+def run_agent(
+    agent: Agent,
+    spec: RunSpec,
+    folder: Path,
+    rounds: Rounds | None = None,
+    *,
+    resume: bool,
+    progress: bool,
+    verbose: int,
+) -> RunResult:
+    """Train an agent that was made for a run, in the run's folder.
+
+    Args:
+        agent: fresh, as :func:`rmgym.sb3.make_agent` gives it; where the run goes on, the one of its last checkpoint
+            takes its place.
+        spec: what the run is.
+        folder: where it is.
+        rounds: when its reward model is exchanged on the way.
+        resume: go on with the run in the folder, or begin one.
+        progress: show a progress bar on stderr.
+        verbose: 1 prints a line per evaluation.
+
+    Raises:
+        JobError: see :func:`train`.
+    """
+    learned, seed = learned_env(agent), spec.agent.seed or 0
+    assert learned is not None  # make_agent has seen to it
+    job = Job(folder, spec.settings(), kind=KIND)
+    with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
+        if status == "done":
+            return _finished(read_run(folder))
+        _LOG.info(
+            "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
+            spec.agent.algo, spec.agent.env.id, spec.reward_name, folder,
+        )  # fmt: skip
+        random = _random_policy(job, agent.action_space, spec)
+        checkpoint, seconds = latest_checkpoint(folder), 0.0
+        comparison = RewardComparisonCallback(
+            eval_every=spec.eval_every, episodes=spec.episodes, out=folder, save_best=spec.save_best, verbose=verbose
+        )
+        if checkpoint is not None:
+            done = 0 if rounds is None else rounds.done_by(steps_of(checkpoint))
+            model = learned.loaded if rounds is None or not done else rounds.model_after(done)
+            agent, seconds = load_checkpoint(
+                checkpoint, model, tensorboard_log=folder / TENSORBOARD, device=str(agent.device)
             )
-            comparison.started = started
-            learn(agent, spec, comparison, Checkpoints(folder, spec.checkpoint_every, seed, started), progress)
-            save_agent(agent, folder / AGENT)
-            outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
-            job.finish(outcome.to_json())
-        remove_checkpoints(folder)
+            comparison.exchange(model, done)
+        else:
+            _clear(folder)  # of an attempt that came to no checkpoint
+        comparison.started = started = time.perf_counter() - seconds
+        after = 0 if rounds is None else max(rounds.at, default=0)
+        checkpoints = Checkpoints(folder, spec.checkpoint_every, seed, started, after=after)
+        learn(agent, spec, comparison, checkpoints, rounds, progress=progress)
+        save_agent(agent, folder / AGENT)
+        outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
+        job.finish(outcome.to_json())
+    remove_checkpoints(folder)
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
 
 
@@ -201,22 +232,27 @@ def _random_policy(job: Job, action_space: Space, spec: RunSpec) -> RandomReturn
     return played
 
 
-def _run_spec(
-    agent: AgentSpec,
+def run_spec(
+    agent: Agent,
     reward_name: str | None,
     eval_every: int | None,
     episodes: int,
     checkpoint_every: int | None,
-    save_best: Best | None,
+    save_best: Best | None = None,
 ) -> RunSpec:
-    total = agent.total_steps or 0
+    """What a run of an agent is, as :func:`train` takes its arguments."""
+    of_agent, learned = spec_of(agent), learned_env(agent)
+    assert of_agent is not None  # make_agent has seen to both
+    assert learned is not None
+    total = of_agent.total_steps or 0
     return RunSpec(
-        agent=agent,
-        reward_name=reward_name or agent.reward.name,
+        agent=of_agent,
+        reward_name=reward_name or of_agent.reward.name,
         eval_every=max(total // 10, 1) if eval_every is None else eval_every,
         episodes=episodes,
         checkpoint_every=max(total // 5, 1) if checkpoint_every is None else checkpoint_every,
         save_best=save_best,
+        card_hash=learned.textualizer.card_hash,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import cloudpickle
 import gymnasium as gym
@@ -32,6 +32,9 @@ from rmgym.specs import AgentSpec, EnvSpec, When
 from rmgym.threads import warn_if_crowded
 from rmgym.trees import Space
 from rmgym.wrappers.source import Model, is_true, load
+
+Agent: TypeAlias = BaseAlgorithm
+"""Any agent of Stable-Baselines3 or sb3-contrib."""
 
 
 def make_agent(

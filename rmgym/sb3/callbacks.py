@@ -106,9 +106,17 @@ class RewardComparisonCallback(BaseCallback):
         self.alarms: list[int] = []
         self.survival_bonus: str | None = None
         self._evaluated = 0
+        self._exchanges = 0
         self._true_returns: deque[float] = deque(maxlen=100)
         self._learned_returns: deque[float] = deque(maxlen=100)
         self._composed_returns: deque[float] = deque(maxlen=100)
+
+    def exchange(self, model: Model, count: int) -> None:
+        """Compare with another model from now on, the one that the agent trains on after ``count`` exchanges.
+
+        Its learned returns are not compared with earlier ones: they are another reward's.
+        """
+        self.reward_model, self._exchanges = model, count
 
     def _init_callback(self) -> None:
         """Fill in what the agent knows about itself."""
@@ -203,7 +211,12 @@ class RewardComparisonCallback(BaseCallback):
         )
         self._evaluated = self.num_timesteps
         self._look_for_a_bonus(self.last)
-        row = {"steps": self.num_timesteps, "wall_seconds": time.perf_counter() - self.started, **self.last.row()}
+        row = {
+            "steps": self.num_timesteps,
+            "wall_seconds": time.perf_counter() - self.started,
+            "exchanges": self._exchanges,
+            **self.last.row(),
+        }
         self._keep_best(row)
         self.rows.append(row)
         gamed = self._is_gamed(self.rows)

@@ -35,11 +35,12 @@ class Checkpoints(BaseCallback):
         every: steps between checkpoints.
         seed: of the run.
         started: ``time.perf_counter()`` at the start of the run, less the time of interrupted attempts.
+        after: steps up to which others say when to :meth:`save`.
     """
 
-    def __init__(self, folder: Path, every: int, seed: int, started: float) -> None:
+    def __init__(self, folder: Path, every: int, seed: int, started: float, *, after: int = 0) -> None:
         super().__init__()
-        self.folder, self.every, self.seed, self.started = folder, every, seed, started
+        self.folder, self.every, self.seed, self.started, self.after = folder, every, seed, started, after
         self._saved_at, self._resumes = 0, False
 
     def _on_training_start(self) -> None:
@@ -50,11 +51,16 @@ class Checkpoints(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         steps = self.model.num_timesteps
-        if not self._resumes and steps // self.every == self._saved_at // self.every:
-            return
-        if not self._resumes:
-            save_checkpoint(self.model, self.folder, time.perf_counter() - self.started)
-        self._saved_at, self._resumes = steps, False
+        if self._resumes:
+            self._resumes = False
+            restart(self.model, self.seed)
+        elif steps > self.after and steps // self.every != self._saved_at // self.every:
+            self.save()
+
+    def save(self) -> None:
+        """Save the agent, at the start of a rollout."""
+        save_checkpoint(self.model, self.folder, time.perf_counter() - self.started)
+        self._saved_at = self.model.num_timesteps
         restart(self.model, self.seed)
 
     def _on_step(self) -> bool:
@@ -89,6 +95,11 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, seconds: float) -> Path:
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, or None."""
     return next(reversed(_checkpoints(folder)), None)
+
+
+def steps_of(checkpoint: Path) -> int:
+    """Steps that an agent had taken when it was saved."""
+    return int(checkpoint.name.partition("-")[2])
 
 
 def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[BaseAlgorithm, float]:
@@ -138,4 +149,4 @@ def _student(agent: BaseAlgorithm) -> Student | None:
 def _checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first; the last file written in one is its state."""
     paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
-    return sorted(paths, key=lambda p: int(p.name.partition("-")[2]))
+    return sorted(paths, key=steps_of)

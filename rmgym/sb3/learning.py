@@ -9,6 +9,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from rmgym.progress import progress_bar
 from rmgym.sb3.callbacks import RewardComparisonCallback
 from rmgym.sb3.checkpoints import Checkpoints
+from rmgym.sb3.rounds import Rounds, RoundsCallback
 from rmgym.specs import RunSpec
 
 
@@ -35,6 +36,8 @@ def learn(
     spec: RunSpec,
     comparison: RewardComparisonCallback,
     checkpoints: Checkpoints,
+    rounds: Rounds | None = None,
+    *,
     progress: bool,
 ) -> None:
     """Train what is left, and close the environments."""
@@ -43,6 +46,8 @@ def learn(
         with progress_bar(shown=progress) as bar:
             task = bar.add_task("training", total=total, completed=begun)
             callbacks: list[BaseCallback] = [checkpoints, comparison, _ProgressCallback(bar, task, comparison)]
+            if rounds is not None:
+                callbacks.insert(0, RoundsCallback(rounds, comparison, checkpoints))
             agent.learn(total - begun, callback=callbacks, reset_num_timesteps=begun == 0)
     finally:
         if agent.env is not None:

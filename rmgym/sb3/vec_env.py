@@ -257,14 +257,17 @@ class LearnedRewardVecEnv(VecEnvWrapper):
             return stack(self._raw_space, [self._reads.obs(None, info) for info in infos])
         return self._copy_obs(obs)
 
-    def drain(self) -> Transitions:
+    def drain(self, *, go_on: bool = True) -> Transitions:
         """Hand over the steps recorded since the last call (deferred mode), and forget them; the first call begins it.
+
+        Args:
+            go_on: whether to record further steps.
 
         Returns:
             ``T * n`` raw steps; row ``t * n + e`` is step ``t`` of environment ``e``. Episode numbers are unique within
             this wrapper. Empty if nothing was recorded.
         """
-        recorded, self._recorded = self._recorded, []
+        recorded, self._recorded = self._recorded, [] if go_on else None
         return self.join(recorded or ())
 
     def join(self, taken: Sequence[RawStep]) -> Transitions:

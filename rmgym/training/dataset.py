@@ -109,19 +109,23 @@ class Collator:
     Args:
         data: all labels.
         steps_per_segment: score at most so many steps of a segment, drawn without replacement; None scores all.
+        crop: smallest share of a segment that is kept; see :attr:`rmgym.FitOptions.crop`.
         seed: seed of these draws, which depend on nothing but it and the position in the stream: a resumed run
             repeats them.
     """
 
-    def __init__(self, data: LabelData, *, steps_per_segment: int | None = None, seed: int = 0) -> None:
-        self.data, self.limit, self.seed = data, steps_per_segment, seed
+    def __init__(
+        self, data: LabelData, *, steps_per_segment: int | None = None, crop: float = 1.0, seed: int = 0
+    ) -> None:
+        self.data, self.limit, self.crop, self.seed = data, steps_per_segment, crop, seed
 
     def __call__(self, drawn: Sequence[tuple[int, int]]) -> Batch:
         """Turn pairs of stream position and item into a batch."""
         data = self.data
         items = np.array([item for _, item in drawn], np.int64)
         rated, pairs = items[items < len(data.target)], items[items >= len(data.target)] - len(data.target)
-        spans = data.segments[pairs].transpose(1, 0, 2).reshape(-1, 2)  # all left segments, then all right ones
+        segments, kept = self._cropped(data.segments[pairs], position=drawn[0][0])
+        spans = segments.transpose(1, 0, 2).reshape(-1, 2)  # all left segments, then all right ones
         steps, weight = self._steps(spans, position=drawn[0][0])
         segment = np.repeat(np.arange(len(spans)), [len(s) for s in steps])
         rows, where = np.unique(np.concatenate([rated, *steps]), return_inverse=True)
@@ -133,9 +137,19 @@ class Collator:
             segment=torch.from_numpy(segment),
             weight=torch.from_numpy(weight),
             choice=data.choice[torch.from_numpy(pairs)],
-            margin=data.margin[torch.from_numpy(pairs)],
+            margin=data.margin[torch.from_numpy(pairs)] * torch.from_numpy(kept),
             votes=data.votes[torch.from_numpy(np.concatenate([rated, pairs + len(data.target)]))],
         )
+
+    def _cropped(self, segments: Rows, *, position: int) -> tuple[Rows, npt.NDArray[np.float32]]:
+        """Parts of pairs of segments ``[N, 2, 2]``, both of one length, each somewhere; the share that is kept."""
+        if self.crop == 1 or not len(segments):
+            return segments, np.ones(len(segments), np.float32)
+        rng = np.random.default_rng([self.seed, position, 1])
+        length = (segments[..., 1] - segments[..., 0]).min(axis=1)
+        kept = rng.integers(np.maximum(1, np.ceil(self.crop * length)).astype(np.int64), length + 1)
+        start = rng.integers(segments[..., 0], segments[..., 1] - kept[:, None] + 1)
+        return np.stack([start, start + kept[:, None]], axis=2), (kept / length).astype(np.float32)
 
     def _steps(self, spans: Rows, *, position: int) -> tuple[list[Rows], npt.NDArray[np.float32]]:
         """Rows to score of each segment, and how many steps each of them stands for."""

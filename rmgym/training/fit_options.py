@@ -35,6 +35,9 @@ class FitOptions:
         loss: of ratings: ``huber`` or ``mse`` of standardised values.
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
+        crop: smallest share of a compared segment that is scored per draw. Both sides are cut to one length that is
+            drawn, each somewhere: further pairs with the same answer, nearly always rightly (Park et al. 2022, SURF,
+            https://arxiv.org/abs/2203.10050); 1 scores whole segments.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
             heads go without each such label, so that it is ``2 / heads`` at most.
@@ -61,6 +64,7 @@ class FitOptions:
     patience: int | None = 10
     loss: LossKind = "huber"
     steps_per_segment: int | None = None
+    crop: float = 1.0
     leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"
@@ -81,6 +85,8 @@ class FitOptions:
         for name in ("validation", "warmup_ratio", "leave_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise FitError(f"{name} is a share in [0, 1)", got=getattr(self, name), fix="try 0.1")
+        if not 0 < self.crop <= 1:
+            raise FitError("crop is a share of a segment above 0", got=self.crop, fix="try 0.6, or 1 for none")
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))

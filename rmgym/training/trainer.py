@@ -67,7 +67,7 @@ class RewardTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
-        collator = Collator(data, steps_per_segment=options.steps_per_segment, seed=options.seed)
+        collator = Collator(data, steps_per_segment=options.steps_per_segment, crop=options.crop, seed=options.seed)
         self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
         super().__init__(
             model=objective,

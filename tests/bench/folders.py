@@ -77,7 +77,8 @@ def write_run(
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record))
     rows = [
-        (s, s / 500, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95) for s, t, p in zip(steps, true, learned, strict=True)
+        (s, s / 500, 0, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95)
+        for s, t, p in zip(steps, true, learned, strict=True)
     ]
     _write(folder / "comparison.csv", COLUMNS, rows)
     _write(folder / "steps.csv", STEP_COLUMNS, [(0, i, t, p) for i, (t, p) in enumerate(points)])

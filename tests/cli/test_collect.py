@@ -48,3 +48,12 @@ def test_errors_are_sentences(tmp_path):
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["rule"] == "--env-kwargs is a JSON object"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_behaviour_is_named(tmp_path):
+    file = tmp_path / "steps.parquet"
+    result = run("MountainCar-v0", "--steps", 50, "--policy", "sticky", "--out", file)
+    assert result.exit_code == 0, result.output
+    expected = collect("MountainCar-v0", 50, reset_every=25, policy="sticky", progress=False)
+    np.testing.assert_array_equal(Transitions.load(file).action, expected.action)
+    assert Transitions.load(file).metadata["policy"] == "sticky"

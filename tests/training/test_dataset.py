@@ -128,3 +128,29 @@ def test_shuffled_labels_are_the_same_labels_at_other_texts() -> None:
     assert mixed.preferences is not None
     assert mixed.preferences.choice.sum() == labels.preferences.choice.sum()
     assert not np.array_equal(mixed.preferences.choice, labels.preferences.choice)
+
+
+@given(st.floats(0.05, 0.99), st.integers(0, 2**20))
+def test_both_sides_of_a_pair_are_cropped_to_one_length_inside_their_segments(crop: float, position: int) -> None:
+    labels = make_preferences(6, lengths=(1, 7, 12))
+    data = LabelData.of(labels, offset=0.0, scale=1.0)
+    batch = Collator(data, crop=crop, seed=2)([(position, i) for i in range(6)])
+    for pair in range(6):
+        whole = int(data.segments[pair, 0, 1] - data.segments[pair, 0, 0])
+        sizes = [int((batch["segment"] == side).sum()) for side in (pair, 6 + pair)]
+        assert sizes[0] == sizes[1]
+        assert np.ceil(crop * whole) <= sizes[0] <= whole
+        margin = data.margin[pair] * sizes[0] / whole
+        assert float(batch["margin"][pair]) == pytest.approx(float(margin), rel=1e-5)
+    assert batch["weight"].tolist() == [1.0] * len(batch["weight"])
+
+
+def test_crops_come_from_all_over_a_segment() -> None:
+    data = LabelData.of(make_preferences(1, lengths=(5,)), offset=0.0, scale=1.0)
+    collate = Collator(data, crop=0.4, seed=0)
+    first = data.encoded.values[:5, 0].tolist()
+    seen = set[tuple[float, ...]]()
+    for position in range(300):
+        batch = collate([(position, 0)])
+        seen.add(tuple(batch["inputs"].values[batch["step"][batch["segment"] == 0], 0].tolist()))
+    assert seen == {tuple(first[a : a + n]) for n in (2, 3, 4, 5) for a in range(6 - n)}

@@ -1,0 +1,242 @@
+"""Does asking where the agent goes make few labels enough? The loop beside the same labels all up front.
+
+Every arm trains the same agent for as many steps, and is judged on 20 held-out episodes of the raw environment:
+
+- ``loop``: a third of the labels up front, the others in nine rounds while the agent trains (``rmgym loop``);
+- ``up front``: as many labels, all by coverage before training;
+- ``loop, no-lm``: the loop without a language model;
+- ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
+- ``true``: the true reward.
+
+The share is (return - random policy) / (true-reward agents - random policy). Returns are given seed by seed, with their
+interquartile mean; the interval is that of the mean (Student's t).
+
+    python benchmarks/loop.py                    # --dry-run counts the cells and minutes
+    python benchmarks/loop.py --tasks Pendulum   # one task after the other: a full run takes many hours
+
+Reductions: of arms beside the loop, one number of labels for each task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import RESULTS, STOPPED, Cell, arguments, claim, finished, report_minutes, run_cells, write_results
+from scipy.stats import trim_mean
+
+from rmgym import ScriptedTeacher
+from rmgym.feedback.teachers.answers import Answers
+from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
+from rmgym.metrics import mean_ci
+from rmgym.runs.loop import loop
+from rmgym.runs.loop_options import LoopOptions
+from rmgym.runs.train import train
+
+EPISODES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """An environment, an agent, and what may be asked.
+
+    Attributes:
+        env: its id.
+        algo: the agent.
+        steps: of its training.
+        labels: numbers of labels, the one that controls are run with first.
+        least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
+            and of the worst seed.
+        options: of the loop.
+        levels: of ratings; None for exact ones.
+        by_share: whether ``least`` is of shares.
+        seconds: of one core that a run takes, about.
+    """
+
+    env: str
+    algo: str
+    steps: int
+    labels: tuple[int, ...]
+    least: dict[int, tuple[float, float]]
+    options: LoopOptions = field(default_factory=LoopOptions)
+    levels: int | None = None
+    by_share: bool = False
+    seconds: float = 120
+
+
+TASKS = {
+    "Pendulum, ratings": Task(
+        env="Pendulum-v1",
+        algo="ppo",
+        steps=100_000,
+        labels=(100, 50),
+        least={50: (-200, -300), 100: (-170, -300)},
+        levels=10,
+        seconds=130,
+    ),
+    "Pendulum, comparisons": Task(
+        env="Pendulum-v1",
+        algo="ppo",
+        steps=100_000,
+        labels=(100,),
+        least={100: (-250, -350)},
+        options=LoopOptions(kind="preference"),
+        seconds=180,
+    ),
+    "LunarLander, ratings": Task(
+        env="LunarLander-v3",
+        algo="dqn",
+        steps=100_000,
+        labels=(1000, 500),
+        least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
+        by_share=True,
+        seconds=420,
+    ),
+}
+ARMS = ("loop", "true", "up front", "loop, no-lm", "shuffled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffled(ScriptedTeacher):
+    """Its answers belong to other questions."""
+
+    def rate(self, questions: RatingQuestions) -> Answers:
+        """See the class."""
+        return _permuted(super().rate(questions))
+
+    def compare(self, questions: PreferenceQuestions) -> Answers:
+        """See the class."""
+        return _permuted(super().compare(questions))
+
+
+def _permuted(answers: Answers) -> Answers:
+    order = np.random.default_rng(len(answers)).permutation(len(answers))
+    return replace(answers, values=answers.values[order])
+
+
+def measure(cell: Cell, runs: Path) -> Cell:
+    """Train one agent."""
+    torch.set_num_threads(1)
+    task, arm, seed = TASKS[cell["task"]], cell["arm"], cell["seed"]
+    steps, name = task.steps // cell["share"], "-".join(str(value) for value in cell.values()).replace(" ", "_")
+    out = runs / "runs" / name.replace(",", "")
+    how: dict[str, Any] = {"total_steps": steps, "seed": seed, "episodes": EPISODES, "resume": True, "progress": False}
+    if arm == "true":
+        run = train(task.algo, task.env, "true", out=out, **how)
+        rounds: list[Cell] = []
+    else:
+        options = task.options
+        if arm == "up front":
+            options = replace(options, at=(), collect=2 * options.collect)
+        if arm == "loop, no-lm":
+            options = replace(options, model="no-lm")
+        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
+        result = loop(task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, **how)
+        run = result.run
+        rounds = [{"steps": r.steps, "labels": r.labels, "seconds": r.seconds, **r.asked} for r in result.rounds]
+    final = run.final
+    return {
+        "true_return": final["true_return_mean"],
+        "learned_return": final["learned_return_mean"],
+        "spearman": final["spearman"],
+        "curve": [[row["steps"], row["true_return_mean"]] for row in run.comparison],
+        "random": float(np.mean(run.random.returns)),
+        "run_seconds": run.outcome.wall_seconds,
+        "asking_seconds": sum(r["seconds"] for r in rounds),
+        "rounds": rounds,
+    }
+
+
+def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cell]:
+    """All cells: of each task the loop and the true reward first."""
+    return [
+        {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
+        for task in tasks
+        for arm in ARMS
+        for labels in (TASKS[task].labels if arm == "loop" else TASKS[task].labels[:1])
+        for seed in seeds
+    ]
+
+
+def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Whether the loop reaches what is asked, and what it gained beside the same labels up front."""
+    judged = list[dict[str, Any]]()
+    for name, task in TASKS.items():
+        for labels, (least, worst) in task.least.items():
+            values = _values(cells, name, "loop", labels)
+            if task.by_share:
+                values = _shares(cells, name, values)
+            if not values:
+                continue
+            what = "share of the random-to-true range" if task.by_share else "true return"
+            middle = float(np.mean(values)) if task.by_share else float(trim_mean(values, 0.25))
+            kind = "mean" if task.by_share else "interquartile mean"
+            ci = tuple(mean_ci(values))[1:3] if len(values) > 1 else None
+            statement = f"{name}, {labels} labels in the loop, {len(values)} seeds: {kind} of the {what}"
+            judged.append(claim(f"{name}-{labels}", statement, middle, ci=ci, bound=least, holds=middle >= least))
+            statement = f"{name}, {labels} labels in the loop: {what} of the worst of {len(values)} seeds"
+            judged.append(
+                claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
+            )
+        in_rounds, before = (_values(cells, name, arm, task.labels[0]) for arm in ("loop", "up front"))
+        if in_rounds and before:
+            gain = float(np.mean(in_rounds) - np.mean(before))
+            statement = (
+                f"{name}, {task.labels[0]} labels: mean true return of the loop less that of all labels up front"
+            )
+            judged.append(claim(f"{name}-gain", statement, gain, bound=0.0, holds=gain >= 0))
+        costs = [c["asking_seconds"] / c["run_seconds"] for c in cells if (c["task"], c["arm"]) == (name, "loop")]
+        if costs:
+            statement = f"{name}: share of the time spent on choosing, asking and refitting, median"
+            cost = float(np.median(costs))
+            judged.append(claim(f"{name}-cost", statement, cost, bound=0.15, holds=cost <= 0.15))
+    return judged
+
+
+def _values(cells: Sequence[Cell], task: str, arm: str, labels: int) -> list[float]:
+    return [c["true_return"] for c in cells if (c["task"], c["arm"], c["labels"]) == (task, arm, labels)]
+
+
+def _shares(cells: Sequence[Cell], task: str, values: Sequence[float]) -> list[float]:
+    reference = _values(cells, task, "true", TASKS[task].labels[0])
+    if not reference:
+        return []
+    random = float(np.mean([c["random"] for c in cells if c["task"] == task]))
+    top = float(np.mean(reference))
+    return [(value - random) / (top - random) for value in values] if math.isfinite(top) and top > random else []
+
+
+def main() -> None:
+    """Run every cell."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    chosen, sys.argv[1:] = parser.parse_known_args()
+    options = arguments(__doc__, seeds=range(5), flags=STOPPED)
+    tasks = [task for task in TASKS if any(task.startswith(name) for name in chosen.tasks)]
+    cells = grid(options.seeds, tasks, quick=options.quick)
+    if options.dry_run:
+        report_minutes({task: [TASKS[task].seconds for c in cells if c["task"] == task] for task in tasks})
+        return
+    work = partial(measure, runs=options.runs)
+    done = (finished if options.finished else run_cells)(cells, work, options.runs / "cells")
+    others = _others(options.out, tasks)
+    write_results(options.out, [*others, *done], claims([*others, *done]), options.seeds)
+
+
+def _others(out: Path, tasks: Sequence[str]) -> list[Cell]:
+    """Cells of tasks that were measured before."""
+    before = json.loads(out.read_text(encoding="utf-8"))["cells"] if out.exists() and out.parent == RESULTS else []
+    return [cell for cell in before if cell["task"] not in tasks]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""``rmgym loop``: collect, ask, fit, train, and ask again where the agent goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rmgym.cli.completion import agent_names, model_names
+from rmgym.cli.options import takes_environment
+from rmgym.cli.output import AsJson, narrate, out, print_json, table
+
+if TYPE_CHECKING:
+    from rmgym.runs.loop import LoopResult
+    from rmgym.specs import EnvSpec
+
+
+@takes_environment
+def loop(
+    env: EnvSpec,
+    labels: Annotated[int, typer.Option(help="How many questions are asked in all.")] = 100,
+    algo: Annotated[
+        str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.", autocompletion=agent_names)
+    ] = "ppo",
+    ask: Annotated[
+        Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
+    ] = "rating",
+    target: Annotated[
+        Literal["reward", "outcome"], typer.Option(help="The scripted teacher judges by the true reward, or outcomes.")
+    ] = "reward",
+    levels: Annotated[int, typer.Option(help="Ratings are 1 to LEVELS; 0: exact values.")] = 10,
+    model: Annotated[
+        str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
+    ] = "minilm",
+    length: Annotated[int, typer.Option(help="Steps per compared segment.")] = 15,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="The loop's folder; by default runs/loop-ENV-ALGO-LABELS-seedK.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What reports call this reward.")] = None,
+    steps: Annotated[int | None, typer.Option(help="The agent's steps; by default the agent card's.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
+    episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the loop in that folder.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train an agent on a reward that is learned on the way, from questions about what the agent does.
+
+    A third of the labels is asked for before training, by coverage over steps of a few behaviours; the others in rounds
+    while the agent trains: about where it goes, what it takes for good, and what the model is unsure of.
+    """
+    from rmgym.feedback.teachers.scripted import ScriptedTeacher
+    from rmgym.runs.loop import loop as run
+    from rmgym.runs.loop_options import LoopOptions
+
+    folder = to or Path("runs") / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{labels}-seed{seed}"
+    if not as_json:
+        narrate("rmgym.runs.train")
+    result = run(
+        env,
+        algo,
+        ScriptedTeacher(target=target, levels=levels or None),
+        labels=labels,
+        out=folder,
+        options=LoopOptions(kind=ask, model=model, length=length, whole_episodes=target == "outcome"),
+        total_steps=steps,
+        seed=seed,
+        eval_every=eval_every,
+        episodes=episodes,
+        reward_name=name,
+        resume=resume,
+        verbose=0 if as_json else 1,
+    )
+    if as_json:
+        print_json({**result.to_json(), "out": str(folder)})
+    else:
+        _report(result)
+
+
+def _report(result: LoopResult) -> None:
+    rows = [
+        (str(r.number), f"{r.steps:,}", str(r.labels), ", ".join(f"{n} {why}" for why, n in r.asked.items()))
+        for r in result.rounds
+    ]
+    out.print(table(("round", "steps", "labels", "asked"), rows, right=("round", "steps", "labels")))
+    final = result.run.final
+    out.print(
+        f"true return {final['true_return_mean']:.4g} ± {final['true_return_std']:.3g}, learned return "
+        f"{final['learned_return_mean']:.4g} ± {final['learned_return_std']:.3g}, Spearman {final['spearman']:.3f}\n"
+        f"loop: {result.path}\nreward model: {result.model}\nreport: rmgym report {result.path}",
+        markup=False,
+    )

@@ -1,0 +1,85 @@
+"""Ways to act before any agent has learned, for steps of more kinds than one to choose the first questions from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+from rmgym.errors import RunError, nearest
+from rmgym.trees import Space, Value
+
+Behaviour = Literal["random", "sticky", "networks"]
+BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+Policy = Callable[[Value], Value]
+"""From an observation to an action that the environment takes."""
+_STAY = 0.9
+"""How likely a sticky action is taken again."""
+_LIFE, _HIDDEN = 50, 32
+"""Steps for which a network with random weights acts, and its width."""
+
+
+def behaviour(name: Behaviour, observation_space: Space, action_space: Space, seed: int) -> Policy:
+    """A policy that knows nothing of the task.
+
+    ``random`` draws each action; ``sticky`` takes the last one again nine times of ten, which goes farther;
+    ``networks`` acts by a network with random weights, another one every 50 steps: what it does depends on where it is.
+
+    Args:
+        name: one of ``BEHAVIOURS``.
+        observation_space: of the environment.
+        action_space: of the environment; ``networks`` draws actions where it is neither a Box nor Discrete.
+        seed: of everything that is drawn.
+
+    Raises:
+        RunError: there is no such behaviour.
+    """
+    if name not in BEHAVIOURS:
+        raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
+    action_space.seed(seed)
+    if name == "random":
+        return lambda _: action_space.sample()
+    rng = np.random.default_rng([seed, BEHAVIOURS.index(name)])
+    return _Sticky(action_space, rng) if name == "sticky" else _Networks(observation_space, action_space, rng)
+
+
+class _Sticky:
+    """Takes an action several times."""
+
+    def __init__(self, space: Space, rng: np.random.Generator) -> None:
+        self._space, self._rng, self._action = space, rng, space.sample()
+
+    def __call__(self, _: Value) -> Value:
+        if self._rng.random() >= _STAY:
+            self._action = self._space.sample()
+        return self._action
+
+
+class _Networks:
+    """Acts by one random network after the other."""
+
+    def __init__(self, observations: Space, actions: Space, rng: np.random.Generator) -> None:
+        self._observations, self._actions, self._rng = observations, actions, rng
+        self._left, self._weights = 0, list[npt.NDArray[np.float64]]()
+
+    def __call__(self, observation: Value) -> Value:
+        space = self._actions
+        if not isinstance(space, gym.spaces.Box | gym.spaces.Discrete):
+            return space.sample()
+        seen = np.asarray(gym.spaces.flatten(self._observations, observation), np.float64).reshape(-1)
+        if not self._left:
+            outputs = int(space.n) if isinstance(space, gym.spaces.Discrete) else int(np.prod(space.shape))
+            sizes = ((len(seen), _HIDDEN), (_HIDDEN, outputs))
+            self._weights = [2 * self._rng.normal(size=size) / size[0] ** 0.5 for size in sizes]
+            self._left = _LIFE
+        self._left -= 1
+        first, second = self._weights
+        out = np.tanh((seen / (1 + np.abs(seen))) @ first) @ second
+        if isinstance(space, gym.spaces.Discrete):
+            return space.dtype.type(space.start + out.argmax())
+        low, high = np.maximum(space.low, -1e3).reshape(-1), np.minimum(space.high, 1e3).reshape(-1)
+        action = low + (high - low) * (np.tanh(out) + 1) / 2
+        return action.reshape(space.shape).astype(space.dtype)

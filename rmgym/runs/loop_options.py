@@ -1,0 +1,85 @@
+"""How the labels of a loop are spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self, get_args
+
+from rmgym.environments.behaviours import BEHAVIOURS, Behaviour
+from rmgym.errors import RunError, nearest
+from rmgym.feedback.choice import QuestionMix
+from rmgym.options import read_options
+
+Kind = Literal["rating", "preference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How labels are collected, in rounds, and what is fitted on them.
+
+    Attributes:
+        kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
+        first: share of the labels that is asked for before training.
+        at: shares of the training after which the others are asked for, in equal numbers. Early rounds decide where an
+            agent goes; by the last one it has to be right.
+        mix: why steps are asked about.
+        behaviours: what is done to collect the first steps, each for as many of them.
+        collect: how many first steps.
+        reset_every: steps after which their episodes are cut, None for never; see :func:`rmgym.collect`.
+        recent: of the agent's steps since the last round, the latest so many are asked about.
+        length: steps of a compared segment.
+        whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
+        model: name of the reward model that is fitted, see ``rmgym models``.
+        model_options: of the model.
+        fit_steps: optimiser steps of each fit; all begin anew, on all labels.
+        crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
+
+    Raises:
+        RunError: a value is impossible.
+    """
+
+    kind: Kind = "rating"
+    first: float = 0.3
+    at: tuple[float, ...] = (0.03, 0.06, 0.1, 0.15, 0.21, 0.28, 0.36, 0.45, 0.55)
+    mix: QuestionMix = field(default_factory=QuestionMix)
+    behaviours: tuple[Behaviour, ...] = BEHAVIOURS
+    collect: int = 6000
+    reset_every: int | None = None
+    recent: int = 6000
+    length: int = 15
+    whole_episodes: bool = False
+    model: str = "minilm"
+    model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    fit_steps: int = 600
+    crop: float = 0.6
+
+    def __post_init__(self) -> None:
+        if self.kind not in (kinds := get_args(Kind)):
+            raise RunError("a teacher rates or compares", got=self.kind, fix=nearest(self.kind, kinds))
+        if not 0 < self.first <= 1:
+            raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
+        if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):
+            raise RunError("'at' is ascending shares of the training", got=self.at, fix="pass at=(0.1, 0.3)")
+        for name in ("collect", "recent", "length", "fit_steps"):
+            if (count := getattr(self, name)) < 1:
+                raise RunError(f"{name!r} is at least 1", got=count, fix=f"pass {name}=1 or more")
+        for name in self.behaviours:
+            if name not in BEHAVIOURS:
+                raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
+        if not self.behaviours:
+            raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
+
+    @classmethod
+    def of(cls, values: LoopOptions | Mapping[str, object] | None) -> Self:
+        """Options from named values, or the defaults."""
+        if isinstance(values, cls):
+            return values
+        return read_options(cls, dict(values or {}), "options of a loop", RunError)  # type: ignore[arg-type]
+
+    def labels_by(self, round_: int, labels: int) -> int:
+        """How many of all labels are asked for by the end of a round, 0 for those before training."""
+        if not self.at:
+            return labels
+        share = self.first + (1 - self.first) * round_ / len(self.at)
+        return labels if round_ == len(self.at) else round(labels * share)

@@ -1,0 +1,210 @@
+"""The loop: labels under one budget, asked in rounds, and that being killed changes nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rmgym import LabelStore, ScriptedTeacher, load_reward_model
+from rmgym.errors import FeedbackError, JobError, RunError
+from rmgym.runs.loop import LoopResult, loop
+from rmgym.runs.loop_options import LoopOptions
+from rmgym.runs.record import read_run
+from rmgym.sb3 import load_agent
+from tests.sb3.small import SMALL, parameters
+
+OPTIONS: dict[str, Any] = {
+    "at": (0.2, 0.4, 0.6),
+    "collect": 90,
+    "reset_every": 20,
+    "recent": 150,
+    "model": "no-lm",
+    "model_options": {"width": 16, "heads": 3, "roles": 8},
+    "fit_steps": 20,
+}
+SETTINGS: dict[str, Any] = {
+    "algo": "ppo",
+    "env_id": "Pendulum-v1",
+    "labels": 40,
+    "options": OPTIONS,
+    "total_steps": 480,
+    "episodes": 1,
+    "seed": 1,
+    "hyperparameters": {**SMALL["ppo"], "n_envs": 1},
+    "progress": False,
+}
+DQN: dict[str, Any] = {
+    **SETTINGS,
+    "algo": "dqn",
+    "env_id": "CartPole-v1",
+    "hyperparameters": SMALL["dqn"],
+    "options": {**OPTIONS, "kind": "preference", "length": 4, "whole_episodes": True, "reset_every": None},
+}
+TEACHERS = {"ppo": ScriptedTeacher(levels=10), "dqn": ScriptedTeacher(target="outcome")}
+
+
+def final(result: LoopResult) -> np.ndarray:
+    return parameters(load_agent(result.run.path / "agent.zip", load_reward_model(result.model)))
+
+
+def told(result: LoopResult) -> list[dict[str, str]]:
+    rows = result.run.comparison
+    return [{key: repr(float(value)) for key, value in row.items() if key != "wall_seconds"} for row in rows]
+
+
+def test_labels_are_asked_for_in_rounds_under_one_budget(tmp_path: Path) -> None:
+    result = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **SETTINGS)
+    assert [r.number for r in result.rounds] == [0, 1, 2, 3]
+    assert [sum(r.asked.values()) for r in result.rounds] == [12, 9, 10, 9]
+    assert [r.labels for r in result.rounds] == [12, 21, 31, 40]
+    assert set(result.rounds[0].asked) == {"coverage"}
+    assert set(result.rounds[1].asked) == {"uniform", "largest", "unsure"}
+    assert [r.steps for r in result.rounds] == [0, 96, 192, 288]
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
+    assert labels.ratings is not None
+    assert len(set(labels.texts.strings())) == 40
+    assert set(labels.ratings.values.tolist()) <= set(range(1, 11))
+    model = load_reward_model(result.model)
+    assert model.describe()["fitted_on"]["ratings"] == 40
+    run = read_run(result.run.path)
+    assert (run.status, run.reward, run.labels, run.kind) == ("done", "loop no-lm", 40, "learned")
+    assert [row["exchanges"] for row in result.run.comparison][-1] == 3
+    record = json.loads((tmp_path / "loop" / "loop.json").read_text())
+    assert record["status"] == "done"
+    assert [r["asked"] for r in record["result"]["rounds"]] == [dict(r.asked) for r in result.rounds]
+
+
+def test_seeds_of_one_loop_are_one_recipe_and_other_labels_another(tmp_path: Path) -> None:
+    short = {**SETTINGS, "total_steps": 96, "options": {**OPTIONS, "at": ()}}
+    runs = [
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / f"{i}", **{**short, **change}).run
+        for i, change in enumerate([{}, {"seed": 2}, {"labels": 30}])
+    ]
+    recipes = [read_run(run.path).recipe for run in runs]
+    assert recipes[0] == recipes[1] != recipes[2]
+
+
+class Interrupted(ScriptedTeacher):
+    """Answers, until it is asked once too often."""
+
+    calls = 0
+
+    def _count(self) -> None:
+        type(self).calls += 1
+        if type(self).calls == 3:
+            raise KeyboardInterrupt
+
+    def rate(self, questions: Any) -> Any:
+        self._count()
+        return super().rate(questions)
+
+    def compare(self, questions: Any) -> Any:
+        self._count()
+        return super().compare(questions)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, DQN], ids=["ratings", "comparisons"])
+@pytest.mark.parametrize("moment", ["asking", "answered", "fitted", "trained"])
+def test_a_loop_that_was_stopped_goes_on_as_if_nothing_had_happened(
+    settings: dict[str, Any], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher: Any = TEACHERS[settings["algo"]]
+    whole = loop(teacher=teacher, out=tmp_path / "whole", **settings)
+    stopping = teacher
+    if moment == "asking":
+        Interrupted.calls = 0
+        stopping = Interrupted(target=teacher.target, levels=teacher.levels)
+    else:
+        name = {"answered": "rmgym.runs.loop.fit", "fitted": "rmgym.runs.loop.write_json"}
+        target = name.get(moment, "rmgym.sb3.rounds.Checkpoints.save")
+        stop_at_call(monkeypatch, target, {"answered": 3, "fitted": 6, "trained": 2}[moment])
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=stopping, out=tmp_path / "stopped", **settings)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "stopped", resume=True, **settings)
+    assert resumed.rounds == whole.rounds
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+
+
+def stop_at_call(monkeypatch: pytest.MonkeyPatch, target: str, calls: int) -> None:
+    """Interrupt the n-th call of a function."""
+    from pydoc import locate
+
+    place, _, name = target.rpartition(".")
+    owner = locate(place)
+    original, made = getattr(owner, name), list[None]()
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        made.append(None)
+        if len(made) == calls:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, counted)
+
+
+def test_a_killed_loop_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    whole = loop(teacher=TEACHERS["ppo"], out=tmp_path / "whole", **SETTINGS)
+    code = (
+        "from rmgym import ScriptedTeacher; from rmgym.runs.loop import loop; "
+        f"loop(teacher=ScriptedTeacher(levels=10), out={str(tmp_path / 'killed')!r}, **{SETTINGS!r})"
+    )
+    second = tmp_path / "killed" / "rounds" / "02" / "questions.json"
+    with (tmp_path / "log.txt").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=log, stderr=log)
+        deadline = time.monotonic() + 120
+        while not second.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert second.exists(), (tmp_path / "log.txt").read_text()
+    assert json.loads((tmp_path / "killed" / "loop.json").read_text())["status"] == "running"
+    resumed = loop(teacher=TEACHERS["ppo"], out=tmp_path / "killed", resume=True, **SETTINGS)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+
+
+def test_a_finished_loop_is_returned_and_another_one_refused(tmp_path: Path) -> None:
+    short = {**SETTINGS, "total_steps": 96, "options": {**OPTIONS, "at": (0.5,)}}
+    first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **short)
+    again = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", resume=True, **short)
+    assert (again.rounds, told(again)) == (first.rounds, told(first))
+    with pytest.raises(JobError, match="a folder of its own"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **short)
+    with pytest.raises(JobError, match="labels"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", resume=True, **{**short, "labels": 50})
+
+
+def test_impossible_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FeedbackError, match="at least two labels"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **{**SETTINGS, "labels": 1})
+    for options, match in (
+        ({"kind": "ratings"}, "'rating' or 'preference'"),
+        ({"first": 0.0}, "'first' is a share"),
+        ({"at": (0.5, 0.2)}, "ascending shares"),
+        ({"behaviours": ("stiky",)}, "'sticky'"),
+        ({"behaviours": ()}, "name one"),
+        ({"recent": 0}, "'recent' is at least 1"),
+        ({"firs": 0.2}, "first"),
+    ):
+        with pytest.raises(RunError, match=match):
+            LoopOptions.of(options)
+    assert not (tmp_path / "loop").exists()
+
+
+@pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [1] + [1] * 2)])
+def test_labels_are_spread_over_the_rounds(labels: int, by: list[int]) -> None:
+    options = LoopOptions()
+    asked = [options.labels_by(i, labels) for i in range(10)]
+    assert asked[: len(by)] == by
+    assert asked[-1] == labels
+    assert asked == sorted(asked)

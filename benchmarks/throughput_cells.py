@@ -137,13 +137,14 @@ def alternate(learned: BaseAlgorithm, plain: BaseAlgorithm, steps: int, pairs: i
 
 
 def summary(rates: dict[str, list[float]]) -> Cell:
-    """Medians over the pairs but the first."""
-    ratios = np.array(rates["learned"][1:]) / np.array(rates["plain"][1:])
+    """Medians over the runs but the first."""
+    learned, plain = (np.array(rates[name][1:]) for name in ("learned", "plain"))
+    ratios = learned / plain
     return {
-        "learned_steps_per_second": float(np.median(rates["learned"][1:])),
-        "plain_steps_per_second": float(np.median(rates["plain"][1:])),
+        "learned_steps_per_second": float(np.median(learned)),
+        "plain_steps_per_second": float(np.median(plain)),
         "ratios": ratios.tolist(),
-        "ratio": float(np.median(ratios)),
+        "ratio": float(np.median(learned) / np.median(plain)),
     }
 
 

@@ -51,7 +51,7 @@ class LoopOptions:
     whole_episodes: bool = False
     model: str = "minilm"
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    fit_steps: int = 600
+    fit_steps: int = 300
     crop: float = 0.6
 
     def __post_init__(self) -> None:

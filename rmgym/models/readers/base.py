@@ -142,10 +142,3 @@ class KeptStates(Generic[States]):
             for text in unread:
                 self.keep(text, states[text])
         return [states[text] for text in texts]
-
-    def get(self, text: str, tower: Tower, read: Callable[[str], States]) -> States:
-        """The states of a text, read now if they are not kept."""
-        if text not in self._kept:
-            with for_keeps(tower.device):
-                self.keep(text, read(text))
-        return self[text]

@@ -133,7 +133,7 @@ class PrefixReader:
         if start == 0:
             whole: Tensor = lm(inputs_embeds=embedded, attention_mask=attended).last_hidden_state
             return whole
-        prefix = self.kept.get(template, tower, lambda _: _read_prefix(lm, ids[:start]))
+        (prefix,) = self.kept.get_all([template], tower.device, lambda _: [_read_prefix(lm, ids[:start])])
         cache = {_cache_name(lm): _repeated(prefix.cache, len(numbers)), "use_cache": True}
         read: Tensor = lm(inputs_embeds=embedded, attention_mask=attended, **cache).last_hidden_state
         return torch.cat([prefix.states.expand(len(numbers), -1, -1).to(read.dtype), read], dim=1)

@@ -107,7 +107,7 @@ def compare(runs: Sequence[Run]) -> list[Match]:
 
 def mean_curve(runs: Sequence[Run], column: str) -> tuple[Array, Array]:
     """Steps and mean over runs of a curve column, as far as every evaluated run has come."""
-    curves = [(run.curve["steps"], run.curve[column]) for run in runs if len(run.curve["steps"])]
+    curves = [(run.curve["steps"], run.comparable(column)) for run in runs if len(run.curve["steps"])]
     if not curves:
         return np.zeros(0), np.zeros(0)
     grid = min((steps for steps, _ in curves), key=lambda steps: float(steps[-1]))

@@ -106,7 +106,7 @@ def _curve(arm: Arm, column: str, style: Style) -> list[Figure]:
         base
         | {
             "x": _list(run.curve["steps"]),
-            "y": _list(run.curve[column]),
+            "y": _list(run.comparable(column)),
             "opacity": 0.3,
             "line": {"color": style.colour, "width": 1},
             "hoverinfo": "skip",

@@ -55,7 +55,7 @@ def _draw(axes: object, arm: Arm, style: Style, column: str) -> None:
     if not drawn:
         return
     for run in drawn if len(drawn) > 1 else []:
-        axes.plot(run.curve["steps"], run.curve[column], color=style.colour, alpha=0.25, linewidth=0.9)
+        axes.plot(run.curve["steps"], run.comparable(column), color=style.colour, alpha=0.25, linewidth=0.9)
     steps, values = mean_curve(drawn, column)
     dash = {"solid": "-", "dash": "--", "dot": ":"}[style.dash]
     axes.plot(steps, values, color=style.colour, linewidth=2.2, linestyle=dash, label=arm.reward)

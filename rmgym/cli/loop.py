@@ -47,14 +47,18 @@ def loop(
 ) -> None:
     """Train an agent on a reward that is learned on the way, from questions about what the agent does.
 
-    A third of the labels is asked for before training, by coverage over steps of a few behaviours; the others in rounds
+    Three tenths of the labels are asked for before training, by coverage over steps of a few behaviours; the others in rounds
     while the agent trains: about where it goes, what it takes for good, and what the model is unsure of.
     """
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
-    folder = to or Path("runs") / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{labels}-seed{seed}"
+    folder = (
+        to
+        or Path("runs")
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+    )
     if not as_json:
         narrate("rmgym.runs.train")
     result = run(

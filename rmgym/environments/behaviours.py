@@ -20,6 +20,8 @@ _STAY = 0.9
 """How likely a sticky action is taken again."""
 _LIFE, _HIDDEN = 50, 32
 """Steps for which a network with random weights acts, and its width."""
+_REACH = 3.0
+"""Of actions without a bound."""
 
 
 def behaviour(name: Behaviour, observation_space: Space, action_space: Space, seed: int) -> Policy:
@@ -31,7 +33,8 @@ def behaviour(name: Behaviour, observation_space: Space, action_space: Space, se
     Args:
         name: one of ``BEHAVIOURS``.
         observation_space: of the environment.
-        action_space: of the environment; ``networks`` draws actions where it is neither a Box nor Discrete.
+        action_space: of the environment; ``networks`` draws actions where it is neither a Box nor Discrete, or where
+            observations are no numbers (texts, graphs).
         seed: of everything that is drawn.
 
     Raises:
@@ -64,10 +67,15 @@ class _Networks:
     def __init__(self, observations: Space, actions: Space, rng: np.random.Generator) -> None:
         self._observations, self._actions, self._rng = observations, actions, rng
         self._left, self._weights = 0, list[npt.NDArray[np.float64]]()
+        self._sees = True
+        try:
+            gym.spaces.flatten(observations, observations.sample())
+        except (NotImplementedError, ValueError, TypeError, AttributeError):  # whatever a space of others raises
+            self._sees = False
 
     def __call__(self, observation: Value) -> Value:
         space = self._actions
-        if not isinstance(space, gym.spaces.Box | gym.spaces.Discrete):
+        if not self._sees or not isinstance(space, gym.spaces.Box | gym.spaces.Discrete):
             return space.sample()
         seen = np.asarray(gym.spaces.flatten(self._observations, observation), np.float64).reshape(-1)
         if not self._left:
@@ -80,6 +88,7 @@ class _Networks:
         out = np.tanh((seen / (1 + np.abs(seen))) @ first) @ second
         if isinstance(space, gym.spaces.Discrete):
             return space.dtype.type(space.start + out.argmax())
-        low, high = np.maximum(space.low, -1e3).reshape(-1), np.minimum(space.high, 1e3).reshape(-1)
+        low = np.where(np.isfinite(space.low), space.low, -_REACH).reshape(-1)
+        high = np.where(np.isfinite(space.high), space.high, _REACH).reshape(-1)
         action = low + (high - low) * (np.tanh(out) + 1) / 2
         return action.reshape(space.shape).astype(space.dtype)

@@ -22,7 +22,7 @@ COMPARISON, STEPS = "comparison.csv", "steps.csv"
 COLUMNS = (
     "steps",
     "wall_seconds",
-    "exchanges",
+    "round",
     "episodes",
     "true_return_mean",
     "true_return_std",
@@ -97,7 +97,7 @@ def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
             for row in csv.DictReader(lines):
                 try:
                     rows.append([float(row[name]) if row[name] != "" else math.nan for name in names])
-                except (TypeError, ValueError):
+                except (KeyError, TypeError, ValueError):
                     break
     table = np.array(rows, np.float64).reshape(-1, len(names))
     return {name: table[:, i] for i, name in enumerate(names)}

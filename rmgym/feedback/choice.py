@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.queries import Rows, features_of
+from rmgym.feedback.questions import QuestionKey, keys_of
 from rmgym.prediction import Prediction
 from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
@@ -23,28 +24,47 @@ _SAME, _FAR = 1e-9, 1e6  # squared distances: of two texts that are nearly one, 
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionMix:
-    """Why steps are asked about, as shares of a round's questions; what is left over is ``unsure``.
+    """Why steps are asked about once there is a model, as shares of the questions of all rounds so far.
 
     Attributes:
-        terminated: steps that ended the task. They are few, and what they are worth decides (a lander's crash); the
-            other shares are of what is left.
+        terminated: steps that ended the task. They are few, and what they are worth decides (a lander's crash). Where
+            there are none, the other shares grow.
         uniform: any steps of the agent: where it goes, the reward has to be right.
         largest: steps with the largest predicted reward: what the agent will go for, right or wrong (exploits).
+        unsure: steps where the heads' disagreement times the distance to what was rated is largest.
 
     Raises:
         FeedbackError: they are no shares.
     """
 
     terminated: float = 0.12
-    uniform: float = 0.5
-    largest: float = 0.25
+    uniform: float = 0.44
+    largest: float = 0.22
+    unsure: float = 0.22
 
     def __post_init__(self) -> None:
-        if (
-            min(self.terminated, self.uniform, self.largest) < 0
-            or max(self.terminated, self.uniform + self.largest) > 1
-        ):
-            raise FeedbackError("shares of questions add up to 1 at most", got=self, fix="leave them as they are")
+        shares = (self.terminated, self.uniform, self.largest, self.unsure)
+        if min(shares) < 0 or not sum(shares) > 0:
+            raise FeedbackError("shares of questions are not negative", got=self, fix="leave them as they are")
+
+    def counts(self, n: int, before: Mapping[str, int], ended: int) -> dict[str, int]:
+        """How many of ``n`` questions are asked for each reason, so that those of all rounds come near the shares.
+
+        Args:
+            n: questions of this round.
+            before: questions of earlier rounds by reason.
+            ended: steps there are that ended the task.
+        """
+        shares = {name: share for name, share in asdict(self).items() if name != "terminated" or ended}
+        given, all_shares = dict.fromkeys(shares, 0), sum(shares.values())
+        total = n + sum(before.get(name, 0) for name in shares)
+        for _ in range(n if all_shares else 0):
+            open_ones = [name for name in shares if name != "terminated" or given[name] < ended]
+            most = max(
+                open_ones, key=lambda name: shares[name] / all_shares * total - before.get(name, 0) - given[name]
+            )
+            given[most] += 1
+        return given
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,42 +118,48 @@ def choose_steps(
     texts: TextBatch,
     n: int,
     *,
-    rated: TextBatch | None,
+    asked: TextBatch | None,
     predicted: Prediction | None,
     mix: QuestionMix,
+    before: Mapping[str, int],
     rng: np.random.Generator,
 ) -> Chosen:
-    """Choose up to ``n`` steps to rate, none with a text that was rated before.
+    """Choose up to ``n`` steps to rate, none with a text that was asked about before.
 
-    Before there is a model, steps are chosen by coverage alone (k-center, as :func:`select_steps`), those that ended
-    the task apart. Afterwards a share each is drawn evenly, among those with the largest predictions, and where
-    disagreement times novelty is largest (each next step is the one with the largest product of its standard deviation
-    and its squared distance to what was rated).
+    Before there is a model, steps are chosen by coverage (k-center, as :func:`select_steps`), beside the share of those
+    that ended the task. Afterwards each reason has its share (:class:`QuestionMix`).
 
     Args:
         steps: what agents did lately, ``B``.
         texts: their texts.
         n: how many; fewer are chosen where there are no more different texts.
-        rated: texts that were rated before.
+        asked: texts that were asked about before.
         predicted: what the model says of the steps; None before there is one.
         mix: shares.
+        before: questions of earlier rounds, by reason.
         rng: draws.
     """
-    rows = _new(texts, rated)
-    ended = rng.permutation(rows[steps.terminated[rows]])[: int(np.ceil(mix.terminated * n))]
-    chosen = {"terminated": ended}
-    left, n = np.setdiff1d(rows, ended), n - len(ended)
+    rows = _new(texts, asked)
+    n = min(n, len(rows))
+    ended = rng.permutation(rows[steps.terminated[rows]])
+    if predicted is None:
+        counts = {"terminated": min(len(ended), round(mix.terminated * n))}
+    else:
+        counts = mix.counts(n, before, len(ended))
+    chosen = {"terminated": ended[: counts.get("terminated", 0)]}
+    left = np.setdiff1d(rows, chosen["terminated"])
+    weight = np.ones(len(texts))
     if predicted is not None:
-        chosen["uniform"] = rng.permutation(left)[: round(mix.uniform * n)]
+        chosen["uniform"] = rng.permutation(left)[: counts["uniform"]]
         left = np.setdiff1d(left, chosen["uniform"])
         top = left[np.argsort(-predicted.mean[left], kind="stable")][:_TOP]
-        chosen["largest"] = rng.permutation(top)[: round(mix.largest * n)]
+        chosen["largest"] = rng.permutation(top)[: counts["largest"]]
         left = np.setdiff1d(left, chosen["largest"])
-        n -= len(chosen["uniform"]) + len(chosen["largest"])
-    weight = np.ones(len(left)) if predicted is None else predicted.std[left].astype(np.float64) + _SAME
-    before = [part for part in (rated, texts[np.concatenate(list(chosen.values()))]) if part is not None and len(part)]
+        weight = predicted.std.astype(np.float64) + _SAME
+    rest = n - sum(map(len, chosen.values()))
+    others = [part for part in (asked, texts[np.concatenate(list(chosen.values()))]) if part is not None and len(part)]
     reason = "coverage" if predicted is None else "unsure"
-    chosen[reason] = left[_farthest(texts[left], TextBatch.concatenate(before) if before else None, n, weight)]
+    chosen[reason] = left[_farthest(texts[left], TextBatch.concatenate(others) if others else None, rest, weight[left])]
     return Chosen(
         ratings=np.concatenate(list(chosen.values())),
         preferences=np.zeros((0, 2), np.int64),
@@ -142,17 +168,34 @@ def choose_steps(
     )
 
 
-def choose_segments(steps: Transitions, n: int, length: int, *, rng: np.random.Generator) -> Chosen:
-    """Choose up to ``n`` pairs of segments of what an agent did lately, drawn evenly; they do not overlap.
+def choose_segments(
+    steps: Transitions,
+    texts: TextBatch,
+    n: int,
+    length: int,
+    *,
+    asked: Set[QuestionKey] = frozenset(),
+    rng: np.random.Generator,
+) -> Chosen:
+    """Choose up to ``n`` pairs of segments of what an agent did lately, drawn evenly.
+
+    They do not overlap, no two have the same texts, and none were compared before.
 
     Args:
         steps: each episode in order.
+        texts: their texts.
         n: how many.
         length: steps per segment.
+        asked: pairs that were asked about before.
         rng: draws.
     """
-    starts = rng.permutation(_starts(steps, rng, length))[: 2 * n]
+    starts, strings = rng.permutation(_starts(steps, rng, length)), texts.strings()
+    distinct_starts = {tuple(strings[start : start + length]): start for start in starts[::-1].tolist()}
+    starts = np.array(list(distinct_starts.values())[::-1][: 2 * n], np.int64)
     pairs = starts[: len(starts) // 2 * 2].reshape(-1, 2)
+    keys = keys_of(texts, pairs, length)
+    fresh = [i for i, (left, right) in enumerate(keys) if not asked & {(left, right), (right, left)}]
+    pairs = pairs[fresh]
     return Chosen(ratings=np.zeros(0, np.int64), preferences=pairs, length=length, reasons=("uniform",) * len(pairs))
 
 
@@ -167,17 +210,17 @@ def _starts(steps: Transitions, rng: np.random.Generator, length: int) -> Rows:
     return np.concatenate(starts) if starts else np.zeros(0, np.int64)
 
 
-def _new(texts: TextBatch, rated: TextBatch | None) -> Rows:
-    """Rows with distinct texts, none of them rated before."""
-    before = 0 if rated is None else len(rated)
-    first, _ = distinct(texts if rated is None else TextBatch.concatenate([rated, texts]))
+def _new(texts: TextBatch, asked: TextBatch | None) -> Rows:
+    """Rows with distinct texts, none of them asked about before."""
+    before = 0 if asked is None else len(asked)
+    first, _ = distinct(texts if asked is None else TextBatch.concatenate([asked, texts]))
     return np.sort(first[first >= before]) - before
 
 
-def _farthest(texts: TextBatch, rated: TextBatch | None, n: int, weight: npt.NDArray[np.float64]) -> Rows:
+def _farthest(texts: TextBatch, asked: TextBatch | None, n: int, weight: npt.NDArray[np.float64]) -> Rows:
     """Greedy k-center over texts, weighted, away from what was rated; ``int64``, ``n`` at most."""
-    before = 0 if rated is None else len(rated)
-    features, words = features_of(texts if rated is None else TextBatch.concatenate([rated, texts]))
+    before = 0 if asked is None else len(asked)
+    features, words = features_of(texts if asked is None else TextBatch.concatenate([asked, texts]))
     candidates, kinds = features[before:], words[before:]
     gap = np.full(len(texts), _FAR)
     for i in range(before):

@@ -97,6 +97,15 @@ class LabelStore:
         with self._database.transaction() as session:
             return known_keys(session, kind, annotator)
 
+    def asked_texts(self) -> TextBatch | None:
+        """The texts that ratings were asked of, answered or not; None before the first."""
+        if not self._database.exists():
+            return None
+        with self._database.transaction() as session:
+            asked = select(Segment).where(col(Segment.id).in_(select(Query.left).where(Query.kind == "rating")))
+            texts = [TextBatch.from_json(segment.texts) for segment in session.exec(asked.order_by(col(Segment.id)))]
+        return TextBatch.concatenate(texts) if texts else None
+
     def scales(self, annotator: str) -> set[Scale]:
         """What an annotator's answers mean, which later ones keep to; empty before the first."""
         if not self._database.exists():

@@ -23,7 +23,7 @@ def gamed_since(rows: Sequence[Evaluation], window: int = WINDOW) -> Evaluation 
 
     The last evaluation is compared with each that is at least ``window - 1`` evaluations older, over the episodes of
     each; a change counts beyond two standard errors of the difference. Where the reward model was exchanged in between
-    (``exchanges``, how often so far), older learned returns are another reward's and are left out.
+    (``round``, see :mod:`rmgym.sb3.rounds`), older learned returns are another reward's and are left out.
 
     Args:
         rows: evaluations of one run with ``episodes`` and the means and standard deviations of both returns over them.
@@ -32,7 +32,7 @@ def gamed_since(rows: Sequence[Evaluation], window: int = WINDOW) -> Evaluation 
     Returns:
         The one from which the true return fell deepest; None where the two do not part.
     """
-    rows = [row for row in rows if row.get("exchanges", 0) == rows[-1].get("exchanges", 0)]
+    rows = [row for row in rows if row.get("round", 0) == rows[-1].get("round", 0)]
     parted = [
         then
         for then in rows[: max(len(rows) - window + 1, 0)]

@@ -10,6 +10,7 @@ from rmgym.environments.behaviours import BEHAVIOURS, Behaviour
 from rmgym.errors import RunError, nearest
 from rmgym.feedback.choice import QuestionMix
 from rmgym.options import read_options
+from rmgym.training import FitOptions
 
 Kind = Literal["rating", "preference"]
 
@@ -21,13 +22,14 @@ class LoopOptions:
     Attributes:
         kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
         first: share of the labels that is asked for before training.
-        at: shares of the training after which the others are asked for, in equal numbers. Early rounds decide where an
-            agent goes; by the last one it has to be right.
+        at: shares of the training after which the others are asked for, in equal numbers, at the next rollout; at the
+            last rollout at the latest. Early rounds decide where an agent goes; by the last one it has to be right.
         mix: why steps are asked about.
         behaviours: what is done to collect the first steps, each for as many of them.
         collect: how many first steps.
         reset_every: steps after which their episodes are cut, None for never; see :func:`rmgym.collect`.
-        recent: of the agent's steps since the last round, the latest so many are asked about.
+        recent: of the agent's steps since the last round, those of the latest episodes are asked about that hold so
+            many.
         length: steps of a compared segment.
         whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
         model: name of the reward model that is fitted, see ``rmgym models``.
@@ -82,4 +84,8 @@ class LoopOptions:
         if not self.at:
             return labels
         share = self.first + (1 - self.first) * round_ / len(self.at)
-        return labels if round_ == len(self.at) else round(labels * share)
+        return labels if round_ == len(self.at) else max(2, round(labels * share))
+
+    def fit_options(self, seed: int) -> FitOptions:
+        """How each model is fitted."""
+        return FitOptions(max_steps=self.fit_steps, validation=0, patience=None, crop=self.crop, seed=seed)

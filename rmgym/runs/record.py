@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rmgym.errors import RmgymError, RunError
 from rmgym.evaluation.log import Column, ComparisonLog, Row
 from rmgym.evaluation.random_policy import RandomReturns
@@ -190,6 +192,11 @@ class Run:
     def student(self) -> Mapping[str, float | None] | None:
         """See :class:`Outcome`."""
         return None if self.outcome is None else self.outcome.student
+
+    def comparable(self, column: str) -> Column:
+        """A curve column; learned returns under earlier models than the last are NaN: they are other rewards'."""
+        values, rounds = self.curve[column], self.curve["round"]
+        return np.where(rounds == rounds[-1:], values, np.nan) if column.startswith("learned") else values
 
     def last(self, column: str) -> float:
         """Value of a curve column at the last evaluation, NaN before the first."""

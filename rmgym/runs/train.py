@@ -32,7 +32,7 @@ from rmgym.specs.base import Json
 from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.trees import Space
-from rmgym.wrappers.source import Model
+from rmgym.wrappers.source import Model, load
 
 _LOG = logging.getLogger(__name__)
 AGENT, TENSORBOARD = "agent.zip", "tensorboard"
@@ -202,12 +202,13 @@ def run_agent(
             eval_every=spec.eval_every, episodes=spec.episodes, out=folder, save_best=spec.save_best, verbose=verbose
         )
         if checkpoint is not None:
-            done = 0 if rounds is None else rounds.done_by(steps_of(checkpoint))
-            model = learned.loaded if rounds is None or not done else rounds.model_after(done)
+            model: Model = learned.loaded
+            if rounds is not None and (done := rounds.done_by(steps_of(checkpoint))):
+                model = rounds.model_after(done)
+                comparison.exchange(load(model), done)
             agent, seconds = load_checkpoint(
                 checkpoint, model, tensorboard_log=folder / TENSORBOARD, device=str(agent.device)
             )
-            comparison.exchange(model, done)
         else:
             _clear(folder)  # of an attempt that came to no checkpoint
         comparison.started = started = time.perf_counter() - seconds

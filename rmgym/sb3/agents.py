@@ -111,7 +111,7 @@ def make_agent(
         reward=describe_reward(reward_model, loaded, composition=Composition.of(composition), student=options),
         algo=agent_card.name,
         algorithm=agent_card.algorithm,
-        hyperparameters={name: _plain(value) for name, value in setup.hyperparameters.items()},
+        hyperparameters={name: plain_value(value) for name, value in setup.hyperparameters.items()},
         n_envs=setup.n_envs if n_envs is None else n_envs,
         seed=seed,
         total_steps=setup.total_steps if total_steps is None else total_steps,
@@ -243,7 +243,7 @@ def _policy(name: str, observation_space: Space) -> str:
     return {"MlpPolicy": f"{kind}Policy", "MlpLstmPolicy": f"{kind}LstmPolicy"}.get(name, name)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A JSON-able value as it is, another one as text: SB3 saves hyperparameters too, and whole.
 
     A function's address in memory is another one in every process; what it does is not.

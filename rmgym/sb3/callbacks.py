@@ -106,17 +106,18 @@ class RewardComparisonCallback(BaseCallback):
         self.alarms: list[int] = []
         self.survival_bonus: str | None = None
         self._evaluated = 0
-        self._exchanges = 0
+        self._round = 0
         self._true_returns: deque[float] = deque(maxlen=100)
         self._learned_returns: deque[float] = deque(maxlen=100)
         self._composed_returns: deque[float] = deque(maxlen=100)
 
-    def exchange(self, model: Model, count: int) -> None:
-        """Compare with another model from now on, the one that the agent trains on after ``count`` exchanges.
+    def exchange(self, model: Model, round_: int) -> None:
+        """Compare with another model from now on, that of a round of feedback.
 
-        Its learned returns are not compared with earlier ones: they are another reward's.
+        Its learned returns are not compared with earlier ones, which are another reward's; nor does it pay for what an
+        earlier one did.
         """
-        self.reward_model, self._exchanges = model, count
+        self.reward_model, self._round, self.survival_bonus = model, round_, None
 
     def _init_callback(self) -> None:
         """Fill in what the agent knows about itself."""
@@ -214,7 +215,7 @@ class RewardComparisonCallback(BaseCallback):
         row = {
             "steps": self.num_timesteps,
             "wall_seconds": time.perf_counter() - self.started,
-            "exchanges": self._exchanges,
+            "round": self._round,
             **self.last.row(),
         }
         self._keep_best(row)

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from rmgym.errors import RunError
 from rmgym.sb3.agents import exchange_reward_model
@@ -26,7 +30,7 @@ class Rounds:
 
     Attributes:
         at: training steps at which the rounds are due, ascending; each happens where a rollout starts.
-        model_after: the model that an agent trains on after so many rounds, 0 for the first.
+        model_after: the model that an agent trains on after so many rounds.
         next_model: makes the model of round 1, 2, ... of the training steps so far, and of those that the agent took
             since the last round.
     """
@@ -38,6 +42,15 @@ class Rounds:
     def done_by(self, steps: int) -> int:
         """How many rounds were due by then."""
         return sum(due <= steps for due in self.at)
+
+
+def rollout_steps(agent: BaseAlgorithm) -> int:
+    """Steps from one rollout of an agent to the next, over all environments."""
+    if isinstance(agent, OnPolicyAlgorithm):
+        return agent.n_steps * agent.n_envs
+    if isinstance(agent, OffPolicyAlgorithm) and isinstance(agent.train_freq, TrainFreq):
+        return agent.train_freq.frequency * agent.n_envs if agent.train_freq.unit is TrainFrequencyUnit.STEP else 1
+    return agent.n_envs
 
 
 class RoundsCallback(BaseCallback):
@@ -68,7 +81,7 @@ class RoundsCallback(BaseCallback):
         order = np.lexsort((steps.step, steps.episode))
         model = self.rounds.next_model(due, self.model.num_timesteps, steps[order])
         exchange_reward_model(self.model, model)
-        self.comparison.exchange(model, due)
+        self.comparison.exchange(self._env().loaded, due)
         self.checkpoints.save()
 
     def _env(self) -> LearnedRewardVecEnv:

@@ -17,6 +17,7 @@ import torch
 from rmgym.errors import FeedbackError, FitError, JobError
 from rmgym.feedback.labels import Labels
 from rmgym.jobs import Job, read_record
+from rmgym.models.base import RewardModel
 from rmgym.models.files import MANIFEST, read_files
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import CONTROLS, create_reward_model
@@ -200,7 +201,7 @@ def _refuse_to_overwrite(folder: Path, overwrite: bool) -> None:
         )
 
 
-def fittable(model: str | NeuralRewardModel, seed: int) -> NeuralRewardModel:
+def fittable(model: str | RewardModel, seed: int) -> NeuralRewardModel:
     """A model that can be fitted, made of its name where that is given.
 
     Raises:

@@ -16,10 +16,10 @@ def match_units(model: NeuralRewardModel, earlier: RewardModel, texts: TextBatch
     Args:
         model: changed in place.
         earlier: whose units they are.
-        texts: at least two.
+        texts: at least two, on which both can be believed: such as both were fitted on.
     """
     now, before = model.predict(texts).mean.astype(float), earlier.predict(texts).mean.astype(float)
-    factor = float(before.std() / now.std()) if now.std() > 0 else 1.0
+    factor = float(before.std() / now.std()) if min(now.std(), before.std()) > 0 else 1.0
     model.offset.copy_((model.offset - float(now.mean())) * factor + float(before.mean()))
     model.scale.mul_(factor)
     model.noise.mul_(factor)

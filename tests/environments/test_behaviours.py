@@ -48,6 +48,11 @@ def test_a_network_answers_to_what_it_sees_and_gives_way_to_another_after_50_ste
     assert taken[50] != taken[0]
 
 
+def test_where_observations_are_no_numbers_actions_are_drawn() -> None:
+    steps = collect("MiniGrid-Empty-Random-5x5-v0", 60, policy="networks", progress=False)
+    assert len(set(steps.action.tolist())) > 3  # type: ignore[union-attr]
+
+
 def test_behaviours_reach_other_states_and_say_so() -> None:
     steps = {name: collect("MountainCar-v0", 400, policy=name, progress=False) for name in get_args(Behaviour)}
     reach = {name: np.ptp(np.asarray(part.obs)[:, 0]) for name, part in steps.items()}

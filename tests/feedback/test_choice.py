@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.choice import Chosen, QuestionMix, choose_segments, choose_steps
+from rmgym.feedback.questions import keys_of
 from rmgym.prediction import Prediction
 from rmgym.text import TextBatch
 from rmgym.transitions import Transitions
@@ -41,7 +42,7 @@ def test_questions_are_asked_in_the_shares_of_the_mix() -> None:
     values = rng.normal(size=1000)
     steps, texts = steps_of(values, rng.random(1000) < 0.1), say(values)
     chosen = choose_steps(
-        steps, texts, 100, rated=None, predicted=predicted(values, np.ones(1000)), mix=QuestionMix(), rng=rng
+        steps, texts, 100, asked=None, predicted=predicted(values, np.ones(1000)), mix=QuestionMix(), before={}, rng=rng
     )
     counts = {reason: chosen.reasons.count(reason) for reason in dict.fromkeys(chosen.reasons)}
     assert counts == {"terminated": 12, "uniform": 44, "largest": 22, "unsure": 22}
@@ -58,9 +59,10 @@ def test_what_was_rated_before_is_not_asked_again() -> None:
         steps,
         texts,
         100,
-        rated=say(np.arange(0, 50.0, 2)),
+        asked=say(np.arange(0, 50.0, 2)),
         predicted=predicted(values, np.ones(200)),
         mix=QuestionMix(),
+        before={},
         rng=np.random.default_rng(1),
     )
     assert sorted(values[chosen.ratings].tolist()) == list(range(1, 50, 2))  # each that is new, once
@@ -68,12 +70,14 @@ def test_what_was_rated_before_is_not_asked_again() -> None:
 
 def test_the_unsure_ones_are_far_from_what_is_known_and_disputed() -> None:
     values, std = np.array([0.0, 1, 2, 3, 10, 11]), np.array([1.0, 1, 1, 1, 1, 5])
-    mix = QuestionMix(terminated=0, uniform=0, largest=0)
-    told = predicted(np.zeros(6), std)
+    mix = QuestionMix(terminated=0, uniform=0, largest=0, unsure=1)
+    believed = predicted(np.zeros(6), std)
 
     def ask(known: TextBatch | None, n: int = 1) -> list[float]:
         rng = np.random.default_rng(0)
-        chosen = choose_steps(steps_of(values), say(values), n, rated=known, predicted=told, mix=mix, rng=rng)
+        chosen = choose_steps(
+            steps_of(values), say(values), n, asked=known, predicted=believed, mix=mix, before={}, rng=rng
+        )
         return values[chosen.ratings].tolist()
 
     assert ask(say(np.array([0.0]))) == [11]
@@ -84,28 +88,69 @@ def test_the_unsure_ones_are_far_from_what_is_known_and_disputed() -> None:
 def test_before_there_is_a_model_steps_are_chosen_by_coverage() -> None:
     values = np.concatenate([np.linspace(0, 1, 95), [50, -50, 100, 20, 70]])
     chosen = choose_steps(
-        steps_of(values), say(values), 6, rated=None, predicted=None, mix=QuestionMix(), rng=np.random.default_rng(0)
+        steps_of(values),
+        say(values),
+        6,
+        asked=None,
+        predicted=None,
+        mix=QuestionMix(),
+        before={},
+        rng=np.random.default_rng(0),
     )
     assert chosen.reasons == ("coverage",) * 6
     assert {50, -50, 100, 20, 70} <= set(values[chosen.ratings].tolist())
 
 
+@given(st.integers(2, 200), st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 5))
+def test_small_rounds_add_up_to_the_shares(labels: int, ended: list[int], seed: int) -> None:
+    """Each reason rounded in each round, the smallest was never asked for."""
+    mix, before = QuestionMix(), dict[str, int]()
+    rng = np.random.default_rng(seed)
+    while (n := int(rng.integers(1, 6))) + sum(before.values()) <= labels:
+        counts = mix.counts(n, before, 100)
+        assert sum(counts.values()) == n
+        before = {name: before.get(name, 0) + count for name, count in counts.items()}
+    for name, share in (("terminated", 0.12), ("uniform", 0.44), ("largest", 0.22), ("unsure", 0.22)):
+        assert abs(before.get(name, 0) - share * sum(before.values())) < 1.5
+    for there in ended:
+        assert mix.counts(20, {}, there).get("terminated", 0) <= there
+
+
+def test_without_ended_steps_the_other_shares_grow() -> None:
+    assert QuestionMix().counts(40, {}, 0) == {"uniform": 20, "largest": 10, "unsure": 10}
+
+
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(1, 12), st.integers(0, 3))
 def test_segments_stay_in_their_episode_and_do_not_overlap(size: int, n: int, length: int, seed: int) -> None:
-    steps = steps_of(np.zeros(size * 7), length=7)
-    chosen = choose_segments(steps, n, length, rng=np.random.default_rng(seed))
+    values = np.arange(size * 7.0)
+    steps, texts = steps_of(values, length=7), say(values)
+    chosen = choose_segments(steps, texts, n, length, rng=np.random.default_rng(seed))
     starts = chosen.preferences.reshape(-1)
     rows = (starts[:, None] + np.arange(length)).reshape(-1)
     assert len(np.unique(rows)) == len(rows)
     assert (steps.episode[starts] == steps.episode[starts + length - 1]).all()
-    assert len(chosen) == (0 if length > 7 else min(n, size * (7 // length) // 2) if 7 % length == 0 else len(chosen))
+    least = 0 if length > 7 else size * ((7 - length + 1) // length) // 2  # wherever the first one starts
+    assert min(n, least) <= len(chosen) <= n
     again = Chosen.from_json(chosen.to_json())
     assert np.array_equal(again.preferences, chosen.preferences)
     assert (again.length, again.reasons) == (chosen.length, chosen.reasons)
 
 
+def test_equal_segments_and_pairs_that_were_compared_are_left_out() -> None:
+    values = np.tile(np.arange(5.0), 40)  # each episode is one of two, over and over
+    steps, texts = steps_of(values, length=5), say(values)
+    first = choose_segments(steps, texts, 50, 1, rng=np.random.default_rng(0))
+    assert len(first) == 2  # five different steps
+    assert len(set(values[first.preferences.reshape(-1)].tolist())) == 4
+    asked = set(keys_of(texts, first.preferences, 1))
+    flipped = {(right, left) for left, right in asked}
+    for before in (asked, flipped):
+        again = choose_segments(steps, texts, 50, 1, asked=before, rng=np.random.default_rng(0))
+        assert not len(again)
+
+
 def test_shares_that_are_none_are_refused() -> None:
     with pytest.raises(FeedbackError, match="shares of questions"):
-        QuestionMix(uniform=0.8, largest=0.3)
+        QuestionMix(terminated=0, uniform=0, largest=0, unsure=0)
     with pytest.raises(FeedbackError, match="shares of questions"):
         QuestionMix(terminated=-0.1)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from rmgym import LabelStore, ScriptedTeacher, load_reward_model
-from rmgym.errors import FeedbackError, JobError, RunError
+from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
@@ -52,7 +53,7 @@ TEACHERS = {"ppo": ScriptedTeacher(levels=10), "dqn": ScriptedTeacher(target="ou
 
 
 def final(result: LoopResult) -> np.ndarray:
-    return parameters(load_agent(result.run.path / "agent.zip", load_reward_model(result.model)))
+    return parameters(load_agent(result.run.path / "agent.zip"))  # it remembers where its last model is
 
 
 def told(result: LoopResult) -> list[dict[str, str]]:
@@ -66,8 +67,11 @@ def test_labels_are_asked_for_in_rounds_under_one_budget(tmp_path: Path) -> None
     assert [sum(r.asked.values()) for r in result.rounds] == [12, 9, 10, 9]
     assert [r.labels for r in result.rounds] == [12, 21, 31, 40]
     assert set(result.rounds[0].asked) == {"coverage"}
-    assert set(result.rounds[1].asked) == {"uniform", "largest", "unsure"}
     assert [r.steps for r in result.rounds] == [0, 96, 192, 288]
+    reasons = {
+        reason: sum(r.asked.get(reason, 0) for r in result.rounds) for reason in ("uniform", "largest", "unsure")
+    }
+    assert reasons == {"uniform": 14, "largest": 7, "unsure": 7}
     labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
     assert labels.ratings is not None
     assert len(set(labels.texts.strings())) == 40
@@ -76,7 +80,7 @@ def test_labels_are_asked_for_in_rounds_under_one_budget(tmp_path: Path) -> None
     assert model.describe()["fitted_on"]["ratings"] == 40
     run = read_run(result.run.path)
     assert (run.status, run.reward, run.labels, run.kind) == ("done", "loop no-lm", 40, "learned")
-    assert [row["exchanges"] for row in result.run.comparison][-1] == 3
+    assert [row["round"] for row in result.run.comparison][-1] == 3
     record = json.loads((tmp_path / "loop" / "loop.json").read_text())
     assert record["status"] == "done"
     assert [r["asked"] for r in record["result"]["rounds"]] == [dict(r.asked) for r in result.rounds]
@@ -88,27 +92,58 @@ def test_seeds_of_one_loop_are_one_recipe_and_other_labels_another(tmp_path: Pat
         loop(teacher=TEACHERS["ppo"], out=tmp_path / f"{i}", **{**short, **change}).run
         for i, change in enumerate([{}, {"seed": 2}, {"labels": 30}])
     ]
+    others = (ScriptedTeacher(levels=10, edges="quantile"), Other(levels=10))
+    runs += [loop(teacher=teacher, out=tmp_path / f"{i}", **short).run for i, teacher in enumerate(others, 3)]
     recipes = [read_run(run.path).recipe for run in runs]
-    assert recipes[0] == recipes[1] != recipes[2]
+    assert recipes[0] == recipes[1]
+    assert len(set(recipes)) == 4
 
 
-class Interrupted(ScriptedTeacher):
-    """Answers, until it is asked once too often."""
+class Other(ScriptedTeacher):
+    """Answers otherwise, for all that a loop knows."""
 
-    calls = 0
 
-    def _count(self) -> None:
-        type(self).calls += 1
-        if type(self).calls == 3:
-            raise KeyboardInterrupt
+@dataclass(frozen=True, kw_only=True)
+class Reluctant(ScriptedTeacher):
+    """Skips every third question and leaves the one after it for later."""
 
     def rate(self, questions: Any) -> Any:
-        self._count()
-        return super().rate(questions)
+        answers = super().rate(questions)
+        place = np.arange(len(answers)) % 3
+        values = np.where(place == 2, answers.values, np.nan).astype(np.float32)
+        return replace(answers, values=values, skipped=place == 0)
 
-    def compare(self, questions: Any) -> Any:
-        self._count()
-        return super().compare(questions)
+
+def test_what_was_skipped_or_left_for_later_is_not_asked_again(tmp_path: Path) -> None:
+    result = loop(teacher=Reluctant(levels=10), out=tmp_path / "loop", **SETTINGS)
+    counts = LabelStore(tmp_path / "loop" / "labels.sqlite").info()["counts"]
+    assert sum(sum(r.asked.values()) for r in result.rounds) == counts["rating_queries"] == 40
+    assert counts["ratings"] == result.rounds[-1].labels
+    assert counts["skipped"] + counts["ratings"] + sum(r.pending for r in result.rounds) == 40
+
+
+def test_the_last_rounds_are_not_lost_behind_the_last_rollout(tmp_path: Path) -> None:
+    late = {**SETTINGS, "options": {**OPTIONS, "at": (0.2, 0.99)}}
+    result = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **late)
+    assert [(r.number, r.steps) for r in result.rounds] == [(0, 0), (1, 96), (2, 432)]
+    assert result.rounds[-1].labels == 40
+    with pytest.raises(RunError, match="between rollouts"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "short", **{**late, "total_steps": 40})
+
+
+def test_nobody_is_asked_before_the_model_and_its_fit_are_possible(tmp_path: Path) -> None:
+    for options in ({"model": "constant"}, {"crop": 2.0}):
+        with pytest.raises(FitError):
+            loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **{**SETTINGS, "options": options})
+    assert not (tmp_path / "loop").exists()
+
+
+def test_a_function_among_the_hyperparameters_is_no_obstacle(tmp_path: Path) -> None:
+    hyperparameters = {**SETTINGS["hyperparameters"], "learning_rate": lambda left: 1e-3 * left}
+    short = {**SETTINGS, "total_steps": 96, "options": {**OPTIONS, "at": ()}, "hyperparameters": hyperparameters}
+    first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **short)
+    again = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", resume=True, **short)
+    assert again.rounds == first.rounds
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, DQN], ids=["ratings", "comparisons"])
@@ -118,16 +153,16 @@ def test_a_loop_that_was_stopped_goes_on_as_if_nothing_had_happened(
 ) -> None:
     teacher: Any = TEACHERS[settings["algo"]]
     whole = loop(teacher=teacher, out=tmp_path / "whole", **settings)
-    stopping = teacher
-    if moment == "asking":
-        Interrupted.calls = 0
-        stopping = Interrupted(target=teacher.target, levels=teacher.levels)
-    else:
-        name = {"answered": "rmgym.runs.loop.fit", "fitted": "rmgym.runs.loop.write_json"}
-        target = name.get(moment, "rmgym.sb3.rounds.Checkpoints.save")
-        stop_at_call(monkeypatch, target, {"answered": 3, "fitted": 6, "trained": 2}[moment])
+    answer = "compare" if settings is DQN else "rate"
+    target, calls = {
+        "asking": (f"rmgym.feedback.teachers.scripted.ScriptedTeacher.{answer}", 3),
+        "answered": ("rmgym.runs.loop_rounds.fit", 3),
+        "fitted": ("rmgym.runs.loop_rounds.write_json", 6),
+        "trained": ("rmgym.sb3.rounds.Checkpoints.save", 2),
+    }[moment]
+    stop_at_call(monkeypatch, target, calls)
     with pytest.raises(KeyboardInterrupt):
-        loop(teacher=stopping, out=tmp_path / "stopped", **settings)
+        loop(teacher=teacher, out=tmp_path / "stopped", **settings)
     monkeypatch.undo()
     resumed = loop(teacher=teacher, out=tmp_path / "stopped", resume=True, **settings)
     assert resumed.rounds == whole.rounds
@@ -201,7 +236,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "loop").exists()
 
 
-@pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [1] + [1] * 2)])
+@pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [2, 2, 2])])
 def test_labels_are_spread_over_the_rounds(labels: int, by: list[int]) -> None:
     options = LoopOptions()
     asked = [options.labels_by(i, labels) for i in range(10)]

@@ -60,8 +60,8 @@ def test_each_round_is_handed_the_steps_since_the_last_one_in_order(algo: str, t
     assert learned is not None
     assert learned.model == ToyReward(weight=3.0)
     assert len(learned.drain()) == 0  # nothing was recorded after the last round
-    exchanges = [row["exchanges"] for row in comparison.rows]
-    assert exchanges[0] < exchanges[-1] == 2
+    rounds = [row["round"] for row in comparison.rows]
+    assert rounds[0] < rounds[-1] == 2
     checkpoint = latest_checkpoint(tmp_path)
     assert checkpoint is not None
     assert steps_of(checkpoint) > 300  # its own again after the last round

@@ -1,0 +1,183 @@
+"""The rounds of a loop in its folder: what was asked and why, and the model that was fitted then."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from rmgym.environments.build import build_env
+from rmgym.environments.collect import collect
+from rmgym.feedback.ask import ask
+from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
+from rmgym.feedback.store import LabelStore
+from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.models.registry import create_reward_model, load_reward_model
+from rmgym.runs.loop_options import LoopOptions
+from rmgym.specs import EnvSpec
+from rmgym.storage.atomic import make_folder, write_json
+from rmgym.text import TextBatch, textualizer
+from rmgym.text.textualizer import Textualizer
+from rmgym.training import fit
+from rmgym.training.fitting import fittable
+from rmgym.training.units import match_units
+from rmgym.transitions import Transitions
+
+_LABELS, _ROUNDS, _QUESTIONS, _MODEL, _ROUND = "labels.sqlite", "rounds", "questions.json", "model", "round.json"
+_EPISODES = 1_000_000  # more than a round has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What was asked in a round.
+
+    Attributes:
+        number: 0 before training.
+        steps: training steps that the agent had taken.
+        asked: questions by reason.
+        labels: answers there were after it.
+        pending: questions that the teacher has left open.
+        seconds: that choosing, asking and fitting took.
+    """
+
+    number: int
+    steps: int
+    asked: Mapping[str, int]
+    labels: int
+    pending: int
+    seconds: float = field(compare=False)
+
+
+class LoopRounds:
+    """The rounds of a loop in its folder; what is there already is taken from there.
+
+    Args:
+        env: where steps are taken.
+        teacher: who answers.
+        labels: of all rounds.
+        options: how they are spent.
+        folder: the loop's.
+        seed: of what is drawn.
+        progress: show progress bars.
+    """
+
+    def __init__(
+        self,
+        env: EnvSpec,
+        teacher: Teacher,
+        labels: int,
+        options: LoopOptions,
+        folder: Path,
+        seed: int,
+        progress: bool,
+    ) -> None:
+        self.env, self.teacher, self.labels, self.options = env, teacher, labels, options
+        self.place, self.seed, self.progress = folder, seed, progress
+        self.store = LabelStore(folder / _LABELS)
+        with closing(build_env(env)) as live:
+            self.words: Textualizer = textualizer(live, card=env.card, language=env.language)
+
+    def folder(self, number: int) -> Path:
+        """Of a round."""
+        return self.place / _ROUNDS / f"{number:02d}"
+
+    def first(self) -> Path:
+        """Collect, ask and fit before training; the model that the agent begins with."""
+        if self._is_done(0):
+            return self.model_after(0)
+        each = -(-self.options.collect // len(self.options.behaviours))
+        parts = [
+            collect(
+                self.env,
+                each,
+                seed=self.seed + 1000 * i,
+                reset_every=self.options.reset_every,
+                policy=name,
+                progress=self.progress,
+            )
+            for i, name in enumerate(self.options.behaviours)
+        ]
+        return self._fitted(0, 0, Transitions.concatenate(parts))
+
+    def next_model(self, number: int, taken: int, steps: Transitions) -> Path:
+        """Ask about what the agent did since the last round, and fit anew; see :class:`rmgym.sb3.rounds.Rounds`."""
+        if self._is_done(number):
+            return self.model_after(number)
+        first = steps.episode[-min(self.options.recent, len(steps))]
+        steps = steps[steps.episode >= first]
+        # Numbers of their own for each round: an agent that goes on after a kill counts its episodes from 0 again.
+        episode = np.unique(steps.episode, return_inverse=True)[1].astype(np.int64) + number * _EPISODES
+        return self._fitted(number, taken, replace(steps, episode=episode))
+
+    def model_after(self, number: int) -> Path:
+        """Where the model of a round is that is done."""
+        return self.folder(number) / _MODEL
+
+    def record(self) -> tuple[Round, ...]:
+        """What was asked in each round; rounds that fell into one rollout are one."""
+        files = (self.place / _ROUNDS).glob(f"*/{_ROUND}")
+        rounds = [Round(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+        return tuple(sorted(rounds, key=lambda each: each.number))
+
+    def _is_done(self, number: int) -> bool:
+        return (self.folder(number) / _ROUND).exists()
+
+    def _fitted(self, number: int, taken: int, steps: Transitions) -> Path:
+        """Ask about some steps, fit on all labels, write both down."""
+        started = time.perf_counter()
+        if self.options.whole_episodes:
+            steps = steps[in_ended_episode(steps)]
+        texts = self.words.batch(steps)
+        chosen = self._chosen(number, steps, texts)
+        pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
+        labels = self.store.labels()
+        model = fittable(
+            create_reward_model(self.options.model, seed=self.seed, **self.options.model_options), self.seed
+        )
+        fit(model, labels, self.options.fit_options(self.seed), progress=self.progress)
+        earlier = self.record()
+        if labels.ratings is None and earlier:
+            of_first = 2 * self.options.length * sum(earlier[0].asked.values())  # which every model was fitted on
+            match_units(model, load_reward_model(self.model_after(earlier[-1].number)), labels.texts[:of_first])
+        model.save(self.folder(number) / _MODEL)
+        asked = dict(Counter(chosen.reasons))
+        seconds = time.perf_counter() - started
+        done = Round(number=number, steps=taken, asked=asked, labels=len(labels), pending=len(pending), seconds=seconds)
+        write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
+        return self.model_after(number)
+
+    def _chosen(self, number: int, steps: Transitions, texts: TextBatch) -> Chosen:
+        """The questions of a round, chosen once: who goes on after a kill asks the same ones."""
+        file = make_folder(self.folder(number), what="a round of a loop") / _QUESTIONS
+        if file.exists():
+            return Chosen.from_json(json.loads(file.read_text(encoding="utf-8")))
+        earlier = self.record()
+        n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
+        rng = np.random.default_rng([self.seed, number])
+        if self.options.kind == "preference":
+            asked = self.store.keys("preference")
+            chosen = choose_segments(steps, texts, n, self.options.length, asked=asked, rng=rng)
+        else:
+            model = load_reward_model(self.model_after(earlier[-1].number)) if earlier else None
+            before = Counter[str]()
+            for each in earlier:
+                before.update(each.asked)
+            chosen = choose_steps(
+                steps,
+                texts,
+                n,
+                asked=self.store.asked_texts(),
+                predicted=None if model is None else model.predict(texts),
+                mix=self.options.mix,
+                before=before if earlier else {},
+                rng=rng,
+            )
+        write_json(file, chosen.to_json(), what="questions")
+        return chosen

@@ -70,7 +70,7 @@ def collect(
         "env": spec.to_json(),
         "seed": seed,
         "reset_every": reset_every,
-        "policy": policy if isinstance(policy, str) else type(policy).__name__,
+        "policy": type(policy).__name__ if callable(policy) else policy,
         "card": None if card is None else card.hash,
         "rmgym": version("rmgym"),
     }
@@ -125,7 +125,7 @@ def _roll(
         check()
         return obs, stack(space, [raw.obs(obs, info)])  # a copy: an environment may return the same array again
 
-    if isinstance(policy, str):
+    if not callable(policy):
         policy = behaviour(policy, env.observation_space, env.action_space, seed)
     obs, before = reset(seed)
     episode, step, patient = 0, 0, True

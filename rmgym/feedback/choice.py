@@ -202,11 +202,11 @@ def choose_segments(
 def _starts(steps: Transitions, rng: np.random.Generator, length: int) -> Rows:
     """First rows of segments laid end to end, in each episode from a start that is drawn."""
     bounds = np.flatnonzero((np.diff(steps.episode) != 0) | (np.diff(steps.step) != 1)) + 1
-    starts = [
-        np.arange(first + rng.integers(0, (last - first) % length + 1), last - length + 1, length)
-        for first, last in zip([0, *bounds], [*bounds, len(steps)], strict=True)
-        if last - first >= length
-    ]
+    starts = list[Rows]()
+    for first, last in zip([0, *bounds.tolist()], [*bounds.tolist(), len(steps)], strict=True):
+        if last - first >= length:
+            begin = first + int(rng.integers(0, (last - first) % length + 1))
+            starts.append(np.arange(begin, last - length + 1, length, dtype=np.int64))
     return np.concatenate(starts) if starts else np.zeros(0, np.int64)
 
 

@@ -200,7 +200,7 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             judged.append(claim(f"{name}-gain", statement, gain, bound=0.0, holds=gain >= 0))
         costs = [c["asking_seconds"] / c["all_seconds"] for c in cells if (c["task"], c["arm"]) == (name, "loop")]
         if costs:
-            statement = f"{name}: share of the time spent on choosing, asking and refitting, median"
+            statement = f"{name}: share of the time spent on choosing, asking and refitting, median (at most)"
             cost = float(np.median(costs))
             judged.append(claim(f"{name}-cost", statement, cost, bound=0.15, holds=cost <= 0.15))
     return judged

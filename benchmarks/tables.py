@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from markdown_table import table
+from scipy.stats import trim_mean
 from suite_runs import Measured, random_policies
 from throughput_table import throughput
 
@@ -166,6 +167,26 @@ def ablation(result: Result) -> str:
     return "\n".join([about, table(header, rows), _verdicts(result)])
 
 
+def loop(result: Result) -> str:
+    """True returns of the loop and of what stands beside it."""
+    cells, rows = result["cells"], []
+    for task, labels, arm in dict.fromkeys((c["task"], c["labels"], c["arm"]) for c in cells):
+        here = [c for c in cells if (c["task"], c["labels"], c["arm"]) == (task, labels, arm)]
+        returns = [c["true_return"] for c in here]
+        cost = np.median([c["asking_seconds"] / c["all_seconds"] for c in here])
+        each = ", ".join(f"{value:.1f}" for value in returns)
+        rows.append([task, arm, str(labels), f"{trim_mean(returns, 0.25):.1f}", each, f"{100 * cost:.0f} %"])
+    header = [
+        "task",
+        "arm",
+        "labels",
+        "true return, interquartile mean",
+        "each seed",
+        "time spent on asking and refitting",
+    ]
+    return "\n".join([table(header, rows), _verdicts(result)])
+
+
 def _scores(cells: list[Result]) -> str:
     """R² as mean and each seed, then the mean Spearman."""
     if not cells:
@@ -267,6 +288,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "label_efficiency": label_efficiency,
     "heads": heads,
     "ablation": ablation,
+    "loop": loop,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

@@ -9,7 +9,7 @@ import typer
 
 from rmgym.cli.completion import agent_names, model_names
 from rmgym.cli.options import takes_environment
-from rmgym.cli.output import AsJson, narrate, out, print_json, table
+from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json, table
 
 if TYPE_CHECKING:
     from rmgym.runs.loop import LoopResult
@@ -88,10 +88,8 @@ def _report(result: LoopResult) -> None:
         for r in result.rounds
     ]
     out.print(table(("round", "steps", "labels", "asked"), rows, right=("round", "steps", "labels")))
-    final = result.run.final
     out.print(
-        f"true return {final['true_return_mean']:.4g} ± {final['true_return_std']:.3g}, learned return "
-        f"{final['learned_return_mean']:.4g} ± {final['learned_return_std']:.3g}, Spearman {final['spearman']:.3f}\n"
+        f"{both_returns(result.run.final)}\n"
         f"loop: {result.path}\nreward model: {result.model}\nreport: rmgym report {result.path}",
         markup=False,
     )

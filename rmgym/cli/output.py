@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -80,6 +80,14 @@ def _finite(content: object) -> object:
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
     return content
+
+
+def both_returns(final: Mapping[str, float]) -> str:
+    """What an agent earned at its last evaluation, a row of ``comparison.csv``, in words."""
+    true, learned = (
+        f"{final[f'{of}_return_mean']:.4g} ± {final[f'{of}_return_std']:.3g}" for of in ("true", "learned")
+    )
+    return f"true return {true}, learned return {learned}, Spearman {final['spearman']:.3f}"
 
 
 def narrate(name: str) -> None:

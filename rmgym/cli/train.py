@@ -10,7 +10,7 @@ import typer
 
 from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
-from rmgym.cli.output import AsJson, narrate, out, print_json
+from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def train(
 def _report(result: RunResult) -> None:
     final = result.final
     out.print(
-        f"true return {final['true_return_mean']:.4g} ± {final['true_return_std']:.3g}, learned return "
-        f"{final['learned_return_mean']:.4g} ± {final['learned_return_std']:.3g}, Spearman {final['spearman']:.3f} "
+        f"{both_returns(final)} "
         f"after {final['steps']:,.0f} steps at {result.outcome.steps_per_second:,.0f}/s; a random policy returns "
         f"{fmean(result.random.returns):.4g}\n"
         f"run: {result.path}\nreport: rmgym report {result.path}",

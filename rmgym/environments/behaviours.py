@@ -67,10 +67,9 @@ class _Networks:
     def __init__(self, observations: Space, actions: Space, rng: np.random.Generator) -> None:
         self._observations, self._actions, self._rng = observations, actions, rng
         self._left, self._weights = 0, list[npt.NDArray[np.float64]]()
-        self._sees = True
         try:
-            gym.spaces.flatten(observations, observations.sample())
-        except (NotImplementedError, ValueError, TypeError, AttributeError):  # whatever a space of others raises
+            self._sees = observations.is_np_flattenable
+        except NotImplementedError:  # a space of others that does not say
             self._sees = False
 
     def __call__(self, observation: Value) -> Value:

@@ -72,7 +72,7 @@ def read_early(tower: Tower, inputs: Encoded, numbers: Tensor) -> tuple[Tensor, 
     length = max(len(ids) for ids, _ in read)
     ids = torch.zeros(len(read), length, dtype=torch.int64)
     real = torch.zeros(len(read), length, dtype=torch.bool)
-    place = torch.zeros(len(read), inputs.values.shape[1], dtype=torch.int64)
+    place = torch.zeros(len(read), inputs.numbers.shape[1], dtype=torch.int64)
     for t, (tokens, slots) in enumerate(read):
         ids[t, : len(tokens)] = torch.tensor(tokens)
         real[t, : len(tokens)] = True

@@ -187,6 +187,30 @@ def loop(result: Result) -> str:
     return "\n".join([table(header, rows), _verdicts(result)])
 
 
+def devices(result: Result) -> str:
+    """Seconds of a fit, steps scored a second, and how far rewards differ, by model and device."""
+    rows = []
+    for c in result["cells"]:
+        fits = "; ".join(f"{c['fit'][device]:.1f}" for device in ("cpu", "cuda"))
+        rates = [f"{c['score'][place]:,.0f}" for place in ("cpu, 1 thread", "cpu", "cuda", "cuda, bfloat16")]
+        same = [f"{c['differs'][place]:.1g}" for place in ("cuda", "cuda, bfloat16")]
+        rows.append([c["arm"], str(c["fit_steps"]), fits, *rates, *same, f"{c['ranks']['cuda, bfloat16']:.4f}"])
+    header = [
+        "model",
+        "steps of a fit",
+        "seconds of it: CPU; GPU",
+        "steps scored/s: CPU, 1 thread",
+        "CPU, all cores",
+        "GPU",
+        "GPU, bfloat16",
+        "differs: GPU",
+        "GPU, bfloat16",
+        "ranks, bfloat16",
+    ]
+    about = f"{result['cells'][0]['device']} beside {result['machine']['cores']} CPU cores.\n"
+    return "\n".join([about, table(header, rows)])
+
+
 def _scores(cells: list[Result]) -> str:
     """R² as mean and each seed, then the mean Spearman."""
     if not cells:
@@ -292,6 +316,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,
+    "devices": devices,
     "text_batch": text_batch,
     "text_share": text_share,
     "throughput": throughput,

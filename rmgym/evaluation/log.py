@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import StorageError
 from rmgym.evaluation.evaluate import Comparison
 from rmgym.storage.atomic import replacing
 
@@ -90,14 +91,25 @@ def _write(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, float
 
 
 def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
-    """Columns of a CSV file; a line that is not whole ends it, a missing file is empty."""
+    """Columns of a CSV file; a line that is not whole ends it, a missing file is empty.
+
+    Raises:
+        StorageError: it has other columns.
+    """
     rows = list[list[float]]()
     if file.is_file():
         with file.open(newline="", encoding="utf-8") as lines:
-            for row in csv.DictReader(lines):
+            table_rows = csv.DictReader(lines)
+            if missing := set(names) - set(table_rows.fieldnames or names):
+                raise StorageError(
+                    f"{file.name} has every column",
+                    got=f"none named {', '.join(sorted(missing))}",
+                    fix="it is another program's or an older version's: train into another folder",
+                )
+            for row in table_rows:
                 try:
                     rows.append([float(row[name]) if row[name] != "" else math.nan for name in names])
-                except (KeyError, TypeError, ValueError):
+                except (TypeError, ValueError):
                     break
     table = np.array(rows, np.float64).reshape(-1, len(names))
     return {name: table[:, i] for i, name in enumerate(names)}

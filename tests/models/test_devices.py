@@ -5,8 +5,12 @@ import pytest
 import torch
 
 from rmgym.errors import ModelError
+from rmgym.feedback.labels import Labels, Ratings
 from rmgym.metrics.ranking import spearman
 from rmgym.models import create_reward_model, load_reward_model
+from rmgym.sb3 import make_agent
+from rmgym.text import TextBatch
+from rmgym.training import FitOptions, fit
 from tests.models.tiny import SIZES
 
 LOW = ["bfloat16", "float16"]
@@ -108,3 +112,43 @@ def test_the_language_model_follows_to_a_device_and_others_stay(saved, device):
 def test_a_device_takes_low_precision(saved, device):
     path, exact = saved
     close(load_reward_model(path, device=device, dtype="float16").predict(TEXTS).mean, exact)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("tune", ["frozen", "lora", "whole"])
+@pytest.mark.parametrize("fusion", ["late", "early", "digits"])
+def test_a_model_is_fitted_on_a_device_as_on_the_cpu(folder, tmp_path, device, fusion, tune):
+    values = np.array([len(text) % 7 + text.count("-") for text in TEXTS], np.float32)
+    labels = Labels(ratings=Ratings(texts=TextBatch.from_strings(TEXTS), values=values, groups=np.arange(len(TEXTS))))
+    how = FitOptions(max_steps=20, validation=0)
+    fitted = {}
+    for i, place in enumerate(("cpu", device)):
+        model = create_reward_model(f"hf:{folder}", seed=1, fusion=fusion, tune=tune, **SIZES).to(place)
+        fitted[i] = fit(model, labels, how, out=tmp_path / str(i), progress=False).model
+    assert fitted[1].device.type == device
+    here, there = (fitted[i].predict(TEXTS) for i in range(2))
+    assert np.abs(here.mean - there.mean).max() < 0.1 * here.mean.std()
+    assert np.abs(here.std - there.std).max() < 0.1 * here.std.mean()
+    saved = load_reward_model(tmp_path / "1")
+    np.testing.assert_allclose(saved.predict(TEXTS).mean, there.mean, atol=1e-3 * here.mean.std())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("name", "options"), [("seq2seq", {"preset": "small"}), ("no-lm", {})])
+def test_models_without_a_pretrained_language_model_are_fitted_on_a_device(device, name, options, tmp_path):
+    values = np.linspace(-1, 1, len(TEXTS)).astype(np.float32)
+    labels = Labels(ratings=Ratings(texts=TextBatch.from_strings(TEXTS), values=values, groups=np.arange(len(TEXTS))))
+    model = create_reward_model(name, seed=1, **options).to(device)
+    fitted = fit(model, labels, FitOptions(max_steps=30, validation=0), out=tmp_path / "model", progress=False).model
+    assert fitted.device.type == device
+    there = fitted.predict(TEXTS).mean
+    here = load_reward_model(tmp_path / "model").predict(TEXTS).mean
+    np.testing.assert_allclose(here, there, atol=1e-2 * here.std())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_agent_trains_on_a_reward_that_is_on_a_device(device):
+    model = create_reward_model("no-lm", seed=1).to(device).accept_random_weights()
+    agent = make_agent("ppo", "CartPole-v1", reward_model=model, seed=0, n_envs=2, n_steps=32, batch_size=64)
+    agent.learn(128)
+    assert agent.num_timesteps == 128

@@ -63,3 +63,12 @@ def test_what_is_no_run_is_an_error(tmp_path: Path, content: str | None) -> None
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError):
         read_runs([tmp_path])
+
+
+def test_a_curve_with_other_columns_is_refused_and_not_read_as_empty(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    rows = [line.split(",") for line in (folder / "comparison.csv").read_text().splitlines()]
+    place = rows[0].index("round")
+    (folder / "comparison.csv").write_text("\n".join(",".join(row[:place] + row[place + 1 :]) for row in rows))
+    with pytest.raises(RunError, match=r"(?s)every column.*none named round"):
+        read_run(folder)

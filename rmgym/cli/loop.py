@@ -34,6 +34,9 @@ def loop(
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
     ] = "minilm",
     length: Annotated[int, typer.Option(help="Steps per compared segment.")] = 15,
+    stop_when_settled: Annotated[
+        bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
+    ] = False,
     to: Annotated[
         Path | None, typer.Option("--out", help="The loop's folder; by default runs/loop-ENV-ALGO-LABELS-seedK.")
     ] = None,
@@ -61,13 +64,20 @@ def loop(
     )
     if not as_json:
         narrate("rmgym.runs.train")
+        narrate("rmgym.runs.loop_rounds")
     result = run(
         env,
         algo,
         ScriptedTeacher(target=target, levels=levels or None),
         labels=labels,
         out=folder,
-        options=LoopOptions(kind=ask, model=model, length=length, whole_episodes=target == "outcome"),
+        options=LoopOptions(
+            kind=ask,
+            model=model,
+            length=length,
+            whole_episodes=target == "outcome",
+            stop_when_settled=stop_when_settled,
+        ),
         total_steps=steps,
         seed=seed,
         eval_every=eval_every,
@@ -84,10 +94,18 @@ def loop(
 
 def _report(result: LoopResult) -> None:
     rows = [
-        (str(r.number), f"{r.steps:,}", str(r.labels), ", ".join(f"{n} {why}" for why, n in r.asked.items()))
+        (
+            str(r.number),
+            f"{r.steps:,}",
+            str(r.labels),
+            "–" if r.agreement is None else f"{r.agreement:.3f}",
+            ", ".join(f"{n} {why}" for why, n in r.asked.items()),
+        )
         for r in result.rounds
     ]
-    out.print(table(("round", "steps", "labels", "asked"), rows, right=("round", "steps", "labels")))
+    out.print(
+        table(("round", "steps", "labels", "agreement", "asked"), rows, right=("round", "steps", "labels", "agreement"))
+    )
     out.print(
         f"{both_returns(result.run.final)}\n"
         f"loop: {result.path}\nreward model: {result.model}\nreport: rmgym report {result.path}",

@@ -1,6 +1,7 @@
 """Is the learned reward right? Numbers for it; needs only NumPy and SciPy."""
 
 from rmgym.metrics.gaming import gamed_since as gamed_since
+from rmgym.metrics.ranking import order_agreement as order_agreement
 from rmgym.metrics.ranking import pair_accuracy as pair_accuracy
 from rmgym.metrics.ranking import pearson as pearson
 from rmgym.metrics.ranking import r_squared as r_squared
@@ -19,6 +20,7 @@ __all__ = [
     "interquartile_mean",
     "mean_ci",
     "normalised_score",
+    "order_agreement",
     "pair_accuracy",
     "pearson",
     "r_squared",

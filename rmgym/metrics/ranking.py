@@ -56,6 +56,29 @@ def pair_accuracy(learned: npt.ArrayLike, true: npt.ArrayLike, *, pairs: int = 1
     return float(np.mean((agreement[differ] + 1) / 2))
 
 
+def order_agreement(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
+    """How far judges agree with a reference on the order of some policies, from 0 to 1; 0.5 is chance.
+
+    It is the mean over judges and pairs of policies of whether the judge orders the pair as the reference does (a tie
+    counts half). A pair weighs as much as the reference sets it apart: nearly equal policies may change places without
+    harm; did all pairs weigh the same, it would be (Kendall's tau + 1) / 2.
+
+    Args:
+        values: what each judge takes each policy for, ``[policies, judges]``.
+        reference: the same of the reference, ``[policies]``.
+
+    Returns:
+        The agreement, NaN where the reference tells no two policies apart.
+    """
+    judged, middle = np.asarray(values, np.float64), np.asarray(reference, np.float64)
+    i, j = np.triu_indices(len(middle), k=1)
+    apart = middle[i] - middle[j]
+    if not np.abs(apart).sum() > 0:
+        return float("nan")
+    same = (np.sign(judged[i] - judged[j]) * np.sign(apart)[:, None] + 1) / 2
+    return float(np.average(same.mean(axis=1), weights=np.abs(apart)))
+
+
 def _pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     x, y = np.asarray(a, np.float64).reshape(-1), np.asarray(b, np.float64).reshape(-1)
     if len(x) != len(y):

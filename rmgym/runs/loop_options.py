@@ -36,6 +36,9 @@ class LoopOptions:
         model_options: of the model.
         fit_steps: optimiser steps of each fit; all begin anew, on all labels.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
+        settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
+            that order counts as settled.
+        stop_when_settled: ask no more then; labels that are left are not spent.
 
     Raises:
         RunError: a value is impossible.
@@ -55,6 +58,8 @@ class LoopOptions:
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fit_steps: int = 300
     crop: float = 0.6
+    settled: float = 0.98
+    stop_when_settled: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in (kinds := get_args(Kind)):
@@ -69,6 +74,8 @@ class LoopOptions:
         for name in self.behaviours:
             if name not in BEHAVIOURS:
                 raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
+        if not 0.5 < self.settled <= 1:
+            raise RunError("'settled' is an agreement above chance", got=self.settled, fix="pass settled=0.98")
         if not self.behaviours:
             raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
 

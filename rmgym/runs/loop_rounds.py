@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,11 +18,15 @@ from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
 from rmgym.feedback.ask import ask
 from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
+from rmgym.feedback.labels import Labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.metrics.ranking import order_agreement
+from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_options import LoopOptions
+from rmgym.runs.loop_policies import keep_policy, values_of
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -31,6 +37,8 @@ from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
 
 _LABELS, _ROUNDS, _QUESTIONS, _MODEL, _ROUND = "labels.sqlite", "rounds", "questions.json", "model", "round.json"
+_POLICIES = "policies"
+_LOG = logging.getLogger(__name__)
 _EPISODES = 1_000_000  # more than a round has
 
 
@@ -44,6 +52,8 @@ class Round:
         asked: questions by reason.
         labels: answers there were after it.
         pending: questions that the teacher has left open.
+        agreement: how far the model's heads, each fitted on labels of its own, and the model before agree with it on
+            the order of all policies so far (:func:`rmgym.metrics.order_agreement`); None where there is no order.
         seconds: that choosing, asking and fitting took.
     """
 
@@ -52,6 +62,7 @@ class Round:
     asked: Mapping[str, int]
     labels: int
     pending: int
+    agreement: float | None
     seconds: float = field(compare=False)
 
 
@@ -104,6 +115,8 @@ class LoopRounds:
             )
             for i, name in enumerate(self.options.behaviours)
         ]
+        for name, steps in zip(self.options.behaviours, parts, strict=True):
+            keep_policy(self.folder(0) / _POLICIES, name, steps)
         return self._fitted(0, 0, Transitions.concatenate(parts))
 
     def next_model(self, number: int, taken: int, steps: Transitions) -> Path:
@@ -114,6 +127,7 @@ class LoopRounds:
         steps = steps[steps.episode >= first]
         # Numbers of their own for each round: an agent that goes on after a kill counts its episodes from 0 again.
         episode = np.unique(steps.episode, return_inverse=True)[1].astype(np.int64) + number * _EPISODES
+        keep_policy(self.folder(number) / _POLICIES, "agent", steps)
         return self._fitted(number, taken, replace(steps, episode=episode))
 
     def model_after(self, number: int) -> Path:
@@ -138,20 +152,51 @@ class LoopRounds:
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
+        model = self._model(labels)
+        model.save(self.folder(number) / _MODEL)
+        agreement = self._agreement(model)
+        done = Round(
+            number=number,
+            steps=taken,
+            asked=dict(Counter(chosen.reasons)),
+            labels=len(labels),
+            pending=len(pending),
+            agreement=agreement,
+            seconds=time.perf_counter() - started,
+        )
+        write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
+        _tell(done, settled=self._settled())
+        return self.model_after(number)
+
+    def _model(self, labels: Labels) -> NeuralRewardModel:
+        """A model fitted on all labels; the one before where there are no others."""
+        earlier = self.record()
+        if earlier and earlier[-1].labels == len(labels):
+            return fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed)
         model = fittable(
             create_reward_model(self.options.model, seed=self.seed, **self.options.model_options), self.seed
         )
         fit(model, labels, self.options.fit_options(self.seed), progress=self.progress)
-        earlier = self.record()
         if labels.ratings is None and earlier:
             of_first = 2 * self.options.length * sum(earlier[0].asked.values())  # which every model was fitted on
             match_units(model, load_reward_model(self.model_after(earlier[-1].number)), labels.texts[:of_first])
-        model.save(self.folder(number) / _MODEL)
-        asked = dict(Counter(chosen.reasons))
-        seconds = time.perf_counter() - started
-        done = Round(number=number, steps=taken, asked=asked, labels=len(labels), pending=len(pending), seconds=seconds)
-        write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
-        return self.model_after(number)
+        return model
+
+    def _agreement(self, model: NeuralRewardModel) -> float | None:
+        """See :attr:`Round.agreement`."""
+        files = sorted((self.place / _ROUNDS).glob(f"*/{_POLICIES}/*.parquet"))
+        values = values_of(model, files, self.words)
+        judges = [values] if values.shape[1] > 1 else []
+        if earlier := self.record():
+            before = fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed)
+            judges.append(values_of(before, files, self.words).mean(axis=1, keepdims=True))
+        agreement = order_agreement(np.hstack(judges), values.mean(axis=1)) if judges else math.nan
+        return agreement if math.isfinite(agreement) else None
+
+    def _settled(self) -> bool:
+        """Whether the order of the policies has stayed as it is for two rounds, as far as heads can tell."""
+        last = [r.agreement or 0.0 for r in self.record()[-2:]]
+        return len(last) == 2 and min(last) >= self.options.settled
 
     def _chosen(self, number: int, steps: Transitions, texts: TextBatch) -> Chosen:
         """The questions of a round, chosen once: who goes on after a kill asks the same ones."""
@@ -160,6 +205,8 @@ class LoopRounds:
             return Chosen.from_json(json.loads(file.read_text(encoding="utf-8")))
         earlier = self.record()
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
+        if self.options.stop_when_settled and self._settled():
+            n = 0
         rng = np.random.default_rng([self.seed, number])
         if self.options.kind == "preference":
             asked = self.store.keys("preference")
@@ -181,3 +228,11 @@ class LoopRounds:
             )
         write_json(file, chosen.to_json(), what="questions")
         return chosen
+
+
+def _tell(done: Round, *, settled: bool) -> None:
+    """Say what came of a round, and whether a person may stop."""
+    agreement = "" if done.agreement is None else f", heads agree on the order of policies to {done.agreement:.3f}"
+    _LOG.info("round %d at %s steps: %d labels%s", done.number, f"{done.steps:,}", done.labels, agreement)
+    if settled:
+        _LOG.info("the order of the policies has settled: further labels are unlikely to change it")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmgym.metrics import pair_accuracy, pearson, r_squared, spearman
+from rmgym.metrics import order_agreement, pair_accuracy, pearson, r_squared, spearman
 
 NUMBERS = st.lists(st.integers(-50, 50), min_size=3, max_size=30)
 
@@ -54,3 +54,22 @@ def test_r_squared_by_hand():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="received 2 and 3"):
         spearman([1, 2], [1, 2, 3])
+
+
+def test_order_agreement_by_hand():
+    reference = [0.0, 1.0, 3.0]  # pairs are apart by 1, 3 and 2
+    judges = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 2.0], [5.0, 5.0, 5.0]]).T  # all right; one pair wrong; all ties
+    assert order_agreement(judges, reference) == pytest.approx((6 + 5 + 3) / 18)
+    assert order_agreement(-judges[:, :1], reference) == 0
+    assert math.isnan(order_agreement(judges, [1.0, 1.0, 1.0]))
+    assert math.isnan(order_agreement(judges[:1], reference[:1]))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+def test_order_agreement_knows_order_alone_of_judges_and_no_units_of_the_reference(seed, count):
+    rng = np.random.default_rng(seed)
+    reference, judged = rng.normal(size=count), rng.normal(size=(count, 3))
+    agreement = order_agreement(judged, reference)
+    assert 0 <= agreement <= 1
+    assert order_agreement(np.exp(judged), 2 * reference + 1) == pytest.approx(agreement)
+    assert order_agreement(-judged, reference) == pytest.approx(1 - agreement)

@@ -230,10 +230,26 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"behaviours": ()}, "name one"),
         ({"recent": 0}, "'recent' is at least 1"),
         ({"firs": 0.2}, "first"),
+        ({"settled": 0.5}, "above chance"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)
     assert not (tmp_path / "loop").exists()
+
+
+def test_nothing_is_asked_while_the_order_of_the_policies_is_settled(tmp_path: Path) -> None:
+    certain = {**SETTINGS, "options": {**OPTIONS, "settled": 0.500001, "stop_when_settled": True}}
+    result = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **certain)
+    agreement = [r.agreement for r in result.rounds]
+    asked = [sum(r.asked.values()) for r in result.rounds]
+    assert all(each is not None and 0 <= each <= 1 for each in agreement)
+    settled = [min(agreement[i - 2 : i]) >= 0.500001 for i in (2, 3)]  # type: ignore[type-var]
+    assert any(settled), "choose another seed: nothing settles"
+    for i, is_settled in zip((2, 3), settled, strict=True):
+        assert (asked[i] == 0) == is_settled
+        digests = [load_reward_model(tmp_path / "loop" / "rounds" / f"{n:02d}" / "model").digest for n in (i - 1, i)]
+        assert (digests[0] == digests[1]) == is_settled
+    assert sum(asked) == result.rounds[-1].labels < 40 or not settled[1]
 
 
 @pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [2, 2, 2])])

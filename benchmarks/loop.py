@@ -1,6 +1,7 @@
 """Does asking where the agent goes make few labels enough? The loop beside the same labels all up front.
 
-Every arm trains the same agent for as many steps, and is judged on 20 held-out episodes of the raw environment:
+Every arm trains the same agent for as many steps. Of its evaluations under its last reward the agent with the largest
+learned return is kept (of ``true``: the largest true return), and judged on 20 other episodes of the raw environment:
 
 - ``loop``: three tenths of the labels up front, the others in nine rounds while the agent trains (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;
@@ -39,7 +40,7 @@ from rmgym import ScriptedTeacher
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.metrics import mean_ci
-from rmgym.runs.loop import loop
+from rmgym.runs.loop import SELECTED_BY, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.train import train
 
@@ -132,7 +133,7 @@ def measure(cell: Cell, runs: Path) -> Cell:
     out = runs / "runs" / name.replace(",", "")
     how: dict[str, Any] = {"total_steps": steps, "seed": seed, "episodes": EPISODES, "resume": True, "progress": False}
     if arm == "true":
-        run = train(task.algo, task.env, "true", out=out, **how)
+        run = train(task.algo, task.env, "true", out=out, save_best=SELECTED_BY, **how)
         rounds: list[Cell] = []
     else:
         options = task.options
@@ -146,11 +147,13 @@ def measure(cell: Cell, runs: Path) -> Cell:
         )
         run = result.run
         rounds = [{"steps": r.steps, "labels": r.labels, "seconds": r.seconds, **r.asked} for r in result.rounds]
-    final = run.final
+    final, best = run.final, run.best
     return {
-        "true_return": final["true_return_mean"],
-        "learned_return": final["learned_return_mean"],
-        "spearman": final["spearman"],
+        "true_return": best["true_return_mean"],
+        "learned_return": best["learned_return_mean"],
+        "spearman": best["spearman"],
+        "kept": best["steps"],
+        "true_return_at_the_end": final["true_return_mean"],
         "curve": [[row["steps"], row["true_return_mean"]] for row in run.comparison],
         "random": float(np.mean(run.random.returns)),
         "run_seconds": run.outcome.wall_seconds,

@@ -107,7 +107,8 @@ def _report(result: LoopResult) -> None:
         table(("round", "steps", "labels", "agreement", "asked"), rows, right=("round", "steps", "labels", "agreement"))
     )
     out.print(
-        f"{both_returns(result.run.final)}\n"
-        f"loop: {result.path}\nreward model: {result.model}\nreport: rmgym report {result.path}",
+        f"at the end: {both_returns(result.run.final)}\n"
+        f"kept, of step {result.run.best['steps']:,.0f}, on other episodes: {both_returns(result.run.best)}\n"
+        f"loop: {result.path}\nagent: {result.agent}\nreward model: {result.model}\nreport: rmgym report {result.path}",
         markup=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -44,6 +44,10 @@ def train(
     tolerance: Annotated[
         float | None, typer.Option(help="Largest error of that student, in standard deviations of the reward (0.1).")
     ] = None,
+    save_best: Annotated[
+        Literal["learned", "true"] | None,
+        typer.Option(help="Also keep the agent with the best such return, and judge it on other episodes."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +76,7 @@ def train(
         reward_name=name,
         when=when,  # type: ignore[arg-type]  # checked there
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
+        save_best=save_best,
         resume=resume,
         verbose=0 if as_json else 1,
     )
@@ -82,11 +87,12 @@ def train(
 
 
 def _report(result: RunResult) -> None:
-    final = result.final
+    final, best = result.final, result.best
+    kept = f"kept, of step {best['steps']:,.0f}, on other episodes: {both_returns(best)}\n" if best else ""
     out.print(
         f"{both_returns(final)} "
         f"after {final['steps']:,.0f} steps at {result.outcome.steps_per_second:,.0f}/s; a random policy returns "
         f"{fmean(result.random.returns):.4g}\n"
-        f"run: {result.path}\nreport: rmgym report {result.path}",
+        f"{kept}run: {result.path}\nreport: rmgym report {result.path}",
         markup=False,
     )

@@ -24,14 +24,19 @@ from rmgym.runs.loop_rounds import Round as Round
 from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
 from rmgym.sb3.agents import Agent, plain_value
+from rmgym.sb3.callbacks import best_agent
 from rmgym.sb3.rounds import Rounds, rollout_steps
 from rmgym.specs import EnvSpec
 from rmgym.specs.base import Json
+from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
 
 KIND = "loop"
 RUN = "run"
+SELECTED_BY: Best = "learned"
+"""The reward that selects the agent that is kept. A last update can lose an agent (PPO on Pendulum once fell from -139
+to -547 within one), and the true reward is not known where a loop is of use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +48,19 @@ class LoopResult:
         run: the agent's training.
         rounds: what was asked, round by round.
         model: folder of the last reward model.
+        agent: file of the agent that was kept, the best by the learned return under the last model; what it earns on
+            other episodes is ``run.best``.
     """
 
     path: Path
     run: RunResult
     rounds: tuple[Round, ...]
     model: Path
+    agent: Path
 
     def __repr__(self) -> str:
         """A line: where it is, on how many labels, and what it came to."""
-        true, learned = (f"{self.run.final[f'{kind}_return_mean']:.4g}" for kind in ("true", "learned"))
+        true, learned = (f"{self.run.best[f'{kind}_return_mean']:.4g}" for kind in ("true", "learned"))
         return f"LoopResult({self.path}, {self.rounds[-1].labels} labels, true return {true}, learned return {learned})"
 
     def to_json(self) -> Json:
@@ -83,7 +91,8 @@ def loop(
     Steps of a few behaviours are collected and the first questions chosen by coverage; a model is fitted and an agent
     begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), a model
     is fitted anew on all labels, and the agent goes on with it: on-policy from the next rollout, a replay buffer
-    relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one ``learn()``.
+    relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one ``learn()``. Of
+    the agents evaluated after the last round, the one with the largest learned return is kept beside the last one.
 
     The process may be killed at any moment; with ``resume=True`` the same call goes on and gives what an uninterrupted
     one gives.
@@ -142,7 +151,7 @@ def loop(
             tensorboard_log=job.folder / RUN / TENSORBOARD,
             **(hyperparameters or {}),
         )
-        spec = run_spec(agent, reward_name or f"loop {how.model}", eval_every, episodes, None)
+        spec = run_spec(agent, reward_name or f"loop {how.model}", eval_every, episodes, None, save_best=SELECTED_BY)
         # The reward is the loop's: its models follow from its settings, and from what was drawn.
         reward = replace(spec.agent.reward, digest=identity, labels=labels, model=None, kind="learned")
         spec = replace(spec, agent=replace(spec.agent, reward=reward))
@@ -152,7 +161,13 @@ def loop(
         record = rounds.record()
         if status != "done":
             job.finish({"rounds": [asdict(r) for r in record]})
-    return LoopResult(path=job.folder, run=run, rounds=record, model=rounds.model_after(record[-1].number))
+    return LoopResult(
+        path=job.folder,
+        run=run,
+        rounds=record,
+        model=rounds.model_after(record[-1].number),
+        agent=run.path / best_agent(SELECTED_BY),
+    )
 
 
 def _about(teacher: Teacher) -> Json:

@@ -45,6 +45,8 @@ class Outcome(Spec):
         survival_bonus: what is to be said of a reward that pays for an episode's length.
         student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
         unseen_absorbing: what is to be said of a model that was never shown the absorbing state of the run's horizon.
+        best: what the agent that was kept (``save_best``) earns on episodes that did not select it, by column of
+            ``comparison.csv``; ``steps`` says when it was kept. None where none was.
     """
 
     wall_seconds: float
@@ -54,6 +56,7 @@ class Outcome(Spec):
     survival_bonus: str | None = None
     student: Mapping[str, float | None] | None = None
     unseen_absorbing: str | None = None
+    best: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

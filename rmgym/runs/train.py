@@ -8,19 +8,21 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
+from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
 from rmgym.models.base import RewardModel
 from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
-from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
+from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent, make_agent, save_agent
 from rmgym.sb3.agents import Agent
+from rmgym.sb3.callbacks import best_agent
 from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints, steps_of
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
@@ -43,7 +45,8 @@ class RunResult:
     """A finished run.
 
     Attributes:
-        path: its folder: ``run.json``, ``comparison.csv``, ``steps.csv``, ``agent.zip``, ``tensorboard/``.
+        path: its folder: ``run.json``, ``comparison.csv``, ``steps.csv``, ``agent.zip``, ``tensorboard/``, and
+            the agent that was kept.
         spec: what it was.
         outcome: what it came to.
         random: what a random policy earns on the same episodes.
@@ -55,6 +58,11 @@ class RunResult:
     outcome: Outcome
     random: RandomReturns
     comparison: list[Row]
+
+    @property
+    def best(self) -> Row:
+        """What the kept agent earns, see :attr:`rmgym.runs.record.Outcome.best`; empty where none was kept."""
+        return {name: math.nan if value is None else value for name, value in (self.outcome.best or {}).items()}
 
     def __repr__(self) -> str:
         """A line: where it is and what it came to."""
@@ -217,6 +225,7 @@ def run_agent(
         learn(agent, spec, comparison, checkpoints, rounds, progress=progress)
         save_agent(agent, folder / AGENT)
         outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
+        outcome = replace(outcome, best=_best(comparison, spec, folder))
         job.finish(outcome.to_json())
     remove_checkpoints(folder)
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
@@ -279,6 +288,18 @@ def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -
         student=None if comparison.student is None else _without_nan(comparison.student),
         unseen_absorbing=_unseen_absorbing(comparison),
     )
+
+
+def _best(comparison: RewardComparisonCallback, spec: RunSpec, folder: Path) -> dict[str, float | None] | None:
+    """See :attr:`rmgym.runs.record.Outcome.best`."""
+    if comparison.kept is None:
+        return None
+    assert comparison.reward_model is not None  # it has judged every evaluation
+    agent = load_agent(folder / best_agent(spec.save_best), comparison.reward_model)
+    played = evaluate(
+        agent, comparison.env, comparison.reward_model, episodes=spec.episodes, seed=EVALUATION_SEED + spec.episodes
+    )
+    return _without_nan({**comparison.kept, **played.row()})
 
 
 def _unseen_absorbing(comparison: RewardComparisonCallback) -> str | None:

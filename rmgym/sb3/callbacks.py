@@ -33,6 +33,11 @@ from rmgym.wrappers.source import Model, is_true
 _LOG = logging.getLogger(__name__)
 
 
+def best_agent(by: str | None) -> str:
+    """File of the agent that was kept: its name says which reward selected it."""
+    return f"best_{by}.zip"
+
+
 class RewardComparisonCallback(BaseCallback):
     """Evaluate on held-out episodes of the true environment, with both rewards, every so many steps and at the end.
 
@@ -53,7 +58,8 @@ class RewardComparisonCallback(BaseCallback):
             step where it goes on.
         env: environment to evaluate in, an id or a spec; by default the agent's own, wrappers included.
         save_best: keep the agent with the best ``"true"`` or ``"learned"`` return as ``best_true.zip`` or
-            ``best_learned.zip`` in ``out``: the name says which reward selected it.
+            ``best_learned.zip`` in ``out``: the name says which reward selected it. Of learned returns, those under the
+            last reward model alone are compared.
         alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
         verbose: 1 prints a line per evaluation.
 
@@ -61,6 +67,7 @@ class RewardComparisonCallback(BaseCallback):
         started: ``time.perf_counter()`` at the start of the run; by default the start of this training.
         rows: one per evaluation, by column of ``comparison.csv``.
         last: the last evaluation.
+        kept: the evaluation at which ``save_best`` kept its agent.
         alarms: steps at which the reward was being gamed (:func:`rmgym.metrics.gamed_since`): since an earlier
             evaluation the learned return had risen and the true return fallen.
         survival_bonus: what is to be said of a learned reward that pays for an episode's length
@@ -103,6 +110,7 @@ class RewardComparisonCallback(BaseCallback):
         self.started: float | None = None
         self.rows: list[Row] = []
         self.last: Comparison | None = None
+        self.kept: Row | None = None
         self.alarms: list[int] = []
         self.survival_bonus: str | None = None
         self._evaluated = 0
@@ -118,6 +126,8 @@ class RewardComparisonCallback(BaseCallback):
         earlier one did.
         """
         self.reward_model, self._round, self.survival_bonus = model, round_, None
+        if self.save_best == "learned":
+            self.kept = None
 
     def _init_callback(self) -> None:
         """Fill in what the agent knows about itself."""
@@ -145,6 +155,9 @@ class RewardComparisonCallback(BaseCallback):
         earlier = self.rows or ([] if self.log is None else self.log.rows())
         self.rows = [row for row in earlier if row["steps"] <= steps] if steps else []
         self.alarms = [int(row["steps"]) for i, row in enumerate(self.rows) if self._is_gamed(self.rows[: i + 1])]
+        self.kept = None
+        for row in self.rows:
+            self.kept = row if self._is_better(row) else self.kept
         if self.started is None:
             self.started = time.perf_counter()
 
@@ -227,12 +240,17 @@ class RewardComparisonCallback(BaseCallback):
         if self.log is not None:
             self.log.write(self.rows, self.last)
 
-    def _keep_best(self, row: Mapping[str, float]) -> None:
-        if self.save_best is None or self.log is None:
-            return
+    def _keep_best(self, row: Row) -> None:
+        if self.log is not None and self._is_better(row):
+            self.kept = row
+            save_agent(self.model, self.log.folder / best_agent(self.save_best))
+
+    def _is_better(self, row: Row) -> bool:
+        """Whether an agent is to be kept rather than the one before; NaN is never better."""
+        if self.save_best is None or (self.save_best == "learned" and row["round"] != self._round):
+            return False
         column = f"{self.save_best}_return_mean"
-        if row[column] > max((r[column] for r in self.rows), default=-math.inf):
-            save_agent(self.model, self.log.folder / f"best_{self.save_best}.zip")
+        return row[column] > (-math.inf if self.kept is None else self.kept[column])
 
     def _is_gamed(self, rows: Sequence[Mapping[str, float]]) -> bool:
         return gamed_since(rows, self.alarm_window) is not None

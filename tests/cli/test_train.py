@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from rmgym.cli.main import app
 from rmgym.runs.record import read_run
+from rmgym.sb3 import load_agent
 
 
 def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
@@ -35,6 +36,23 @@ def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
     assert anew.stderr.startswith("ppo on CartPole-v1, reward alive; TensorBoard: tensorboard --logdir ")
     lines = [line for line in anew.stdout.splitlines() if "steps  true" in line]
     assert [int(line.split()[0].replace(",", "")) for line in lines] == [row["steps"] for row in said["comparison"]]
+
+
+def test_the_best_agent_is_kept_and_judged_on_other_episodes(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", "CartPole-v1", "--reward", "constant", "--steps", "512", "--eval-every", "256"]
+    result = CliRunner().invoke(app, [*arguments, "--episodes", "2", "--save-best", "learned", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    run = read_run(folder)
+    assert run.outcome is not None
+    best = run.outcome.best
+    assert best is not None
+    assert best["steps"] in run.curve["steps"]
+    assert best["true_return_mean"] == best["learned_return_mean"]
+    assert f"kept, of step {best['steps']:,.0f}, on other episodes: true return {best['true_return_mean']:.4g}" in (
+        " ".join(result.stdout.split())
+    )
+    assert load_agent(folder / "best_learned.zip").num_timesteps == best["steps"]
 
 
 def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import pytest
 
 from rmgym import LabelStore, ScriptedTeacher, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
+from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
-from rmgym.sb3 import load_agent
+from rmgym.sb3 import evaluate, load_agent
 from tests.sb3.small import SMALL, parameters
 
 OPTIONS: dict[str, Any] = {
@@ -78,6 +79,11 @@ def test_labels_are_asked_for_in_rounds_under_one_budget(tmp_path: Path) -> None
     assert set(labels.ratings.values.tolist()) <= set(range(1, 11))
     model = load_reward_model(result.model)
     assert model.describe()["fitted_on"]["ratings"] == 40
+    kept, rows = result.run.best, [row for row in result.run.comparison if row["round"] == 3]
+    assert kept["steps"] == max(rows, key=lambda row: row["learned_return_mean"])["steps"]
+    agent = load_agent(result.agent, result.model)
+    played = evaluate(agent, None, model, episodes=1, seed=EVALUATION_SEED + 1)  # other episodes than selected it
+    assert {name: kept[name] for name in played.row()} == pytest.approx(played.row(), nan_ok=True)
     run = read_run(result.run.path)
     assert (run.status, run.reward, run.labels, run.kind) == ("done", "loop no-lm", 40, "learned")
     assert [row["round"] for row in result.run.comparison][-1] == 3

@@ -58,6 +58,7 @@ def test_rows_are_evaluations_at_their_steps(tmp_path: Path, capsys: pytest.Capt
     assert evaluate(best, COUNTER, model, episodes=3).row()["learned_return_mean"] == max(
         row["learned_return_mean"] for row in rows
     )
+    assert watch.kept == max(rows, key=lambda row: row["learned_return_mean"])
     assert capsys.readouterr().out.count("spearman") == 5
     events = EventAccumulator(str(tmp_path / "tensorboard" / "PPO_1"))
     events.Reload()

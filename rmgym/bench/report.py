@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from rmgym.bench import figures
+from rmgym.bench import asked, figures
 from rmgym.bench.compare import Match, compare
 from rmgym.bench.table import HEADERS, cells
 from rmgym.bench.verdict import Verdict, verdict
@@ -119,7 +119,12 @@ def _section(i: int, match: Match, drawn: Mapping[str, figures.Figure]) -> str:
     by_two = " even" if len(scatters) in (1, 3) else ""
     parts.append(f'<div class="row even">{earned}{predicted}</div>')
     parts.append(f'<div class="row{by_two}">{compared}{"".join(scatters)}</div>')
-    return "\n".join([*parts, _table(match), "</section>"])
+    parts.append(_table(HEADERS, cells(match)))
+    for run in (arm.runs[0] for arm in match.arms if arm.runs[0].about.rounds):
+        heading = f"{run.reward}, seed {run.seed}: what was asked, round by round"
+        rows = asked.cells(run.about.rounds, run.evaluations)
+        parts.append(_table(asked.HEADERS, rows, heading))
+    return "\n".join([*parts, "</section>"])
 
 
 def _verdict(match: Match, judged: Verdict) -> str:
@@ -131,10 +136,11 @@ def _verdict(match: Match, judged: Verdict) -> str:
     return f'<div class="card verdict {judged.mark}">{big}{text}</div>'
 
 
-def _table(match: Match) -> str:
-    head = "".join(f"<th>{escape(header)}</th>" for header in HEADERS)
-    rows = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in cells(match))
-    return f'<div class="card scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], heading: str = "") -> str:
+    head = "".join(f"<th>{escape(header)}</th>" for header in headers)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    above = f"<h3>{escape(heading)}</h3>" if heading else ""
+    return f'<div class="card scroll">{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cell(text: str) -> str:

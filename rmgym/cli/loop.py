@@ -93,19 +93,9 @@ def loop(
 
 
 def _report(result: LoopResult) -> None:
-    rows = [
-        (
-            str(r.number),
-            f"{r.steps:,}",
-            str(r.labels),
-            "–" if r.agreement is None else f"{r.agreement:.3f}",
-            ", ".join(f"{n} {why}" for why, n in r.asked.items()),
-        )
-        for r in result.rounds
-    ]
-    out.print(
-        table(("round", "steps", "labels", "agreement", "asked"), rows, right=("round", "steps", "labels", "agreement"))
-    )
+    from rmgym.bench.asked import HEADERS, cells
+
+    out.print(table(HEADERS, cells(result.rounds, result.run.comparison), right=HEADERS[:-1]))
     out.print(
         f"at the end: {both_returns(result.run.final)}\n"
         f"kept, of step {result.run.best['steps']:,.0f}, on other episodes: {both_returns(result.run.best)}\n"

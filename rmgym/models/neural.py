@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -192,20 +194,33 @@ class NeuralRewardModel(nn.Module):
         if not len(batch):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
         keep_freed_memory()
-        if was_training := self.training:
-            self.eval()
-        try:
-            with own_precision(self.device):
-                inputs = self.encode(batch)
-                standardised = self.rewards(inputs)
-                apart = self.disagreement(inputs, standardised)
-        finally:
-            if was_training:
-                self.train()
+        with self._scoring():
+            inputs = self.encode(batch)
+            standardised = self.rewards(inputs)
+            apart = self.disagreement(inputs, standardised)
         scale = self.scale.cpu()
         mean = self.combined(standardised, apart)
         std = torch.hypot(apart * scale * self.calibration.cpu(), self.noise.cpu())
         return Prediction((mean * scale + self.offset.cpu()).numpy(), std.numpy().astype(np.float32))
+
+    @torch.inference_mode()
+    def by_head(self, texts: TextBatch) -> npt.NDArray[np.float64]:
+        """What each head says of some texts, in the units of the labels, ``float64 [B, heads]``."""
+        with self._scoring():
+            standardised = self.rewards(self.encode(texts))
+        return (standardised.double() * self.scale.cpu() + self.offset.cpu()).numpy()
+
+    @contextmanager
+    def _scoring(self) -> Generator[None]:
+        """Without dropout, in the model's own precision."""
+        if was_training := self.training:
+            self.eval()
+        try:
+            with own_precision(self.device):
+                yield
+        finally:
+            if was_training:
+                self.train()
 
     def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
         """Standard deviation of the heads, ``[B]``, given their standardised rewards ``[B, heads]``; 0 for one head."""

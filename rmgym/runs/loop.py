@@ -19,8 +19,8 @@ from rmgym.feedback.teachers.base import Teacher
 from rmgym.jobs import Job
 from rmgym.models.registry import create_reward_model
 from rmgym.runs.loop_options import LoopOptions
-from rmgym.runs.loop_rounds import LoopRounds
-from rmgym.runs.loop_rounds import Round as Round
+from rmgym.runs.loop_rounds import RUN, LoopRounds
+from rmgym.runs.record import Round
 from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
 from rmgym.sb3.agents import Agent, plain_value
@@ -33,7 +33,6 @@ from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
 
 KIND = "loop"
-RUN = "run"
 SELECTED_BY: Best = "learned"
 """The reward that selects the agent that is kept. A last update can lose an agent (PPO on Pendulum once fell from -139
 to -547 within one), and the true reward is not known where a loop is of use."""
@@ -158,6 +157,7 @@ def loop(
         at = _due(how.at, spec.total_steps, agent)
         schedule = Rounds(at=at, model_after=rounds.model_after, next_model=rounds.next_model)
         run = run_agent(agent, spec, job.folder / RUN, schedule, resume=True, progress=progress, verbose=verbose)
+        rounds.write_about()
         record = rounds.record()
         if status != "done":
             job.finish({"rounds": [asdict(r) for r in record]})

@@ -34,10 +34,8 @@ def keep_policy(folder: Path, name: str, steps: Transitions) -> None:
 
 def values_of(model: NeuralRewardModel, files: list[Path], words: Textualizer) -> npt.NDArray[np.float64]:
     """What each head takes each policy for: its return per episode, ``float64 [policies, heads]``."""
-    scale, offset = float(model.scale), float(model.offset)
     values = []
     for file in files:
         steps = Transitions.load(file)
-        rewards = model.rewards(model.encode(words.batch(steps))).double() * scale + offset
-        values.append(rewards.sum(dim=0).numpy() / len(np.unique(steps.episode)))
+        values.append(model.by_head(words.batch(steps)).sum(axis=0) / len(np.unique(steps.episode)))
     return np.array(values)

@@ -7,9 +7,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import keep_policy, values_of
+from rmgym.runs.record import AboutReward, Round
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -38,32 +38,10 @@ from rmgym.transitions import Transitions
 
 _LABELS, _ROUNDS, _QUESTIONS, _MODEL, _ROUND = "labels.sqlite", "rounds", "questions.json", "model", "round.json"
 _POLICIES = "policies"
+RUN = "run"
+"""Folder of the agent's run."""
 _LOG = logging.getLogger(__name__)
 _EPISODES = 1_000_000  # more than a round has
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """What was asked in a round.
-
-    Attributes:
-        number: 0 before training.
-        steps: training steps that the agent had taken.
-        asked: questions by reason.
-        labels: answers there were after it.
-        pending: questions that the teacher has left open.
-        agreement: how far the model's heads, each fitted on labels of its own, and the model before agree with it on
-            the order of all policies so far (:func:`rmgym.metrics.order_agreement`); None where there is no order.
-        seconds: that choosing, asking and fitting took.
-    """
-
-    number: int
-    steps: int
-    asked: Mapping[str, int]
-    labels: int
-    pending: int
-    agreement: float | None
-    seconds: float = field(compare=False)
 
 
 class LoopRounds:
@@ -140,6 +118,11 @@ class LoopRounds:
         rounds = [Round(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
         return tuple(sorted(rounds, key=lambda each: each.number))
 
+    def write_about(self) -> None:
+        """Say beside the agent's run how its reward was made, for reports."""
+        rounds = self.record()
+        AboutReward(rounds=rounds, seconds=sum(each.seconds for each in rounds)).write(self.place / RUN)
+
     def _is_done(self, number: int) -> bool:
         return (self.folder(number) / _ROUND).exists()
 
@@ -166,6 +149,8 @@ class LoopRounds:
         )
         write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
         _tell(done, settled=self._settled())
+        if number:
+            self.write_about()
         return self.model_after(number)
 
     def _model(self, labels: Labels) -> NeuralRewardModel:

@@ -60,8 +60,32 @@ class Outcome(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Round(Spec):
+    """What was asked in a round.
+
+    Attributes:
+        number: 0 before training.
+        steps: training steps that the agent had taken.
+        asked: questions by reason.
+        labels: answers there were after it.
+        pending: questions that the teacher has left open.
+        agreement: how far the model's heads, each fitted on labels of its own, and the model before agree with it on
+            the order of all policies so far (:func:`rmgym.metrics.order_agreement`); None where there is no order.
+        seconds: that choosing, asking and fitting took.
+    """
+
+    number: int
+    steps: int
+    asked: Mapping[str, int]
+    labels: int
+    pending: int
+    agreement: float | None
+    seconds: float = field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AboutReward(Spec):
-    """How a suite made a run's reward.
+    """How a suite, or a loop, made a run's reward.
 
     Attributes:
         recipe: identity of all that decides the reward but its seed, the same for every seed of a suite; None where the
@@ -70,6 +94,7 @@ class AboutReward(Spec):
         seconds: to collect, label and fit; None where it is not known.
         stages: the same by stage.
         metrics: of the fit, see :func:`rmgym.fit`.
+        rounds: what was asked while the agent trained; the first is before.
     """
 
     recipe: str | None = None
@@ -77,6 +102,7 @@ class AboutReward(Spec):
     seconds: float | None = None
     stages: Mapping[str, float] = field(default_factory=dict[str, float])
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    rounds: tuple[Round, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Put it beside a run.

@@ -14,6 +14,7 @@ from rmgym.models.files import read_files
 from rmgym.models.neural import NeuralRewardModel, encode
 from rmgym.models.number_features import NumberFeatures
 from rmgym.text.batch import TextBatch
+from tests.models.tiny import SIZES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,28 @@ def test_micro_batches_keep_the_order(size):
 def test_no_texts_give_no_rewards_whatever_the_heads():
     prediction = SumModel.create(heads=3).predict([])
     assert prediction.mean.shape == prediction.std.shape == (0,)
+
+
+def test_each_head_speaks_in_the_units_of_the_labels():
+    model = SumModel.create(heads=3)
+    model.offset.fill_(-2.0)
+    model.scale.fill_(0.5)
+    expected = (np.outer(SUMS, [1, 2, 3]) + np.array(LENGTHS)[:, None]) * 0.5 - 2.0
+    np.testing.assert_allclose(model.by_head(batch()), expected)
+
+
+@pytest.mark.parametrize("first", ["by_head", "predict"])
+def test_heads_are_asked_alone_before_and_after_predictions_in_other_words(first, causal):
+    texts = [TextBatch.from_strings([f"angle in {unit}: {x}.5" for x in range(4)]) for unit in ("rad", "degrees")]
+    for name, options in (("no-lm", {}), (f"hf:{causal}", SIZES)):
+        model = create_reward_model(name, seed=0, heads=1, **options)
+        model.prepare(texts[0])
+        model.accept_random_weights().eval()
+        asked = {"by_head": lambda t, m=model: m.by_head(t)[:, 0], "predict": lambda t, m=model: m.predict(t).mean}
+        order = ["predict", "by_head"] if first == "predict" else ["by_head", "predict"]
+        before = [asked[way](t) for way, t in zip(order, texts, strict=True)]
+        again = [asked[way](t) for way, t in zip(order[::-1], texts, strict=True)]
+        np.testing.assert_allclose(before, again, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])

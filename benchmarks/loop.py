@@ -146,7 +146,10 @@ def measure(cell: Cell, runs: Path) -> Cell:
             task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how
         )
         run = result.run
-        rounds = [{"steps": r.steps, "labels": r.labels, "seconds": r.seconds, **r.asked} for r in result.rounds]
+        rounds = [
+            {"steps": r.steps, "labels": r.labels, "agreement": r.agreement, "seconds": r.seconds, **r.asked}
+            for r in result.rounds
+        ]
     final, best = run.final, run.best
     return {
         "true_return": best["true_return_mean"],

@@ -220,4 +220,4 @@ def _tell(done: Round, *, settled: bool) -> None:
     agreement = "" if done.agreement is None else f", heads agree on the order of policies to {done.agreement:.3f}"
     _LOG.info("round %d at %s steps: %d labels%s", done.number, f"{done.steps:,}", done.labels, agreement)
     if settled:
-        _LOG.info("the order of the policies has settled: further labels are unlikely to change it")
+        _LOG.info("the order of the policies so far has settled: more labels of them are unlikely to change it")

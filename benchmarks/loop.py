@@ -1,7 +1,7 @@
 """Does asking where the agent goes make few labels enough? The loop beside the same labels all up front.
 
 Every arm trains the same agent for as many steps. Of its evaluations under its last reward the agent with the largest
-learned return is kept (of ``true``: the largest true return), and judged on 20 other episodes of the raw environment:
+learned return is kept (of ``true``: the largest true return), and judged on 100 other episodes of the raw environment:
 
 - ``loop``: three tenths of the labels up front, the others in nine rounds while the agent trains (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;

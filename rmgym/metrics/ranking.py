@@ -59,9 +59,10 @@ def pair_accuracy(learned: npt.ArrayLike, true: npt.ArrayLike, *, pairs: int = 1
 def order_agreement(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     """How far judges agree with a reference on the order of some policies, from 0 to 1; 0.5 is chance.
 
-    It is the mean over judges and pairs of policies of whether the judge orders the pair as the reference does (a tie
-    counts half). A pair weighs as much as the reference sets it apart: nearly equal policies may change places without
-    harm; did all pairs weigh the same, it would be (Kendall's tau + 1) / 2.
+    That is chance for a judge that has no part in the reference. It is the mean over judges and pairs of policies of
+    whether the judge orders the pair as the reference does (a tie counts half). A pair weighs as much as the reference
+    sets it apart: nearly equal policies may change places without harm; did all pairs weigh the same, it would be
+    (Kendall's tau + 1) / 2.
 
     Args:
         values: what each judge takes each policy for, ``[policies, judges]``.

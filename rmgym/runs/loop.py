@@ -157,9 +157,9 @@ def loop(
         at = _due(how.at, spec.total_steps, agent)
         schedule = Rounds(at=at, model_after=rounds.model_after, next_model=rounds.next_model)
         run = run_agent(agent, spec, job.folder / RUN, schedule, resume=True, progress=progress, verbose=verbose)
-        rounds.write_about()
         record = rounds.record()
         if status != "done":
+            rounds.write_about()
             job.finish({"rounds": [asdict(r) for r in record]})
     return LoopResult(
         path=job.folder,

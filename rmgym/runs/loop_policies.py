@@ -1,13 +1,14 @@
-"""The policies that a loop has seen, and whether its labels settle their order."""
+"""The policies that a loop has seen, and how far heads agree on their order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.metrics.ranking import order_agreement
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.storage.atomic import make_folder
 from rmgym.text.textualizer import Textualizer
@@ -18,24 +19,49 @@ _KEPT = 1000
 
 
 def keep_policy(folder: Path, name: str, steps: Transitions) -> None:
-    """Keep the latest whole episodes of what a policy did.
+    """Keep the latest steps of what a policy did.
 
     Args:
         folder: of the policies of a round.
         name: of the policy.
         steps: what it did, each episode in order.
     """
-    if (ended := in_ended_episode(steps)).any():
-        steps = steps[ended]
-    latest = steps[steps.episode > steps.episode[-min(_KEPT, len(steps))]]
-    kept = latest if len(latest) else steps[steps.episode == steps.episode[-1]]
+    kept = steps[slice(-min(_KEPT, len(steps)), None)]
     kept.save(make_folder(folder, what="a loop's policies") / f"{name}.parquet", overwrite=True)
 
 
-def values_of(model: NeuralRewardModel, files: list[Path], words: Textualizer) -> npt.NDArray[np.float64]:
-    """What each head takes each policy for: its return per episode, ``float64 [policies, heads]``."""
-    values = []
-    for file in files:
-        steps = Transitions.load(file)
-        values.append(model.by_head(words.batch(steps)).sum(axis=0) / len(np.unique(steps.episode)))
-    return np.array(values)
+def values_of(
+    models: Sequence[NeuralRewardModel], files: Sequence[Path], words: Textualizer
+) -> list[npt.NDArray[np.float64]]:
+    """What each head of some models takes each policy for, ``float64 [policies, heads]`` for each model.
+
+    It is the reward of all steps by the number of episodes that ended, an estimate of the return of an episode that
+    counts those that were cut rightly (as lifetimes that are censored); where no policy's did, the mean reward.
+    """
+    steps = [Transitions.load(file) for file in files]
+    ends = np.array([int((each.terminated | each.truncated).sum()) for each in steps])
+    by = np.maximum(ends, 1) if ends.any() else np.array([len(each) for each in steps])
+    values = [list[npt.NDArray[np.float64]]() for _ in models]
+    for each, count in zip(steps, by, strict=True):
+        texts = words.batch(each)
+        for model, its_values in zip(models, values, strict=True):
+            its_values.append(model.by_head(texts).sum(axis=0) / count)
+    return [np.array(its_values) for its_values in values]
+
+
+def agreement(now: npt.NDArray[np.float64], before: npt.NDArray[np.float64] | None) -> float:
+    """How far each head agrees with the mean of the others on the order of policies, and an earlier model with all.
+
+    Args:
+        now: what heads take policies for, ``[policies, heads]``.
+        before: the same of the model before; None where there is none that was fitted on fewer labels.
+
+    Returns:
+        The mean of :func:`rmgym.metrics.order_agreement`, NaN where there is nobody to agree, or nothing to order.
+    """
+    judged = list[float]()
+    if now.shape[1] > 1:
+        judged += [order_agreement(now[:, [h]], np.delete(now, h, axis=1).mean(axis=1)) for h in range(now.shape[1])]
+    if before is not None:
+        judged.append(order_agreement(before.mean(axis=1, keepdims=True), now.mean(axis=1)))
+    return float(np.mean(judged)) if judged else float("nan")

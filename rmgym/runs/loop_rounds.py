@@ -21,11 +21,10 @@ from rmgym.feedback.labels import Labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.values import in_ended_episode
-from rmgym.metrics.ranking import order_agreement
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_options import LoopOptions
-from rmgym.runs.loop_policies import keep_policy, values_of
+from rmgym.runs.loop_policies import agreement, keep_policy, values_of
 from rmgym.runs.record import AboutReward, Round
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
@@ -81,6 +80,7 @@ class LoopRounds:
         """Collect, ask and fit before training; the model that the agent begins with."""
         if self._is_done(0):
             return self.model_after(0)
+        started = time.perf_counter()
         each = -(-self.options.collect // len(self.options.behaviours))
         parts = [
             collect(
@@ -95,18 +95,19 @@ class LoopRounds:
         ]
         for name, steps in zip(self.options.behaviours, parts, strict=True):
             keep_policy(self.folder(0) / _POLICIES, name, steps)
-        return self._fitted(0, 0, Transitions.concatenate(parts))
+        return self._fitted(0, 0, Transitions.concatenate(parts), started)
 
     def next_model(self, number: int, taken: int, steps: Transitions) -> Path:
         """Ask about what the agent did since the last round, and fit anew; see :class:`rmgym.sb3.rounds.Rounds`."""
         if self._is_done(number):
             return self.model_after(number)
+        started = time.perf_counter()
         first = steps.episode[-min(self.options.recent, len(steps))]
         steps = steps[steps.episode >= first]
         # Numbers of their own for each round: an agent that goes on after a kill counts its episodes from 0 again.
         episode = np.unique(steps.episode, return_inverse=True)[1].astype(np.int64) + number * _EPISODES
         keep_policy(self.folder(number) / _POLICIES, "agent", steps)
-        return self._fitted(number, taken, replace(steps, episode=episode))
+        return self._fitted(number, taken, replace(steps, episode=episode), started)
 
     def model_after(self, number: int) -> Path:
         """Where the model of a round is that is done."""
@@ -120,15 +121,14 @@ class LoopRounds:
 
     def write_about(self) -> None:
         """Say beside the agent's run how its reward was made, for reports."""
-        rounds = self.record()
-        AboutReward(rounds=rounds, seconds=sum(each.seconds for each in rounds)).write(self.place / RUN)
+        rounds = self.record()  # those after the first are in the time of the training
+        AboutReward(rounds=rounds, seconds=rounds[0].seconds).write(self.place / RUN)
 
     def _is_done(self, number: int) -> bool:
         return (self.folder(number) / _ROUND).exists()
 
-    def _fitted(self, number: int, taken: int, steps: Transitions) -> Path:
+    def _fitted(self, number: int, taken: int, steps: Transitions, started: float) -> Path:
         """Ask about some steps, fit on all labels, write both down."""
-        started = time.perf_counter()
         if self.options.whole_episodes:
             steps = steps[in_ended_episode(steps)]
         texts = self.words.batch(steps)
@@ -137,14 +137,13 @@ class LoopRounds:
         labels = self.store.labels()
         model = self._model(labels)
         model.save(self.folder(number) / _MODEL)
-        agreement = self._agreement(model)
         done = Round(
             number=number,
             steps=taken,
             asked=dict(Counter(chosen.reasons)),
             labels=len(labels),
             pending=len(pending),
-            agreement=agreement,
+            agreement=self._agreement(model, len(labels)),
             seconds=time.perf_counter() - started,
         )
         write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
@@ -154,10 +153,8 @@ class LoopRounds:
         return self.model_after(number)
 
     def _model(self, labels: Labels) -> NeuralRewardModel:
-        """A model fitted on all labels; the one before where there are no others."""
+        """A model fitted on all labels."""
         earlier = self.record()
-        if earlier and earlier[-1].labels == len(labels):
-            return fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed)
         model = fittable(
             create_reward_model(self.options.model, seed=self.seed, **self.options.model_options), self.seed
         )
@@ -167,21 +164,22 @@ class LoopRounds:
             match_units(model, load_reward_model(self.model_after(earlier[-1].number)), labels.texts[:of_first])
         return model
 
-    def _agreement(self, model: NeuralRewardModel) -> float | None:
+    def _agreement(self, model: NeuralRewardModel, labels: int) -> float | None:
         """See :attr:`Round.agreement`."""
         files = sorted((self.place / _ROUNDS).glob(f"*/{_POLICIES}/*.parquet"))
-        values = values_of(model, files, self.words)
-        judges = [values] if values.shape[1] > 1 else []
-        if earlier := self.record():
-            before = fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed)
-            judges.append(values_of(before, files, self.words).mean(axis=1, keepdims=True))
-        agreement = order_agreement(np.hstack(judges), values.mean(axis=1)) if judges else math.nan
-        return agreement if math.isfinite(agreement) else None
+        models, earlier = [model], self.record()
+        if earlier and earlier[-1].labels < labels:  # else it is the same model, and agrees with itself
+            models.append(fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed))
+        now, *before = values_of(models, files, self.words)
+        value = agreement(now, before[0] if before else None)
+        return value if math.isfinite(value) else None
 
     def _settled(self) -> bool:
-        """Whether the order of the policies has stayed as it is for two rounds, as far as heads can tell."""
-        last = [r.agreement or 0.0 for r in self.record()[-2:]]
-        return len(last) == 2 and min(last) >= self.options.settled
+        """Whether the order of the policies stayed as it is over two rounds with further labels, and ever since."""
+        rounds = self.record()
+        grown = [i for i, each in enumerate(rounds) if i == 0 or each.labels > rounds[i - 1].labels]
+        since = rounds[grown[-2] :] if len(grown) > 1 else ()
+        return bool(since) and min(each.agreement or 0.0 for each in since) >= self.options.settled
 
     def _chosen(self, number: int, steps: Transitions, texts: TextBatch) -> Chosen:
         """The questions of a round, chosen once: who goes on after a kill asks the same ones."""

@@ -45,8 +45,8 @@ class Outcome(Spec):
         survival_bonus: what is to be said of a reward that pays for an episode's length.
         student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
         unseen_absorbing: what is to be said of a model that was never shown the absorbing state of the run's horizon.
-        best: what the agent that was kept (``save_best``) earns on episodes that did not select it, by column of
-            ``comparison.csv``; ``steps`` says when it was kept. None where none was.
+        best: what the agent that was kept (``save_best``) earns on five times as many episodes as selected it, and
+            others, by column of ``comparison.csv``; ``steps`` says when it was kept. None where none was.
     """
 
     wall_seconds: float
@@ -69,9 +69,9 @@ class Round(Spec):
         asked: questions by reason.
         labels: answers there were after it.
         pending: questions that the teacher has left open.
-        agreement: how far the model's heads, each fitted on labels of its own, and the model before agree with it on
-            the order of all policies so far (:func:`rmgym.metrics.order_agreement`); None where there is no order.
-        seconds: that choosing, asking and fitting took.
+        agreement: how far the model's heads, each fitted on labels of its own, and the model before, if it had fewer
+            labels, agree on the order of all policies so far; None where there is nobody to agree.
+        seconds: that collecting, choosing, asking, fitting and comparing policies took.
     """
 
     number: int
@@ -91,7 +91,7 @@ class AboutReward(Spec):
         recipe: identity of all that decides the reward but its seed, the same for every seed of a suite; None where the
             reward was given, not made.
         unshuffled: the same of a model and of its control on permuted labels; None where nobody knows.
-        seconds: to collect, label and fit; None where it is not known.
+        seconds: to collect, label and fit before training; None where it is not known.
         stages: the same by stage.
         metrics: of the fit, see :func:`rmgym.fit`.
         rounds: what was asked while the agent trained; the first is before.

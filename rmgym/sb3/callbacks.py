@@ -152,8 +152,8 @@ class RewardComparisonCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         self._evaluated = steps = self.model.num_timesteps
-        earlier = self.rows or ([] if self.log is None else self.log.rows())
-        self.rows = [row for row in earlier if row["steps"] <= steps] if steps else []
+        earlier = (self.rows or ([] if self.log is None else self.log.rows())) if steps else []
+        self.rows = [row for row in earlier if row["steps"] <= steps]
         self.alarms = [int(row["steps"]) for i, row in enumerate(self.rows) if self._is_gamed(self.rows[: i + 1])]
         self.kept = None
         for row in self.rows:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.runs.record import read_run
-from rmgym.sb3 import load_agent
+from rmgym.sb3 import evaluate, load_agent
 
 
 def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
@@ -40,19 +41,21 @@ def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
 
 def test_the_best_agent_is_kept_and_judged_on_other_episodes(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    arguments = ["train", "CartPole-v1", "--reward", "constant", "--steps", "512", "--eval-every", "256"]
+    arguments = ["train", "CartPole-v1", "--reward", "random", "--steps", "1024", "--eval-every", "256"]
     result = CliRunner().invoke(app, [*arguments, "--episodes", "2", "--save-best", "learned", "--out", str(folder)])
     assert result.exit_code == 0, result.output
     run = read_run(folder)
     assert run.outcome is not None
     best = run.outcome.best
     assert best is not None
-    assert best["steps"] in run.curve["steps"]
-    assert best["true_return_mean"] == best["learned_return_mean"]
+    assert best["steps"] == run.curve["steps"][run.curve["learned_return_mean"].argmax()]
+    agent = load_agent(folder / "best_learned.zip")
+    assert agent.num_timesteps == best["steps"]
+    played = evaluate(agent, None, "random", episodes=10, seed=EVALUATION_SEED + 2)
+    assert best["true_return_mean"] == played.true_return.mean()
     assert f"kept, of step {best['steps']:,.0f}, on other episodes: true return {best['true_return_mean']:.4g}" in (
         " ".join(result.stdout.split())
     )
-    assert load_agent(folder / "best_learned.zip").num_timesteps == best["steps"]
 
 
 def test_an_unknown_reward_is_an_error_before_anything_is_written(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def cells(rounds: Sequence[Round], evaluations: Sequence[Row]) -> list[list[str]
         [
             str(each.number),
             f"{each.steps:,}",
-            str(each.labels),
+            f"{each.labels:,}",
             "–" if each.agreement is None else f"{each.agreement:.3f}",
             *(number(last.get(each.number, {}).get(f"{of}_return_mean", math.nan)) for of in ("true", "learned")),
             ", ".join(f"{count} {reason}" for reason, count in each.asked.items()) or "nothing",

@@ -175,13 +175,15 @@ def loop(result: Result) -> str:
         returns = [c["true_return"] for c in here]
         cost = np.median([c["asking_seconds"] / c["all_seconds"] for c in here])
         each = ", ".join(f"{value:.1f}" for value in returns)
-        rows.append([task, arm, str(labels), f"{trim_mean(returns, 0.25):.1f}", each, f"{100 * cost:.0f} %"])
+        end = ", ".join(f"{c['true_return_at_the_end']:.1f}" for c in here)
+        rows.append([task, arm, str(labels), f"{trim_mean(returns, 0.25):.1f}", each, end, f"{100 * cost:.0f} %"])
     header = [
         "task",
         "arm",
         "labels",
         "true return, interquartile mean",
         "each seed",
+        "at the end, 20 episodes",
         "time spent on asking and refitting",
     ]
     return "\n".join([table(header, rows), _verdicts(result)])

@@ -14,8 +14,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,41 @@ from rmgym.metrics import r_squared
 from rmgym.metrics.ranking import spearman
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.neural import NeuralRewardModel
+from rmgym.threads import torch_threads
 from rmgym.training import FitOptions, fit
 
 ENV, LABELS, REPEATS = "Pendulum-v1", 200, 5
-ARMS: dict[str, tuple[str, dict[str, object], int, int]] = {
-    # model, its options, steps of a fit, steps of the environment that are scored
-    "minilm": ("minilm", {}, 300, 4096),
-    "no-lm": ("no-lm", {}, 300, 4096),
-    "minilm, LoRA": ("minilm", {"tune": "lora"}, 50, 4096),
-    "minilm, tuned whole": ("minilm", {"tune": "whole"}, 50, 4096),
-    "minilm, early": ("minilm", {"fusion": "early"}, 20, 512),
-    "smollm2": ("smollm2", {}, 300, 4096),
-    "smollm2, LoRA": ("smollm2", {"tune": "lora"}, 20, 4096),
-    "smollm2, early": ("smollm2", {"fusion": "early"}, 4, 64),
-    "seq2seq small": ("seq2seq", {"preset": "small"}, 100, 4096),
-    "seq2seq reference": ("seq2seq", {"preset": "reference"}, 10, 256),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A model.
+
+    Attributes:
+        model: its name.
+        options: of the model.
+        steps: of a fit.
+        scored: steps of the environment that are scored at once.
+    """
+
+    model: str
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+    steps: int = 300
+    scored: int = 4096
+
+
+LORA, EARLY = {"tune": "lora"}, {"fusion": "early"}
+ARMS = {
+    "minilm": Arm(model="minilm"),
+    "no-lm": Arm(model="no-lm"),
+    "minilm, LoRA": Arm(model="minilm", options=LORA, steps=50),
+    "minilm, tuned whole": Arm(model="minilm", options={"tune": "whole"}, steps=50),
+    "minilm, early": Arm(model="minilm", options=EARLY, steps=20, scored=512),
+    "smollm2": Arm(model="smollm2"),
+    "smollm2, LoRA": Arm(model="smollm2", options=LORA, steps=20),
+    "smollm2, early": Arm(model="smollm2", options=EARLY, steps=4, scored=64),
+    "seq2seq small": Arm(model="seq2seq", options={"preset": "small"}, steps=100),
+    "seq2seq reference": Arm(model="seq2seq", options={"preset": "reference"}, steps=10, scored=256),
 }
 GPU, ONE = "cuda", "cpu, 1 thread"
 DIFFERS, RANKS, FASTER = 0.01, 0.99, 3.0
@@ -55,15 +75,15 @@ LARGE = ("minilm, early", "smollm2, early", "seq2seq reference")
 
 def measure(cell: Cell) -> Cell:
     """Fit and score with one model on every device."""
-    name, options, steps, scored = ARMS[cell["arm"]]
-    steps, scored = max(2, steps // cell["share"]), scored // cell["share"]
+    arm = ARMS[cell["arm"]]
+    steps, scored = max(2, arm.steps // cell["share"]), arm.scored // cell["share"]
     pool, test = (rmgym.collect(ENV, n, seed=seed, progress=False) for n, seed in ((LABELS, 0), (scored, 1)))
     say = rmgym.textualizer(ENV)
     labels = Labels(ratings=Ratings(texts=say.batch(pool), values=rated(pool), groups=pool.episode))
     texts, values = say.batch(test), rated(test)
 
     def fitted(device: str, count: int) -> NeuralRewardModel:
-        model = create_reward_model(name, seed=cell["seed"], **options)
+        model = create_reward_model(arm.model, seed=cell["seed"], **arm.options)
         assert isinstance(model, NeuralRewardModel)
         return fit(model.to(device), labels, FitOptions(max_steps=count, validation=0), progress=False).model
 
@@ -76,7 +96,7 @@ def measure(cell: Cell) -> Cell:
             found["fit"][device], model = timed(lambda device=device: fitted(device, steps))
             found["r2"][device] = r_squared(model.predict(texts).mean, values)
             model.save(Path(folder, device))
-        with threads(1):
+        with torch_threads(1):
             exact = load_reward_model(Path(folder, "cpu")).predict(texts).mean
         for place, device, dtype in [
             (ONE, "cpu", "float32"),
@@ -84,7 +104,7 @@ def measure(cell: Cell) -> Cell:
             *((f"{device}, bfloat16", device, "bfloat16") for device in devices if device == GPU),
         ]:
             model = load_reward_model(Path(folder, "cpu"), device=device, dtype=dtype)
-            with threads(1 if place == ONE else cores):
+            with torch_threads(1 if place == ONE else cores):
                 mean = model.predict(texts).mean
                 seconds = [timed(lambda model=model: model.predict(texts))[0] for _ in range(REPEATS)]
             found["score"][place] = scored / float(np.median(seconds))
@@ -98,17 +118,6 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = work()  # rewards and weights are read back, so that nothing is pending on the device
     return time.perf_counter() - start, result
-
-
-@contextmanager
-def threads(count: int):
-    """So many threads of torch."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:

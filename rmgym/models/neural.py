@@ -185,12 +185,7 @@ class NeuralRewardModel(nn.Module):
             ModelError: the texts come from another card than the model was fitted on.
         """
         batch = as_texts(texts)
-        if self.card_hash and batch.card_hash and batch.card_hash != self.card_hash:
-            raise ModelError(
-                "a model scores texts of the card it was fitted on",
-                got=f"texts of card {batch.card_hash}, model of card {self.card_hash}",
-                fix="use the environment, card and language it was fitted for, or fit it on this one",
-            )
+        self._refuse_other_card(batch)
         if not len(batch):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
         keep_freed_memory()
@@ -205,10 +200,23 @@ class NeuralRewardModel(nn.Module):
 
     @torch.inference_mode()
     def by_head(self, texts: TextBatch) -> npt.NDArray[np.float64]:
-        """What each head says of some texts, in the units of the labels, ``float64 [B, heads]``."""
+        """What each head says of some texts, in the units of the labels, ``float64 [B, heads]``.
+
+        Raises:
+            ModelError: the texts come from another card than the model was fitted on.
+        """
+        self._refuse_other_card(texts)
         with self._scoring():
             standardised = self.rewards(self.encode(texts))
         return (standardised.double() * self.scale.cpu() + self.offset.cpu()).numpy()
+
+    def _refuse_other_card(self, texts: TextBatch) -> None:
+        if self.card_hash and texts.card_hash and texts.card_hash != self.card_hash:
+            raise ModelError(
+                "a model scores texts of the card it was fitted on",
+                got=f"texts of card {texts.card_hash}, model of card {self.card_hash}",
+                fix="use the environment, card and language it was fitted for, or fit it on this one",
+            )
 
     @contextmanager
     def _scoring(self) -> Generator[None]:

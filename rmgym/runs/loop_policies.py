@@ -26,8 +26,7 @@ def keep_policy(folder: Path, name: str, steps: Transitions) -> None:
         name: of the policy.
         steps: what it did, each episode in order.
     """
-    kept = steps[slice(-min(_KEPT, len(steps)), None)]
-    kept.save(make_folder(folder, what="a loop's policies") / f"{name}.parquet", overwrite=True)
+    steps[slice(-_KEPT, None)].save(make_folder(folder, what="a loop's policies") / f"{name}.parquet", overwrite=True)
 
 
 def values_of(

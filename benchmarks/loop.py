@@ -6,6 +6,7 @@ learned return is kept (of ``true``: the largest true return), and judged on 100
 - ``loop``: three tenths of the labels up front, the others in nine rounds while the agent trains (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;
 - ``loop, no-lm``: the loop without a language model;
+- ``loop, anew``: each round's model begins anew, instead of going on from the one before;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward.
 
@@ -104,7 +105,7 @@ TASKS = {
         seconds=420,
     ),
 }
-ARMS = ("loop", "true", "up front", "loop, no-lm", "shuffled")
+ARMS = ("loop", "true", "up front", "loop, no-lm", "shuffled", "loop, anew")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +142,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, at=(), collect=2 * options.collect)
         if arm == "loop, no-lm":
             options = replace(options, model="no-lm")
+        if arm == "loop, anew":
+            options = replace(options, warm_steps=None)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
         result = loop(
             task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how

@@ -187,6 +187,7 @@ class Student:
         name, digest = self._imitated or ("", "")
         labels = imitation(texts, values, np.arange(len(values)), {"model": name, "digest": digest})
         how = FitOptions(max_steps=self.options.fit_steps, batch_size=64, validation=0, seed=self.options.seed)
+        self._model.fitted_on = {}  # weights go on, statistics do not: an agent's later steps are unlike its first
         fit(self._model, labels, how, progress=False)
         self._error_before = self.statistics["audit_error"]
         self._errors.clear()

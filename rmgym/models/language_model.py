@@ -126,6 +126,10 @@ class LanguageModelReward(NeuralRewardModel):
         self.reader.prepare(self.tower, texts)
         self._changed()
 
+    def has_read(self, texts: TextBatch) -> bool:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        return self.reader.has_read(texts)
+
     def encode(self, texts: TextBatch) -> Encoded:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""
         return self.reader.encode(texts)

@@ -96,6 +96,11 @@ class NeuralRewardModel(nn.Module):
             ModelError: the model cannot read these texts.
         """
 
+    def has_read(self, texts: TextBatch) -> bool:
+        """Whether it was fitted on texts of these kinds, so that it can go on with labels of them; default: yes."""
+        del texts
+        return True
+
     def extra_texts(self) -> dict[str, str]:
         """Further files to save beside the weights, by key."""
         return {}
@@ -251,14 +256,20 @@ class NeuralRewardModel(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """See :class:`rmgym.models.base.RewardModel`."""
-        manifest = {
+        return write_model(path, self._manifest(), self.state_dict(), self.extra_texts())
+
+    def copy(self) -> Self:
+        """Another one with the same weights (models are shared by who uses them; ``copy.deepcopy`` gives itself)."""
+        return self.restore(self._manifest(), self.state_dict(), self.extra_texts()).to(self.device)
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
             "model": self.name,
             "config": asdict(self.config),
             "card_hash": self.card_hash,
             "digest": self.digest,
             "fitted_on": self.fitted_on,
         }
-        return write_model(path, manifest, self.state_dict(), self.extra_texts())
 
     def describe(self) -> dict[str, Any]:
         """See :class:`rmgym.models.base.RewardModel`."""

@@ -90,6 +90,10 @@ class NoLanguageModel(NeuralRewardModel):
         self.reader.prepare(None, texts)
         self._changed()
 
+    def has_read(self, texts: TextBatch) -> bool:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        return self.reader.has_read(texts)
+
     def encode(self, texts: TextBatch) -> Encoded:
         """See :class:`rmgym.models.neural.NeuralRewardModel`."""
         return self.reader.encode(texts)

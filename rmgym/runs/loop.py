@@ -88,8 +88,8 @@ def loop(
     """Train an agent on a reward that is learned on the way, from questions about what the agent does.
 
     Steps of a few behaviours are collected and the first questions chosen by coverage; a model is fitted and an agent
-    begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), a model
-    is fitted anew on all labels, and the agent goes on with it: on-policy from the next rollout, a replay buffer
+    begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), the
+    model goes on with all labels, and the agent with what came of it: on-policy from the next rollout, a replay buffer
     relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one ``learn()``. Of
     the agents evaluated after the last round, the one with the largest learned return is kept beside the last one.
 
@@ -123,7 +123,7 @@ def loop(
     if labels < 2:
         raise FeedbackError("a loop has at least two labels", got=labels, fix="pass labels=100")
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
-    how.fit_options(seed)
+    how.fit_options(seed, how.fit_steps)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
     settings: Json = {
         "env": env.to_json(),
@@ -155,7 +155,7 @@ def loop(
         reward = replace(spec.agent.reward, digest=identity, labels=labels, model=None, kind="learned")
         spec = replace(spec, agent=replace(spec.agent, reward=reward))
         at = _due(how.at, spec.total_steps, agent)
-        schedule = Rounds(at=at, model_after=rounds.model_after, next_model=rounds.next_model)
+        schedule = Rounds(at=at, model_after=rounds.model_after, made_in=rounds.made_in, next_model=rounds.next_model)
         run = run_agent(agent, spec, job.folder / RUN, schedule, resume=True, progress=progress, verbose=verbose)
         record = rounds.record()
         if status != "done":

@@ -34,7 +34,9 @@ class LoopOptions:
         whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
         model: name of the reward model that is fitted, see ``rmgym models``.
         model_options: of the model.
-        fit_steps: optimiser steps of each fit; all begin anew, on all labels.
+        fit_steps: optimiser steps of a fit that begins anew.
+        warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
+            after the first do where no template or phrase is new; None lets each begin anew.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
@@ -57,6 +59,7 @@ class LoopOptions:
     model: str = "minilm"
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fit_steps: int = 300
+    warm_steps: int | None = 100
     crop: float = 0.6
     settled: float = 0.98
     stop_when_settled: bool = False
@@ -68,8 +71,8 @@ class LoopOptions:
             raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
         if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):
             raise RunError("'at' is ascending shares of the training", got=self.at, fix="pass at=(0.1, 0.3)")
-        for name in ("collect", "recent", "length", "fit_steps"):
-            if (count := getattr(self, name)) < 1:
+        for name in ("collect", "recent", "length", "fit_steps", "warm_steps"):
+            if (count := getattr(self, name)) is not None and count < 1:
                 raise RunError(f"{name!r} is at least 1", got=count, fix=f"pass {name}=1 or more")
         for name in self.behaviours:
             if name not in BEHAVIOURS:
@@ -93,6 +96,6 @@ class LoopOptions:
         share = self.first + (1 - self.first) * round_ / len(self.at)
         return labels if round_ == len(self.at) else max(2, round(labels * share))
 
-    def fit_options(self, seed: int) -> FitOptions:
-        """How each model is fitted."""
-        return FitOptions(max_steps=self.fit_steps, validation=0, patience=None, crop=self.crop, seed=seed)
+    def fit_options(self, seed: int, steps: int) -> FitOptions:
+        """How a model is fitted in so many steps."""
+        return FitOptions(max_steps=steps, validation=0, patience=None, crop=self.crop, seed=seed)

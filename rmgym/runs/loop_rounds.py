@@ -31,6 +31,7 @@ from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
 from rmgym.text.textualizer import Textualizer
 from rmgym.training import fit
+from rmgym.training.fit_folder import labels_digest
 from rmgym.training.fitting import fittable
 from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
@@ -98,7 +99,7 @@ class LoopRounds:
         return self._fitted(0, 0, Transitions.concatenate(parts), started)
 
     def next_model(self, number: int, taken: int, steps: Transitions) -> Path:
-        """Ask about what the agent did since the last round, and fit anew; see :class:`rmgym.sb3.rounds.Rounds`."""
+        """Ask about what the agent did since the last round, and fit; see :class:`rmgym.sb3.rounds.Rounds`."""
         if self._is_done(number):
             return self.model_after(number)
         started = time.perf_counter()
@@ -111,7 +112,11 @@ class LoopRounds:
 
     def model_after(self, number: int) -> Path:
         """Where the model of a round is that is done."""
-        return self.folder(number) / _MODEL
+        return self.folder(self.made_in(number)) / _MODEL
+
+    def made_in(self, number: int) -> int:
+        """The round that fitted that model: one that brings no labels fits none."""
+        return max(r.number for r in self.record() if r.number <= number and (self.folder(r.number) / _MODEL).exists())
 
     def record(self) -> tuple[Round, ...]:
         """What was asked in each round; rounds that fell into one rollout are one."""
@@ -135,8 +140,7 @@ class LoopRounds:
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
-        model = self._model(labels)
-        model.save(self.folder(number) / _MODEL)
+        model = self._model(labels, self.folder(number) / _MODEL)
         done = Round(
             number=number,
             steps=taken,
@@ -152,24 +156,32 @@ class LoopRounds:
             self.write_about()
         return self.model_after(number)
 
-    def _model(self, labels: Labels) -> NeuralRewardModel:
-        """A model fitted on all labels."""
-        earlier = self.record()
-        model = fittable(
-            create_reward_model(self.options.model, seed=self.seed, **self.options.model_options), self.seed
-        )
-        fit(model, labels, self.options.fit_options(self.seed), progress=self.progress)
-        if labels.ratings is None and earlier:
-            of_first = 2 * self.options.length * sum(earlier[0].asked.values())  # which every model was fitted on
-            match_units(model, load_reward_model(self.model_after(earlier[-1].number)), labels.texts[:of_first])
+    def _model(self, labels: Labels, folder: Path) -> NeuralRewardModel:
+        """The last model where there are no further labels, else one that is fitted on all, in a folder."""
+        earlier, options = self.record(), self.options
+        last = self.model_after(earlier[-1].number) if earlier else None
+        model, steps = self._loaded(last) if last is not None else None, options.warm_steps
+        if model is not None and model.fitted_on["digest"] == labels_digest(labels):
+            return model
+        if model is None or steps is None or not model.has_read(labels.texts):
+            model = fittable(create_reward_model(options.model, seed=self.seed, **options.model_options), self.seed)
+            steps = options.fit_steps
+        model = fit(model, labels, options.fit_options(self.seed, steps), progress=self.progress).model
+        if labels.ratings is None and last is not None:
+            of_first = 2 * options.length * sum(earlier[0].asked.values())  # which every model was fitted on
+            match_units(model, load_reward_model(last), labels.texts[:of_first])
+        model.save(folder)
         return model
+
+    def _loaded(self, folder: Path) -> NeuralRewardModel:
+        return fittable(load_reward_model(folder), self.seed)
 
     def _agreement(self, model: NeuralRewardModel, labels: int) -> float | None:
         """See :attr:`Round.agreement`."""
         files = sorted((self.place / _ROUNDS).glob(f"*/{_POLICIES}/*.parquet"))
         models, earlier = [model], self.record()
         if earlier and earlier[-1].labels < labels:  # else it is the same model, and agrees with itself
-            models.append(fittable(load_reward_model(self.model_after(earlier[-1].number)), self.seed))
+            models.append(self._loaded(self.model_after(earlier[-1].number)))
         now, *before = values_of(models, files, self.words)
         value = agreement(now, before[0] if before else None)
         return value if math.isfinite(value) else None

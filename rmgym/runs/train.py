@@ -215,7 +215,7 @@ def run_agent(
             model: Model = learned.loaded
             if rounds is not None and (done := rounds.done_by(steps_of(checkpoint))):
                 model = rounds.model_after(done)
-                comparison.exchange(load(model), done)
+                comparison.exchange(load(model), rounds.made_in(done))
             agent, seconds = load_checkpoint(
                 checkpoint, model, tensorboard_log=folder / TENSORBOARD, device=str(agent.device)
             )

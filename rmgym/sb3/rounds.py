@@ -31,12 +31,14 @@ class Rounds:
     Attributes:
         at: training steps at which the rounds are due, ascending; each happens where a rollout starts.
         model_after: the model that an agent trains on after so many rounds.
+        made_in: the round that made the model after so many rounds; one in which nothing was learned makes none.
         next_model: makes the model of round 1, 2, ... of the training steps so far, and of those that the agent took
             since the last round.
     """
 
     at: tuple[int, ...]
     model_after: Callable[[int], Model]
+    made_in: Callable[[int], int]
     next_model: Callable[[int, int, Transitions], Model]
 
     def done_by(self, steps: int) -> int:
@@ -80,8 +82,9 @@ class RoundsCallback(BaseCallback):
         steps = self._env().drain(go_on=due < len(self.rounds.at))
         order = np.lexsort((steps.step, steps.episode))
         model = self.rounds.next_model(due, self.model.num_timesteps, steps[order])
-        exchange_reward_model(self.model, model)
-        self.comparison.exchange(self._env().loaded, due)
+        if self.rounds.made_in(due) == due:
+            exchange_reward_model(self.model, model)
+            self.comparison.exchange(self._env().loaded, due)
         self.checkpoints.save()
 
     def _env(self) -> LearnedRewardVecEnv:

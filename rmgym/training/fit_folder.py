@@ -75,14 +75,15 @@ class FitCheckpoints:
 
 def fit_settings(model: NeuralRewardModel, labels: Labels, options: FitOptions) -> dict[str, Json]:
     """What decides the outcome of a fit: the unfitted model, the labels, the options."""
+    return {"model": f"{model.name} {model.digest}", "labels": labels_digest(labels), "options": asdict(options)}
+
+
+def labels_digest(labels: Labels) -> str:
+    """SHA-256 (16 hex digits) of all that labels tell."""
     arrays = list[Numbers]()
     for part in (labels.ratings, labels.preferences):
         arrays += [] if part is None else [v for k, v in sorted(vars(part).items()) if k not in ("texts", "steps")]
-    return {
-        "model": f"{model.name} {model.digest}",
-        "labels": data_digest(labels.texts, arrays),
-        "options": asdict(options),
-    }
+    return data_digest(labels.texts, arrays)
 
 
 def data_digest(texts: TextBatch, arrays: Iterable[Numbers]) -> str:

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -26,8 +26,9 @@ from rmgym.text.language import tells_of_absorbing
 from rmgym.training.contradictions import contradictions
 from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
-from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings
+from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels_digest
 from rmgym.training.fit_options import FitOptions
+from rmgym.training.going_on import begin_with, was_fitted
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
@@ -98,7 +99,8 @@ def fit(
     and options give the same weights to the bit, also when the run was killed and resumed in between.
 
     Args:
-        model: an unfitted model, fitted in place, or a built-in name (``seq2seq``, ``minilm``, ``ensemble``).
+        model: an unfitted model, fitted in place, or a built-in name (``seq2seq``, ``minilm``, ``ensemble``). A fitted
+            one stays as it is: a copy goes on from its weights, in its units, with all its labels and further ones.
         labels: ratings, preferences or both.
         options: how; by default :class:`FitOptions`.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
@@ -108,7 +110,7 @@ def fit(
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted or has diverged, or ``out`` has lost the model of a finished fit.
+        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave.
         JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
             something else.
         ModelError: the model cannot read the texts.
@@ -121,7 +123,7 @@ def fit(
     if resume and overwrite:
         raise FitError("a fit goes on or begins anew", got="resume and overwrite", fix="leave one of them out")
     with preserved():
-        unfitted = fittable(model, options.seed)
+        unfitted = begin_with(fittable(model, options.seed), labels)
         if out is None:
             metrics, _ = _fit(unfitted, labels, options, None, progress=progress)
             return FitResult(model=unfitted, metrics=metrics, path=None)
@@ -228,7 +230,11 @@ def _fit(
     """Fit in place, from the last checkpoint on; give metrics and history."""
     used = shuffled(labels, options.seed) if options.shuffle_labels else labels
     plan = _plan(used, options)
-    model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
+    if was_fitted(model):
+        if model.fitted_on["ratings"]:
+            plan = replace(plan, offset=float(model.offset), scale=float(model.scale))
+    else:
+        model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
@@ -337,6 +343,7 @@ def _facts(labels: Labels, options: FitOptions, metrics: Metrics) -> dict[str, o
         "absorbing": tells_of_absorbing(texts.used().filled().templates, texts.language),
         "ratings": 0 if ratings is None else len(ratings),
         "preferences": 0 if preferences is None else len(preferences),
+        "digest": labels_digest(labels),
         "source": labels.source,
         "options": asdict(options),
         "metrics": metrics,

@@ -26,7 +26,8 @@ COVERED = 0.95
 def draw_votes(train: Rows, alike: Rows, heads: int, share: float, seed: int) -> Tensor:
     """Which labels count for which head, 0 or 1, ``float32 [labels, heads]``; those that are held out, for none.
 
-    Labels are kept from two heads each, which are each pair in turn.
+    Labels are kept from two heads each, which are each pair in turn, at places drawn evenly in the order in which they
+    come: further labels at the end change nothing for those before, so that heads that learn on go without the same.
 
     Args:
         train: the labels that are not held out.
@@ -38,17 +39,19 @@ def draw_votes(train: Rows, alike: Rows, heads: int, share: float, seed: int) ->
     """
     votes = np.zeros((len(alike), heads), np.float32)
     votes[train] = 1
+    rate = min(1.0, share * heads / 2)
     if heads > 2:
         rng, pairs = np.random.default_rng([seed, heads]), np.array(list(combinations(range(heads), 2)))
-        room = round(len(train) * share * heads / 2)
-        kept = list[Rows]()
-        members = [train[alike[train] == name] for name in dict.fromkeys(alike[rng.permutation(train)].tolist())]
-        for labels in members:
-            if len(labels) <= room:
-                kept.append(labels)
-                room -= len(labels)
-        for labels, pair in zip(kept, np.resize(rng.permutation(pairs), (len(kept), 2)), strict=True):
-            votes[np.ix_(labels, pair)] = 0
+        pairs = rng.permutation(pairs)
+        most = round(len(train) * rate) + 1
+        places = np.arange(most) + rng.random(most)  # in units of 1 / rate labels
+        passed, kept, groups = 0, 0, 0
+        for name in dict.fromkeys(alike[train].tolist()):
+            labels = train[alike[train] == name]
+            passed += len(labels)
+            if kept + len(labels) <= np.searchsorted(places, passed * rate):
+                votes[np.ix_(labels, pairs[groups % len(pairs)])] = 0
+                kept, groups = kept + len(labels), groups + 1
     return torch.from_numpy(votes)
 
 

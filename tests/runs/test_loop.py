@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "model": "no-lm",
     "model_options": {"width": 16, "heads": 3, "roles": 8},
     "fit_steps": 20,
+    "warm_steps": 5,
 }
 SETTINGS: dict[str, Any] = {
     "algo": "ppo",
@@ -246,6 +247,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"behaviours": ("stiky",)}, "'sticky'"),
         ({"behaviours": ()}, "name one"),
         ({"recent": 0}, "'recent' is at least 1"),
+        ({"warm_steps": 0}, "'warm_steps' is at least 1"),
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
     ):
@@ -254,7 +256,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "loop").exists()
 
 
-CERTAIN = {**SETTINGS, "options": {**OPTIONS, "settled": 0.500001, "stop_when_settled": True}}
+CERTAIN = {**SETTINGS, "options": {**OPTIONS, "settled": 0.500001, "stop_when_settled": True, "warm_steps": None}}
 
 
 def test_nothing_is_asked_while_the_order_of_the_policies_is_settled(tmp_path: Path) -> None:
@@ -286,6 +288,25 @@ def test_nothing_settles_because_nobody_answers(tmp_path: Path) -> None:
     assert [r.labels for r in result.rounds] == [12] * 4
     assert [r.agreement for r in result.rounds] == [None] * 4  # one head, and the model before is the same
     assert all(r.asked for r in result.rounds)
+    # Nothing was learned, so that the first model stays: it is no new one, whose returns are another reward's.
+    assert result.model == tmp_path / "loop" / "rounds" / "00" / "model"
+    assert {row["round"] for row in result.run.comparison} == {0}
+    rows = result.run.comparison
+    assert result.run.best["steps"] == max(rows, key=lambda row: row["learned_return_mean"])["steps"]
+
+
+@pytest.mark.parametrize("warm", [5, None])
+def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "options": {**OPTIONS, "warm_steps": warm}}
+    result = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **settings)
+    models = [load_reward_model(result.path / "rounds" / f"{r.number:02d}" / "model") for r in result.rounds]
+    steps = [model.describe()["fitted_on"]["options"]["max_steps"] for model in models]
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels().texts
+    read = [set(labels[: r.labels].used().phrases) for r in result.rounds]
+    expected = [20] + [5 if read[i] <= read[i - 1] else 20 for i in range(1, 4)]
+    assert 5 in expected
+    assert steps == ([20] * 4 if warm is None else expected)
+    assert len({model.digest for model in models}) == 4
 
 
 @pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [2, 2, 2])])

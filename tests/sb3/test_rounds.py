@@ -27,7 +27,7 @@ class Asked:
 
     def __init__(self, at: tuple[int, ...]) -> None:
         self.handed = list[tuple[int, int, Transitions]]()
-        self.rounds = Rounds(at=at, model_after=self.model, next_model=self.next)
+        self.rounds = Rounds(at=at, model_after=self.model, made_in=int, next_model=self.next)
 
     def model(self, number: int) -> RewardModel:
         return ToyReward(weight=float(number + 1))

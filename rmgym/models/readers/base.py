@@ -46,6 +46,10 @@ class Reader(Protocol):
         """Get ready for being fitted on some texts."""
         ...
 
+    def has_read(self, texts: TextBatch) -> bool:
+        """Whether all that some texts say, but for numbers, was there then."""
+        ...
+
     def facts(self) -> dict[str, str]:
         """What it took from them beside its tensors, as texts to be saved."""
         ...
@@ -84,6 +88,11 @@ class WholeTexts(nn.Module):
 
     def prepare(self, tower: Tower, texts: TextBatch) -> None:
         """See :class:`Reader`; there is nothing to do."""
+
+    def has_read(self, texts: TextBatch) -> bool:
+        """See :class:`Reader`; each text is read as what it says."""
+        del texts
+        return True
 
     def facts(self) -> dict[str, str]:
         """See :class:`Reader`."""

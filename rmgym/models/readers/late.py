@@ -88,6 +88,11 @@ class LateReader(nn.Module):
                 scale[1] = torch.where(spread > _SAME, spread + _FLOOR, torch.inf) / self._weights(share)
         self.apart.copy_(decorrelation(self._scaled(_NUMBERS, numbers)))
 
+    def has_read(self, texts: TextBatch) -> bool:
+        """See :class:`rmgym.models.readers.base.Reader`."""
+        inputs = self.encode(texts.used())
+        return set(inputs.templates) <= set(self._seen.templates) and self._phrases_seen.issuperset(inputs.phrases)
+
     def facts(self) -> dict[str, str]:
         """What was there, as a text to be saved."""
         return {_SEEN: self._seen.to_json()}

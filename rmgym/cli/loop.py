@@ -37,6 +37,10 @@ def loop(
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="A finished loop to go on from with further labels, and a new agent."),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="The loop's folder; by default runs/loop-ENV-ALGO-LABELS-seedK.")
     ] = None,
@@ -61,6 +65,7 @@ def loop(
         to
         or Path("runs")
         / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+        f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
         narrate("rmgym.runs.train")
@@ -71,6 +76,7 @@ def loop(
         ScriptedTeacher(target=target, levels=levels or None),
         labels=labels,
         out=folder,
+        start=start,
         options=LoopOptions(
             kind=ask,
             model=model,

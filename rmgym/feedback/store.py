@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,18 @@ class LabelStore:
         with self._database.transaction() as session:
             mine = select(func.count()).select_from(Answer).where(Answer.annotator == annotator)
             return session.exec(mine).one(), session.exec(select(func.count()).select_from(Query)).one()
+
+    def copy(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole database to another file, as it is between two answers.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        with closing(sqlite3.connect(self.path)) as here, closing(sqlite3.connect(":memory:")) as there:
+            here.backup(there)  # unlike the file, it holds what still waits in the write-ahead log
+            with replacing(Path(path), what="a label database") as file:
+                file.write(there.serialize())
+        return Path(path)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all answers with their texts to a ``.parquet`` or ``.csv`` file, one row per answer.

@@ -332,6 +332,16 @@ def test_files_of_others_are_refused_and_left_alone(tmp_path):
     assert [file.read_bytes() for file in (text, other)] == before
 
 
+def test_a_copy_holds_what_there_is_and_goes_its_own_way(store, pendulum, tmp_path):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
+    copy = LabelStore(store.copy(tmp_path / "copy" / "labels.sqlite"))
+    assert copy.labels().texts.strings() == store.labels().texts.strings()
+    assert copy.info()["counts"] == store.info()["counts"]
+    copy.rate(rated[1], 4, annotator="ann", source="human", levels=5)
+    assert (len(copy.labels()), len(store.labels())) == (2, 1)
+
+
 def test_export_holds_every_answer(store, pendulum, tmp_path):
     with pytest.raises(FeedbackError, match="answers to export"):
         store.export(tmp_path / "none.csv")

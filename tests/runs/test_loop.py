@@ -256,6 +256,56 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "loop").exists()
 
 
+AFTER: dict[str, Any] = {**SETTINGS, "labels": 12, "options": {**OPTIONS, "at": (0.3,)}, "total_steps": 192}
+
+
+@pytest.mark.parametrize("kind", ["rating", "preference"])
+def test_a_finished_loop_goes_on_with_further_labels(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = {**AFTER, "options": {**AFTER["options"], "kind": kind, "length": 4}}
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **{**after, "labels": 14})
+    first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "after", start=before.path, **after)
+    assert [r.labels for r in before.rounds] == [4, 14]
+    assert [(r.labels, sum(r.asked.values())) for r in first.rounds] == [(18, 4), (26, 8)]
+    assert (read_run(before.run.path).labels, read_run(first.run.path).labels) == (14, 26)
+    assert "coverage" not in first.rounds[0].asked
+    old, new = (LabelStore(path / "labels.sqlite").labels() for path in (before.path, first.path))
+    assert len(old) == 14  # it stays as it is
+    assert new.texts[: len(old.texts)].strings() == old.texts.strings()
+    names = {file.name for file in (first.path / "rounds" / "00" / "policies").glob("*.parquet")}
+    assert names == {
+        *(f"00-{name}.parquet" for name in ("random", "sticky", "networks")),
+        "01-agent.parquet",
+        "agent.parquet",
+        "best_learned.parquet",
+    }
+    steps = load_reward_model(first.path / "rounds" / "00" / "model").describe()["fitted_on"]["options"]["max_steps"]
+    assert steps == 5  # it goes on from the model before
+    stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 1)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", start=before.path, **after)
+    monkeypatch.undo()
+    resumed = loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", start=before.path, resume=True, **after)
+    assert told(resumed) == told(first)
+    assert np.array_equal(final(resumed), final(first))
+    with pytest.raises(JobError, match="start"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", resume=True, **after)
+
+
+def test_a_loop_goes_on_from_a_finished_one_in_the_same_environment(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"goes on from one that is done[^$]*no loop"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=tmp_path / "nothing", **AFTER)
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **AFTER)
+    with pytest.raises(RunError, match="in the environment of the one before"):
+        loop(teacher=TEACHERS["dqn"], out=tmp_path / "loop", start=before.path, **{**DQN, "env_id": "Acrobot-v1"})
+    record = before.path / "loop.json"
+    record.write_text(record.read_text().replace('"status": "done"', '"status": "running"'))
+    with pytest.raises(RunError, match="not done"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=before.path, **AFTER)
+    assert not (tmp_path / "loop").exists()
+
+
 CERTAIN = {**SETTINGS, "options": {**OPTIONS, "settled": 0.500001, "stop_when_settled": True, "warm_steps": None}}
 
 

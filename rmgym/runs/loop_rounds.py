@@ -66,7 +66,8 @@ class LoopRounds:
         progress: bool,
         start: LoopFolder | None = None,
     ) -> None:
-        self.env, self.teacher, self.labels, self.options = env, teacher, labels, options
+        self.env, self.teacher, self.labels = env, teacher, labels
+        self.options = options if start is None else replace(options, least=2)  # what is needed to begin is there
         self.folder, self.seed, self.progress, self.start = folder, seed, progress, start
         self.store = LabelStore(folder.labels)
         with closing(build_env(env)) as live:

@@ -32,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "model_options": {"width": 16, "heads": 3, "roles": 8},
     "fit_steps": 20,
     "warm_steps": 5,
+    "least": 2,
 }
 SETTINGS: dict[str, Any] = {
     "algo": "ppo",
@@ -247,6 +248,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"behaviours": ("stiky",)}, "'sticky'"),
         ({"behaviours": ()}, "name one"),
         ({"recent": 0}, "'recent' is at least 1"),
+        ({"least": 1}, "'least' is at least 2"),
         ({"warm_steps": 0}, "'warm_steps' is at least 1"),
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
@@ -359,7 +361,15 @@ def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_pa
     assert len({model.digest for model in models}) == 4
 
 
-@pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [2, 2, 2])])
+@pytest.mark.parametrize(
+    ("labels", "by"),
+    [
+        (200, [60, 76, 91, 107, 122, 138, 153, 169, 184, 200]),
+        (100, [35, 42, 49, 57, 64, 71, 78, 86, 93, 100]),
+        (50, [35, 37, 38]),
+        (3, [3, 3, 3]),
+    ],
+)
 def test_labels_are_spread_over_the_rounds(labels: int, by: list[int]) -> None:
     options = LoopOptions()
     asked = [options.labels_by(i, labels) for i in range(10)]

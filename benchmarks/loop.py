@@ -3,7 +3,8 @@
 Every arm trains the same agent for as many steps. Of its evaluations under its last reward the agent with the largest
 learned return is kept (of ``true``: the largest true return), and judged on 100 other episodes of the raw environment:
 
-- ``loop``: three tenths of the labels, at least 35, up front, the others in nine rounds while the agent trains (``rmgym loop``);
+- ``loop``: three tenths of the labels, at least 35, up front, the others in nine rounds while the agent trains
+  (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;
 - ``loop, no-lm``: the loop without a language model;
 - ``loop, anew``: each round's model begins anew, instead of going on from the one before;

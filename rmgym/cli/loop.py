@@ -55,7 +55,8 @@ def loop(
     """Train an agent on a reward that is learned on the way, from questions about what the agent does.
 
     Three tenths of the labels, at least 35, are asked for before training, by coverage over steps of a few behaviours;
-    the others in rounds while the agent trains: about where it goes, what it takes for good, and what the model is unsure of.
+    the others in rounds while the agent trains: about where it goes, what it takes for good, and what the model is
+    unsure of.
     """
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run

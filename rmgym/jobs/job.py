@@ -11,7 +11,7 @@ the new work is done. So the old result, and what the folder holds besides, stay
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,7 @@ from rmgym.errors import JobError, StorageError
 from rmgym.jobs.job_record import SCHEMA, Record, is_done, read_record, record_file, upcoming_file
 from rmgym.jobs.settings import Json, as_json, differences
 from rmgym.storage.atomic import make_folder, remove_partials, write_json
-from rmgym.storage.locks import held
+from rmgym.storage.locks import held, remove_held
 from rmgym.storage.provenance import versions
 
 Status: TypeAlias = Literal["fresh", "resumed", "done"]
@@ -102,10 +102,7 @@ class Job:
             finally:
                 self._claimed = False
             if self.status == "done":
-                # Finished work needs no lock. Whoever opened the file just now sees that it is gone, once this process
-                # lets go, and opens another (filelock looks at the count of its names).
-                with suppress(OSError):  # Windows keeps open files
-                    lock.unlink()
+                remove_held(lock)  # finished work needs none
 
     @property
     def notes(self) -> Mapping[str, Json]:

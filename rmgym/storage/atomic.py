@@ -9,19 +9,20 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_native_id
 from typing import IO
 
 from rmgym.errors import StorageError
 
 StrPath = str | os.PathLike[str]
 PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
-"""Names of what a process is writing, or was when it was killed; ``name`` is what it would have become."""
+"""Names of what a thread is writing, or was when it was killed; ``name`` is what it would have become."""
 
 
 def partial_path(path: StrPath) -> Path:
-    """Where this process writes what will become ``path``: beside it, so that a rename is enough."""
+    """Where this thread writes what will become ``path``: beside it, so that a rename is enough."""
     target = Path(path)
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+    return target.with_name(f".{target.name}.{get_native_id()}.partial")
 
 
 def remove_partials(path: StrPath) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.tables import SCHEMA_VERSION, Table
+from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table, read_json
 from rmgym.storage.atomic import make_folder
 from rmgym.storage.sqlite import use_write_ahead_log
 
@@ -25,7 +25,8 @@ class Database:
         path: the file; it is created by :meth:`create`.
 
     Raises:
-        FeedbackError: the file is there and is not a label database, or was written by another version of rmgym.
+        FeedbackError: the file is there and is not a label database, is damaged, or was written by another version of
+            rmgym.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,6 +45,8 @@ class Database:
             )
         if version == 0 and tables:
             raise FeedbackError("a label database was made by rmgym", got=str(path), fix="choose another file")
+        with self.transaction() as session:
+            _check_structure(session)
 
     @contextmanager
     def transaction(self, *, write: bool = False) -> Generator[Session]:
@@ -56,6 +59,12 @@ class Database:
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
+        except (DamagedRowError, UnicodeDecodeError) as error:  # the latter where SQLite quotes what it cannot read
+            raise FeedbackError(
+                "a label database is as it was written",
+                got=f"{self.path}: {error}",
+                fix="copy it again, or label into another file",
+            ) from error
         except DatabaseError as error:
             raise FeedbackError(
                 "labels live in a SQLite file that can be read and written",
@@ -88,9 +97,25 @@ def _pragma_version(session: Session) -> int:
     return int(session.connection().exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
+def _check_structure(session: Session) -> None:
+    """Look for rows that are not where indices and other rows say.
+
+    Raises:
+        DamagedRowError: there is one.
+    """
+    connection = session.connection()
+    wrong = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+    if wrong != "ok":
+        raise DamagedRowError(" ".join(str(wrong).split()))
+    if (orphan := connection.exec_driver_sql("PRAGMA foreign_key_check").first()) is not None:
+        raise DamagedRowError(f"a row of {orphan[0]} belongs to one of {orphan[2]} that is not there")
+
+
 def _engine(path: Path) -> Engine:
     """An engine with real transactions; a connection for each of them leaves one tidy file behind."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30})
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30}, json_deserializer=read_json
+    )
 
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out

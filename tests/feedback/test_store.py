@@ -319,6 +319,52 @@ def test_an_older_database_is_refused(store, pendulum):
         LabelStore(store.path)
 
 
+def test_no_flipped_bit_loads_as_other_labels(store, pendulum):
+    rated, compared = ask(store, pendulum)
+    for query, value in zip(rated, (2, 9, 4), strict=True):
+        store.rate(query, value, annotator="ann", source="human", levels=10)
+    for query, choice in zip(compared, (1.0, 0.25), strict=True):
+        store.prefer(query, choice, annotator="ann", source="human")
+
+    def content():
+        labels = LabelStore(store.path).labels()
+        parts = [labels.ratings.texts, labels.preferences.steps]
+        numbers = [labels.ratings.values, labels.preferences.choice, *(texts.numbers for texts in parts)]
+        return [texts.strings() for texts in parts], [array.tolist() for array in numbers]
+
+    whole, expected, refused = store.path.read_bytes(), content(), 0
+    rng = np.random.default_rng(0)
+    filled = [place for place, byte in enumerate(whole) if byte]
+    for place in rng.choice(filled, 100, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        store.path.write_bytes(damaged)
+        try:
+            assert content() == expected
+        except FeedbackError:
+            refused += 1
+    assert refused > 50
+    store.path.write_bytes(whole)
+    assert content() == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        ("UPDATE answer SET value = 8 WHERE value = 9", "answer"),
+        ("UPDATE answer SET skipped = 1 WHERE value = 9", "answer"),
+        ("UPDATE segment SET texts = replace(texts, '-0.', '-1.')", "segment"),
+    ],
+)
+def test_a_changed_row_is_refused_by_its_checksum(store, pendulum, change, row):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 9, annotator="ann", source="human", levels=10)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        assert connection.execute(change).rowcount
+    with pytest.raises(FeedbackError, match=f"as it was written(?s:.)*a row of {row} has another checksum"):
+        store.labels()
+
+
 def test_files_of_others_are_refused_and_left_alone(tmp_path):
     text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
     text.write_text("not a database, and long enough to look at " * 50)

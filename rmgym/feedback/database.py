@@ -15,7 +15,18 @@ from sqlmodel import Session
 from rmgym.errors import FeedbackError
 from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table, read_json
 from rmgym.storage.atomic import make_folder
-from rmgym.storage.sqlite import use_write_ahead_log
+from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+
+_PATIENCE = 30.0  # seconds
+_KEPT = "; what was asked and answered before is intact"
+_FIXES = {
+    sqlite3.SQLITE_FULL: f"free space on the disk, or label into a file on another one{_KEPT}",
+    sqlite3.SQLITE_IOERR: f"free space on the disk, or label into a file on another one{_KEPT}",
+    sqlite3.SQLITE_READONLY: f"see who may write there, or label into another file{_KEPT}",
+    sqlite3.SQLITE_CANTOPEN: f"see who may write there, or label into another file{_KEPT}",
+    sqlite3.SQLITE_BUSY: f"wait until other processes let go of it{_KEPT}",
+}
+"""What to do, by SQLite's primary result code."""
 
 
 class Database:
@@ -31,7 +42,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(path)
+        self._reading, self._writing = _engine(path, write=False), _engine(path, write=True)
         if not path.exists():
             return
         with self.transaction() as session:
@@ -55,7 +66,7 @@ class Database:
         Raises:
             FeedbackError: the file cannot be read or written (wrong kind, damaged, disk full, no permission).
         """
-        engine = self._engine.execution_options(write=write)
+        engine = self._writing if write else self._reading
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -69,7 +80,9 @@ class Database:
             raise FeedbackError(
                 "labels live in a SQLite file that can be read and written",
                 got=f"{self.path}: {error.orig}",
-                fix="check that the file is a label database, that the disk has space, and who may write there",
+                fix=_FIXES.get(
+                    getattr(error.orig, "sqlite_errorcode", 0) & 0xFF, "name a file that is a label database"
+                ),
             ) from error
 
     def exists(self) -> bool:
@@ -111,22 +124,24 @@ def _check_structure(session: Session) -> None:
         raise DamagedRowError(f"a row of {orphan[0]} belongs to one of {orphan[2]} that is not there")
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, *, write: bool) -> Engine:
     """An engine with real transactions; a connection for each of them leaves one tidy file behind."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30}, json_deserializer=read_json
+        "sqlite://",
+        poolclass=NullPool,
+        creator=lambda: (sqlite3.connect if write else connect_to_read)(path, timeout=_PATIENCE),
+        json_deserializer=read_json,
     )
 
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if write and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             use_write_ahead_log(connection)  # another program's file stays as it is
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     def on_begin(connection: Connection) -> None:
         # A reader that turns writer half-way would fail when another process wrote meanwhile.
-        write = connection.get_execution_options().get("write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     event.listen(engine, "connect", on_connect)

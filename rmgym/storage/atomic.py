@@ -46,7 +46,7 @@ def replacing(path: StrPath, *, what: str = "a file") -> Generator[IO[bytes]]:
     """
     target = Path(path)
     partial = partial_path(target)
-    with _explained(target, what):
+    with explained(target, what):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
@@ -70,7 +70,7 @@ def replacing_folder(path: StrPath, *, what: str = "a folder") -> Generator[Path
     """
     target = Path(path)
     partial = partial_path(target)
-    with _explained(target, what):
+    with explained(target, what):
         try:
             _remove(partial)
             partial.mkdir(parents=True)
@@ -109,7 +109,7 @@ def make_folder(path: StrPath, *, what: str) -> Path:
         StorageError: it cannot be made.
     """
     folder = Path(path)
-    with _explained(folder, what):
+    with explained(folder, what):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -161,7 +161,16 @@ def move_into_place(written: Path, target: Path) -> None:
 
 
 @contextmanager
-def _explained(target: Path, what: str) -> Generator[None]:
+def explained(target: Path, what: str) -> Generator[None]:
+    """Say what could not be written where, in place of the system's error.
+
+    Args:
+        target: the file or folder.
+        what: what is written, for the error's words.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
     try:
         yield
     except StorageError:  # of a file inside: it has its words already

@@ -20,6 +20,7 @@ from rmgym.feedback.labels import Ratings
 from rmgym.feedback.store import LabelStore
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
+from tests.disks import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -482,9 +483,27 @@ def test_no_space_left_is_explained_and_keeps_what_was_there(store, pendulum, tm
     limit = str(store.path.stat().st_size + 4096)
     command = [sys.executable, "-c", _FILL, str(store.path), str(steps), limit]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "the disk has space" in printed
+    assert "free space on the disk" in printed
     assert {table: rows_of(store.path, table) for table in before} == before
     assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
+
+
+@pytest.mark.parametrize(("how", "fix"), [("full", "free space on the disk"), ("read-only", "who may write there")])
+def test_on_a_full_or_read_only_disk_labels_are_read_and_new_ones_refused(pendulum, tmp_path, how, fix):
+    with small_disk(tmp_path / "disk", 300) as disk:
+        store = LabelStore(disk.folder / "labels.sqlite")
+        rated, _ = ask(store, pendulum)
+        store.rate(rated[0], 4, annotator="ann", source="human")
+        before = disk.content()
+        disk.spoil(how)
+        with pytest.raises(FeedbackError, match=f"labels live in(?s:.)*{fix}(?s:.)*before is intact"):
+            LabelStore(store.path).add_rating_queries(*pendulum, np.arange(80))
+        with pytest.raises(FeedbackError, match=f"labels live in(?s:.)*{fix}"):
+            LabelStore(disk.folder / "new.sqlite").add_rating_queries(*pendulum, np.arange(80))
+        assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
+        assert LabelStore(store.path).progress("ann") == (1, 5)
+        after = disk.content()
+        assert {name: after[name] for name in before} == before
 
 
 def test_labels_of_other_roads_are_checked():

@@ -330,6 +330,7 @@ def test_where_nothing_can_be_written_a_finished_model_and_its_record_stay(tmp_p
                 fit(SmallReward.create(seed=1), make_ratings(60), BRIEF, out=out, overwrite=True, progress=False)
             after = disk.content()
             assert {name: after[name] for name in before} == before
+            assert not list(out.rglob("*.partial")), "what is half written takes no space"
         if left is not None:
             disk.free()
             begun = (out / "fit.next.json").exists()

@@ -396,6 +396,17 @@ def test_export_holds_every_answer(store, pendulum, tmp_path):
         store.export(tmp_path / "l.txt")
 
 
+def test_exported_parquet_has_checksums(store, pendulum, tmp_path):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 4.25, annotator="a name that stands in the file", source="human")
+    file = store.export(tmp_path / "labels.parquet")
+    content = file.read_bytes()
+    place = content.index(b"a name that stands")
+    file.write_bytes(content[:place] + b"b" + content[place + 1 :])
+    with pytest.raises(OSError, match="CRC"):
+        parquet.read_table(file, page_checksum_verification=True)
+
+
 @pytest.mark.parametrize("name", ["l.csv", "l.parquet"])
 def test_a_full_disk_leaves_the_exported_file_before(store, pendulum, tmp_path, monkeypatch, name):
     rated, _ = ask(store, pendulum)

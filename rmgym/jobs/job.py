@@ -11,7 +11,7 @@ the new work is done. So the old result, and what the folder holds besides, stay
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -88,10 +88,13 @@ class Job:
             BusyError: another process works there.
             StorageError: the folder cannot be written.
         """
+        lock = self.folder / f".{self.kind}.lock"
         if resume and (record := self._matching(overwrite)) is not None and record.status == "done":
+            if lock.exists():  # of a process that was killed right at its end, or is about to remove it
+                with suppress(StorageError), held(lock, what=f"a {self.kind}'s folder", keep=False):
+                    pass
             yield "done"
             return
-        lock = self.folder / f".{self.kind}.lock"
         make_folder(self.folder, what=f"a {self.kind}")
         with held(lock, what=f"a {self.kind}'s folder"):
             with self._explained():

@@ -42,11 +42,17 @@ def replacing(path: StrPath, *, what: str = "a file") -> Generator[IO[bytes]]:
         what: what is written, for the error's words.
 
     Raises:
-        StorageError: the disk is full or not writable; what was at ``path`` is intact.
+        StorageError: the disk is full or not writable, or a folder or a device is there; what was there is intact.
     """
     target = Path(path)
     partial = partial_path(target)
     with explained(target, what):
+        if target.exists() and not target.is_file():
+            raise StorageError(
+                f"{what} is written to a file",
+                got=f"{target}, which is a folder or a device",
+                fix="name a file that is new or may be replaced",
+            )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:

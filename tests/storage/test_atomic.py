@@ -128,6 +128,21 @@ def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a pipe"])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    if kind == "folder":
+        place.mkdir()
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to(tmp_path / "pipe") if kind == "link to a pipe" else (tmp_path / "pipe").rename(place)
+    before = names(tmp_path)
+    with pytest.raises(StorageError, match=r"a picture is written to a file\n.*a folder or a device"):
+        write_bytes(place, b"content", what="a picture")
+    assert names(tmp_path) == before
+    assert not place.is_file()
+
+
 def test_a_folder_is_old_until_it_is_new(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with replacing_folder(folder) as partial:

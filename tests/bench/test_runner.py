@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rmgym.bench.grid import plan
-from rmgym.bench.runner import run_suite
+from rmgym.bench.runner import _failure, run_suite
 from rmgym.bench.suite import load_suite
 from rmgym.errors import BusyError, JobError, StorageError
 from tests.disks import small_disk
@@ -127,3 +127,11 @@ def test_where_nothing_can_be_written_it_says_so_and_not_that_another_process_is
         with pytest.raises(StorageError, match=f"^{rule} a writable folder with enough space") as caught:
             run_suite(load_suite(suite_file), disk.folder / "out", progress=False)
         assert not isinstance(caught.value, BusyError)
+
+
+def test_a_cell_without_a_word_in_its_log_is_no_riddle(suite_file: Path, tmp_path: Path) -> None:
+    task = plan(load_suite(suite_file), tmp_path / "out")[0]
+    task.prepare()
+    assert "is the disk full?" in _failure(task, "ended with exit code 1").tail
+    (task.folder / "log.txt").write_text("why\n")
+    assert _failure(task, "ended with exit code 1").tail == "why"

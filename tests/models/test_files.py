@@ -322,6 +322,20 @@ def test_a_save_waits_for_another_and_never_removes_what_it_writes(saved):
     assert np.array_equal(load_reward_model(folder).predict(TEXTS).mean, newer.predict(TEXTS).mean)
 
 
+def test_a_model_of_another_kind_saved_while_one_loads_is_loaded_as_what_it_is(tmp_path, monkeypatch):
+    from rmgym.models import registry
+
+    folder = create_reward_model("random", seed=3).save(tmp_path / "model")
+
+    def overtaken(path):
+        manifest = read_manifest(path)
+        create_reward_model("constant", value=2.0).save(path)
+        return manifest
+
+    monkeypatch.setattr(registry, "read_manifest", overtaken)
+    assert load_reward_model(folder).predict(TEXTS).mean.tolist() == [2.0, 2.0]
+
+
 def test_a_file_in_the_way_is_an_error_that_says_so(tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(StorageError, match="writable folder"):

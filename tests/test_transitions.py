@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = some(3).save(tmp_path / "steps.parquet")
     before = path.read_bytes()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     where = {"write": (pq, "write_table"), "sync": (os, "fsync"), "rename": (os, "replace")}
@@ -161,6 +161,26 @@ def test_arrays_that_parquet_would_change_are_refused(tmp_path: Path, action: An
     with pytest.raises(RmgymError, match=r"native byte order\n  received: action"):
         batch.save(tmp_path / "steps.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_flipped_bit_loads_as_other_steps(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([("x", i) for i in range(20)] + [None], object)[:20]
+    obs = {"a": rng.normal(size=(20, 3)).astype(np.float32), "words": words}
+    steps = Transitions.from_arrays(obs, rng.integers(0, 3, 20), obs, true_reward=rng.normal(size=20))
+    path = steps.save(tmp_path / "steps.parquet")
+    whole, refused = path.read_bytes(), 0
+    for place in rng.choice(len(whole), 200, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            assert_same(Transitions.load(path), steps)
+        except RmgymError:
+            refused += 1
+    assert refused > 100
+    path.write_bytes(whole)
+    assert_same(Transitions.load(path), steps)
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "garbage", "truncated", "foreign", "column missing"])

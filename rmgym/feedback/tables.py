@@ -1,19 +1,46 @@
-"""The tables of a label database: one schema for ratings and preferences, of people, scripts and models."""
+"""The tables of a label database: one schema for ratings and preferences, of people, scripts and models.
+
+SQLite does not notice a flipped bit. So every row holds a checksum of its values, which is checked when it is read.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
-from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlalchemy import JSON, Column, UniqueConstraint, event
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Stored as SQLite's ``user_version``; a database of another one is refused."""
 
 
 class Table(SQLModel, registry=registry()):
-    """Base of our tables, with a registry of its own so that they never mix with another program's."""
+    """Base of our tables, with a registry of its own so that they never mix with another program's.
+
+    Attributes:
+        checksum: of the other values but the row's number, set when the row is written.
+    """
+
+    checksum: str = ""
+
+
+class DamagedRowError(ValueError):
+    """A row is not as it was written."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """A value of a JSON column.
+
+    Raises:
+        DamagedRowError: it is none.
+    """
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise DamagedRowError(f"no JSON: {error}") from error
 
 
 class Project(Table, table=True):
@@ -92,3 +119,26 @@ class Answer(Table, table=True):
     margin: float = 0.0
     confidence: float | None = None
     skipped: bool = False
+
+
+def _checksum(row: Table) -> str:
+    """SHA-256 (16 hex digits) of a row's values; a whole number is the same as a float, as it is for SQLite."""
+    values = [getattr(row, name) for name in sorted(type(row).model_fields) if name not in ("id", "checksum")]
+    plain = [float(value) if isinstance(value, int | float) else value for value in values]
+    return hashlib.sha256(json.dumps(plain, default=repr).encode()).hexdigest()[:16]
+
+
+@event.listens_for(Table, "before_insert", propagate=True)
+@event.listens_for(Table, "before_update", propagate=True)
+def _set_checksum(mapper: object, connection: object, row: Table) -> None:
+    del mapper, connection
+    row.checksum = _checksum(row)
+
+
+@event.listens_for(Table, "load", propagate=True)
+def _check(row: Table, context: object) -> None:
+    del context
+    if row.checksum != _checksum(row):
+        raise DamagedRowError(
+            f"a row of {type(row).__name__.lower()} has another checksum than the one it was written with"
+        )

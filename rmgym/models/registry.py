@@ -193,8 +193,9 @@ def load_reward_model(
 def _load(path: str, stamp: int, device: str, dtype: str) -> tuple[RewardModel, str]:
     """Load once per file version: ``gym.make(wrapped.spec)`` and many environments share the model."""
     del stamp
-    kind = model_class(read_manifest(path)["model"])
-    model = kind.restore(*read_files(path))  # type: ignore[attr-defined]
+    model_class(read_manifest(path)["model"])  # what is not built in is refused before its weights are read
+    files = read_files(path)  # of another kind, where one was saved there just now
+    model: Any = model_class(files[0]["model"]).restore(*files)  # type: ignore[attr-defined]
     if hasattr(model, "to"):
         import torch
 

@@ -1,15 +1,17 @@
 """Trees of arrays as one Parquet file: a column per leaf, shapes and structure in the schema's metadata.
 
-Values of ragged spaces are written as JSON. Nothing is pickled, so reading a file executes nothing.
+Values of ragged spaces are written as JSON. Nothing is pickled, so reading a file executes nothing. A file holds the
+SHA-256 of all that it says, and a checksum of each page, so that no damage is read as other numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -21,6 +23,9 @@ from rmgym.trees import Array, Tree, Value, leaves
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_KEYS = (b"rmgym", b"sha256")
+"""Of the schema's metadata: JSON about shapes and structure, and the checksum of all that the file says."""
+
 
 def write(path: str | os.PathLike[str], trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> Path:
     """Write atomically, as :func:`rmgym.storage.atomic.replacing` does.
@@ -29,12 +34,17 @@ def write(path: str | os.PathLike[str], trees: Mapping[str, Tree], metadata: Map
         RmgymError: a dtype cannot be saved.
         StorageError: the disk is full or not writable; what was at ``path`` is intact.
     """
-    import pyarrow.parquet as pq
-
     table = _table(trees, metadata)
     with replacing(path, what="a file of transitions") as file:
-        pq.write_table(table, file)
+        write_table(table, file)
     return Path(path)
+
+
+def write_table(table: pa.Table, file: IO[bytes]) -> None:
+    """Write a table as Parquet, with a checksum of each page for whoever reads it."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, file, write_page_checksum=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]:
@@ -47,9 +57,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:  # read_table would take key=value folders of the path for columns
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # pq.read_table would take key=value folders of the path for columns.
             table = file.read()
-        about = json.loads((table.schema.metadata or {})[b"rmgym"])
+        about, total = ((table.schema.metadata or {})[key] for key in _KEYS)
+        if _sha256(about, table) != total:
+            raise ValueError("its SHA-256 is not the one that it was written with")
+        about = json.loads(about)
         trees = {name: _build(table, about["shapes"], name, form) for name, form in about["forms"].items()}
         return trees, about["metadata"]
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
@@ -69,7 +83,25 @@ def _table(trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> pa.Tabl
     shapes = {path: "json" if leaf.dtype == object else list(leaf.shape[1:]) for path, leaf in arrays.items()}
     about = json.dumps({"shapes": shapes, "forms": forms, "metadata": dict(metadata)})
     columns = {path: _column(path, leaf) for path, leaf in arrays.items()}
-    return pa.table(columns).replace_schema_metadata({"rmgym": about})
+    table = pa.table(columns)
+    return table.replace_schema_metadata({"rmgym": about, "sha256": _sha256(about.encode(), table)})
+
+
+def _sha256(about: bytes, table: pa.Table) -> bytes:
+    """SHA-256 (hex) of the names, types and values of columns, and of what is said about them."""
+    import pyarrow as pa
+
+    total = hashlib.sha256(about)
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pa.types.is_string(column.type):
+            total.update(json.dumps([name, column.to_pylist()]).encode())
+            continue
+        flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+        values = np.ascontiguousarray(flat.to_numpy(zero_copy_only=False))
+        total.update(f"{name} {values.dtype} {len(values)}".encode())
+        total.update(values.tobytes())
+    return total.hexdigest().encode()
 
 
 def _form(tree: Tree) -> object:

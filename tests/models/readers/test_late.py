@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,13 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
     again = states_file(backbone).get(["x: {:.1f}", "y: {:.1f}"])
     assert list(again) == ["x: {:.1f}"]
     assert np.array_equal(again["x: {:.1f}"], states)
+    (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
+    with closing(sqlite3.connect(path)) as other, other:  # a flipped bit
+        ((content,),) = other.execute("SELECT states FROM states").fetchall()
+        other.execute("UPDATE states SET states = ?", [content[:3] + bytes([content[3] ^ 1]) + content[4:]])
+    assert states_file(backbone).get(["x: {:.1f}"]) == {}
+    file.put({"x: {:.1f}": states})
+    assert np.array_equal(file.get(["x: {:.1f}"])["x: {:.1f}"], states)
     (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
     for old in (tmp_path / "cache" / "texts").iterdir():
         old.unlink()

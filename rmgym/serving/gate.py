@@ -33,7 +33,10 @@ class Gate:
         self._app, self._any_host, self._content_types = app, any_host, content_types
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, or refuse it."""
+        """Hand a request on, or refuse it; WebSockets, which no server here speaks, are closed."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] == "http":
             try:
                 self._check(scope["method"], Headers(scope=scope))

@@ -6,10 +6,12 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
 
 from rmgym.models import create_reward_model
 from rmgym.models.remote.wire import CONTENT_TYPE, pack_texts
@@ -103,6 +105,20 @@ def test_a_page_that_a_server_gives_is_guarded_by_the_same_gate() -> None:
     assert asyncio.run(put(Origin="http://127.0.0.1:7861")).status_code == 403
     assert asyncio.run(put(Host="evil.example")).status_code == 421
     assert asyncio.run(put(**{"Content-Type": "text/plain"})).status_code == 415
+
+
+def test_a_web_socket_reaches_nobody() -> None:
+    sent = list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError("nobody is asked")
+
+    gate = Gate(never, any_host=True, content_types=())
+    asyncio.run(gate({"type": "websocket", "headers": [(b"host", b"127.0.0.1")]}, never, send))
+    assert sent == [{"type": "websocket.close"}]
 
 
 @pytest.mark.parametrize(

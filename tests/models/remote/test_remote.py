@@ -131,15 +131,18 @@ def folder_of(url: str, folder: Path) -> Path:
 
 
 @contextmanager
-def stranger() -> Iterator[tuple[str, list[str | None]]]:
-    """A server that notes the tokens which it is sent, and its URL."""
+def stranger(leads_to: str = "") -> Iterator[tuple[str, list[str | None]]]:
+    """A server that notes the tokens which it is sent, and its URL; it may send its clients on."""
     tokens = list[str | None]()
 
     class Greedy(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             tokens.append(self.headers["Authorization"])
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_error(404)
+            self.send_response(307 if leads_to else 404)
+            self.send_header("Location", leads_to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def log_message(self, *_: Any) -> None: ...
 
@@ -187,6 +190,15 @@ def test_a_token_of_the_environment_goes_to_a_url_that_was_given_and_to_no_folde
             with pytest.raises(ModelError, match="a reward server answers at this URL"):
                 model.predict(TEXTS)
     assert tokens == [None, "Bearer s3cret", "Bearer another"]
+
+
+def test_nobody_is_sent_on_to_another_host() -> None:
+    with stranger() as (other, others), stranger(leads_to=other) as (url, tokens):
+        model = remote(url, token="s3cret", digest="0123456789abcdef")
+        model._served = {"digest": "0123456789abcdef", "card_hash": None}
+        with pytest.raises(ModelError, match="a reward server answers at this URL"):
+            model.predict(TEXTS)
+    assert (tokens, others) == (["Bearer s3cret"], [])
 
 
 def test_a_token_that_somebody_wrote_into_a_folder_is_not_sent(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ class RemoteRewardModel:
     def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
         """Rebuild what :meth:`save` wrote: it insists on the model that was served then, and sends no token."""
         del tensors, texts
-        model = cls.create(**{**manifest["config"], "token": None})
+        options: dict[str, Any] = {**manifest["config"], "token": None}
+        model = cls.create(**options)
         model._typed = False
         model._served = {"digest": model.options.digest, "card_hash": manifest["card_hash"]}
         return model

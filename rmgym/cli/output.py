@@ -14,6 +14,10 @@ from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results to stdout.")]
 """The option ``--json`` of every command."""
+AllowRemote = Annotated[
+    bool, typer.Option("--allow-remote", help="Take a folder too whose model sends texts to a server that it names.")
+]
+"""The option ``--allow-remote`` of commands that take a reward model's folder."""
 
 out = Console(highlight=False, soft_wrap=False)
 """Results."""

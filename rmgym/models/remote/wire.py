@@ -19,6 +19,7 @@ from rmgym.models.base import Prediction
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import IS_WORD, WORD, escape, slot, split_template
 
+CONTENT_TYPE = "application/octet-stream"
 _TEXTS = {
     "template_index": np.int32,
     "numbers": np.float64,
@@ -60,6 +61,7 @@ def unpack_texts(body: bytes) -> TextBatch:
         language, card_hash = facts["language"], facts["card_hash"]
         if not isinstance(language, str) or not isinstance(card_hash, str | None):
             raise ValueError("language and card_hash are strings")
+        _strings([language, card_hash or ""])
         if bad := next((t for t in templates if not _is_canonical(t)), None):
             raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
         index, offsets = arrays["template_index"], arrays["offsets"]
@@ -77,7 +79,7 @@ def unpack_texts(body: bytes) -> TextBatch:
             language=language,
             card_hash=card_hash,
         )
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise TextError(
             "texts to score are a message of rmgym.models.remote.wire.pack_texts",
             got=f"{len(body)} bytes: {error!r}",
@@ -101,7 +103,7 @@ def unpack_prediction(body: bytes) -> tuple[Prediction, str]:
         digest = facts["digest"]
         if not isinstance(digest, str):
             raise ValueError("a digest is a string")
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise ModelError(
             "scores are a message of rmgym.models.remote.wire.pack_prediction",
             got=f"{len(body)} bytes: {error!r}",
@@ -128,7 +130,7 @@ def _unpack(dtypes: dict[str, Any], body: bytes) -> tuple[dict[str, npt.NDArray[
     for name, array in loaded.items():
         if array.dtype != dtypes[name] or array.ndim != 1:
             raise ValueError(f"{name} is {dtypes[name].__name__} with one dimension, not {array.dtype} {array.shape}")
-    facts = json.loads(loaded["facts"].tobytes())
+    facts = json.loads(loaded["facts"].tobytes().decode())
     if not isinstance(facts, dict):
         raise ValueError("'facts' is a JSON object")
     return {name: np.array(array) for name, array in loaded.items()}, facts
@@ -138,13 +140,15 @@ def _strings(values: object) -> tuple[str, ...]:
     """A list of strings as a tuple.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or UTF-8 has no bytes for one of them (half of a surrogate pair).
     """
     if not isinstance(values, list):
         raise ValueError("templates and phrases are strings in a list")
     strings = [value for value in cast("list[object]", values) if isinstance(value, str)]
     if len(strings) < len(values):
         raise ValueError("templates and phrases are strings in a list")
+    for string in strings:
+        string.encode()
     return tuple(strings)
 
 

@@ -58,7 +58,7 @@ def test_the_loop_of_the_page_asks_and_trains(
     (block,) = blocks("loop.md", "python")
     exec(block, {})
     asked = [line.split(" ", 2) for line in capsys.readouterr().out.splitlines()]
-    assert [int(row[1]) for row in asked[:3]] == [12, 26, 40]
+    assert [int(row[1]) for row in asked[:3]] == [35, 38, 40]
     assert Path(asked[3][1]).name == "model"
 
 

@@ -209,7 +209,7 @@ class LabelStore:
                 given = select(Answer)  # also the skipped ones: only a row that is read is checked
                 if annotator is not None:
                     given = given.where(Answer.annotator == annotator)
-                given = given.order_by(col(Answer.query), col(Answer.annotator))
+                given = given.order_by(col(Answer.id))  # later answers come after: fits that go on count on it
                 answers = [answer for answer in session.exec(given) if not answer.skipped]
                 queries = {row_id(q): q for q in session.exec(select(Query))}
                 segments = {row_id(s): s for s in session.exec(select(Segment))}

@@ -99,7 +99,7 @@ class NeuralRewardModel(nn.Module):
         """
 
     def has_read(self, texts: TextBatch) -> bool:
-        """Whether it was fitted on texts of these kinds, so that it can go on with labels of them; default: yes."""
+        """Whether it was fitted on texts like these, so that it can go on with labels of them; default: yes."""
         del texts
         return True
 

@@ -146,11 +146,15 @@ class LoopRounds:
         """The last model where there are no further labels, else one that is fitted on all, in a folder."""
         options, last = self.options, self._last_model
         model, steps = self._loaded(last) if last is not None else None, options.warm_steps
-        if model is not None and model.fitted_on["digest"] == labels_digest(labels):
+        fresh = fittable(create_reward_model(options.model, seed=self.seed, **options.model_options), self.seed)
+        if model is not None and (model.name, model.config) != (fresh.name, fresh.config):
+            model = None  # the loop that this one goes on from has another
+        if model is not None and model.fitted_on.get("digest") == labels_digest(labels):
+            if not self.folder.record():
+                model.save(folder)
             return model
         if model is None or steps is None or not model.has_read(labels.texts):
-            model = fittable(create_reward_model(options.model, seed=self.seed, **options.model_options), self.seed)
-            steps = options.fit_steps
+            model, steps = fresh, options.fit_steps
         model = fit(model, labels, options.fit_options(self.seed, steps), progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))

@@ -28,7 +28,7 @@ from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_gro
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels_digest
 from rmgym.training.fit_options import FitOptions
-from rmgym.training.going_on import begin_with, was_fitted
+from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
@@ -100,7 +100,7 @@ def fit(
 
     Args:
         model: an unfitted model, fitted in place, or a built-in name (``seq2seq``, ``minilm``, ``ensemble``). A fitted
-            one stays as it is: a copy goes on from its weights, in its units, with all its labels and further ones.
+            one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both.
         options: how; by default :class:`FitOptions`.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
@@ -229,11 +229,11 @@ def _fit(
 ) -> tuple[Metrics, list[dict[str, float]]]:
     """Fit in place, from the last checkpoint on; give metrics and history."""
     used = shuffled(labels, options.seed) if options.shuffle_labels else labels
-    plan = _plan(used, options)
     if was_fitted(model):
-        if model.fitted_on["ratings"]:
-            plan = replace(plan, offset=float(model.offset), scale=float(model.scale))
+        options = as_before(model, options)
+        plan = replace(_plan(used, options), note=HELD_OUT, **units_of(model))  # type: ignore[arg-type]
     else:
+        plan = _plan(used, options)
         model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)

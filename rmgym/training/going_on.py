@@ -1,11 +1,19 @@
-"""Going on from a fitted model with further labels, instead of beginning anew."""
+"""Going on from a fitted model with all its labels and further ones, instead of beginning anew.
+
+A copy goes on from its weights, with its statistics, its seed and ``leave_out``, and in the units of its ratings (those
+of comparisons are fixed anew by each fit). Nothing is held out.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from rmgym.errors import FitError
 from rmgym.feedback.labels import Labels
 from rmgym.models.neural import NeuralRewardModel
+from rmgym.training.fit_options import FitOptions
 
+HELD_OUT = "nothing held out: the model that goes on was fitted on labels like these"
 _KINDS = ("ratings", "preferences")
 
 
@@ -34,11 +42,22 @@ def begin_with(model: NeuralRewardModel, labels: Labels) -> NeuralRewardModel:
         )
     if not model.has_read(labels.texts):
         raise FitError(
-            "a fitted model goes on with labels of the templates and phrases that it was fitted on",
-            got="labels of texts with others",
+            "a fitted model goes on with labels of texts like those that it was fitted on",
+            got="other templates or phrases, or numbers that are spread otherwise",
             fix="pass a model that was not fitted",
         )
     return model.copy()
+
+
+def as_before(model: NeuralRewardModel, options: FitOptions) -> FitOptions:
+    """Options of a fit that goes on: heads go without the labels that they were not given before."""
+    before = model.fitted_on["options"]
+    return replace(options, seed=before["seed"], leave_out=before["leave_out"], validation=0.0)
+
+
+def units_of(model: NeuralRewardModel) -> dict[str, float]:
+    """Offset and scale of the ratings that a model was fitted on; nothing where there were none."""
+    return {"offset": float(model.offset), "scale": float(model.scale)} if model.fitted_on["ratings"] else {}
 
 
 def _counts(of: dict[str, int]) -> str:

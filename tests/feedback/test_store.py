@@ -155,7 +155,7 @@ def test_answering_again_replaces_and_becomes_the_last(store, pendulum):
     store.rate(rated[0], 1, annotator="ann", source="human")
     store.rate(rated[1], 2, annotator="ann", source="human")
     store.rate(rated[0], 3, annotator="ann", source="human")
-    assert store.labels().ratings.values.tolist() == [3, 2]
+    assert store.labels().ratings.values.tolist() == [2, 3]
     assert store.undo("ann").id == rated[0]
 
 

@@ -295,6 +295,26 @@ def test_a_finished_loop_goes_on_with_further_labels(
         loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", resume=True, **after)
 
 
+@pytest.mark.parametrize("change", [{"model": "minilm"}, {"model_options": {"width": 24, "heads": 3, "roles": 8}}])
+def test_another_model_does_not_go_on_from_the_one_before(change: dict[str, Any], tmp_path: Path) -> None:
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **AFTER)
+    options = {**AFTER["options"], "model_options": {}, "fit_steps": 3, **change}
+    after = loop(teacher=TEACHERS["ppo"], out=tmp_path / "after", start=before.path, **{**AFTER, "options": options})
+    facts = load_reward_model(after.path / "rounds" / "00" / "model").describe()
+    assert facts["model"] == change.get("model", "no-lm")
+    assert facts["fitted_on"]["options"]["max_steps"] == 3
+
+
+def test_a_loop_that_goes_on_where_nobody_answers_keeps_the_model(tmp_path: Path) -> None:
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **AFTER)
+    nobody = Silent(levels=10, most=0)
+    after = loop(teacher=nobody, out=tmp_path / "after", start=before.path, **AFTER)
+    assert [r.labels for r in after.rounds] == [12, 12]
+    assert load_reward_model(after.model).digest == load_reward_model(before.model).digest
+    again = loop(teacher=nobody, out=tmp_path / "after", start=before.path, resume=True, **AFTER)
+    assert again.rounds == after.rounds
+
+
 def test_a_loop_goes_on_from_a_finished_one_in_the_same_environment(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"goes on from one that is done[^$]*no loop"):
         loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=tmp_path / "nothing", **AFTER)

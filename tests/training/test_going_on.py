@@ -77,5 +77,24 @@ def test_phrases_and_templates_that_it_has_not_read_are_refused(new: str) -> Non
     assert before.has_read(said(*old, "Lamp: red. Height: 0.70.").texts)
     assert not before.has_read(said(*old, new).texts)
     fit(before, said(*old, "Lamp: red. Height: 0.70."), FURTHER, progress=False)
-    with pytest.raises(FitError, match="templates and phrases"):
+    with pytest.raises(FitError, match="templates or phrases"):
         fit(before, said(*old, new), FURTHER, progress=False)
+
+
+@pytest.mark.parametrize("new", [99.0, -40.0])
+def test_numbers_that_are_spread_otherwise_are_refused(new: float) -> None:
+    lines = [f"Height: {0.1 * i:.2f}." for i in range(10)]
+    model = fittable(create_reward_model("no-lm", seed=0, width=16, heads=3, roles=8), 0)
+    before = fit(model, said(*lines), FURTHER, progress=False).model
+    assert before.has_read(said(*lines, "Height: 1.20.").texts)
+    assert not before.has_read(said(*lines, *(f"Height: {new + i:.2f}." for i in range(5))).texts)
+
+
+def test_heads_go_without_the_labels_that_they_were_not_given_before_and_nothing_is_held_out() -> None:
+    labels = make_ratings(200)
+    before = fit(SmallReward.create(heads=3), first(labels, 60), replace(FIRST, seed=5), progress=False).model
+    result = fit(before, labels, replace(FURTHER, seed=6, validation=0.2, leave_out=0.0), progress=False)
+    options = result.model.fitted_on["options"]
+    assert (options["seed"], options["leave_out"]) == (5, FIRST.leave_out)
+    assert result.metrics["validation"] is None
+    assert "goes on" in result.metrics["note"]

@@ -50,7 +50,7 @@ class Reader(Protocol):
         ...
 
     def has_read(self, texts: TextBatch) -> bool:
-        """Whether all that some texts say, but for numbers, was there then."""
+        """Whether all words of some texts were there then, and numbers spread alike."""
         ...
 
     def facts(self) -> dict[str, str]:

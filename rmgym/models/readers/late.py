@@ -70,7 +70,7 @@ class LateReader(nn.Module):
 
     def encode(self, texts: TextBatch) -> Encoded:
         """Texts with their phrases in slots; plain strings like those of the fitted texts are recognised."""
-        return encode(recognise(texts, self._seen.templates, self._seen.phrases) if texts.card_hash is None else texts)
+        return encode(self._recognised(texts))
 
     @torch.no_grad()
     def prepare(self, tower: Tower | None, texts: TextBatch) -> None:
@@ -91,8 +91,9 @@ class LateReader(nn.Module):
 
     def has_read(self, texts: TextBatch) -> bool:
         """See :class:`rmgym.models.readers.base.Reader`."""
-        inputs = self.encode(texts.used())
-        return set(inputs.templates) <= set(self._seen.templates) and self._phrases_seen.issuperset(inputs.phrases)
+        there = Seen.of(self._recognised(texts))
+        words = set(there.templates) <= set(self._seen.templates) and self._phrases_seen.issuperset(there.phrases)
+        return words and self._seen.has_numbers_like(there)
 
     def facts(self) -> dict[str, str]:
         """What was there, as a text to be saved."""
@@ -167,6 +168,9 @@ class LateReader(nn.Module):
         return torch.cat([torch.full((size,), (share * self.size / size) ** 0.5) for size, share in shares]).to(
             self.scales
         )
+
+    def _recognised(self, texts: TextBatch) -> TextBatch:
+        return recognise(texts, self._seen.templates, self._seen.phrases) if texts.card_hash is None else texts
 
     def _take(self, seen: Seen) -> None:
         self._seen = seen

@@ -15,6 +15,9 @@ from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import IS_WORD, split_template
 from rmgym.text.rows import padded
 
+ALIKE = 3.0
+"""Times by which the spread of a slot's numbers may differ for them to be read by what was seen before."""
+
 
 def names_of(template: str, *, words: bool) -> list[Name]:
     """The names of a template's slots for phrases, or of those for numbers."""
@@ -53,6 +56,14 @@ class Seen:
             varies = column.max() > column.min()  # the spread of one large value is not quite 0
             numbers[name] = (float(column.mean()), float(column.std()) if varies else 1.0)
         return cls(numbers, texts.templates, texts.phrases)
+
+    def has_numbers_like(self, others: Seen) -> bool:
+        """Whether the numbers of no slot are spread much wider, or narrower, in other texts, or lie elsewhere."""
+        for name, (mean, spread) in others.numbers.items():
+            mean_here, spread_here = self.numbers.get(name, (mean, spread))
+            if not 1 / ALIKE <= spread / spread_here <= ALIKE or abs(mean - mean_here) > ALIKE * spread_here:
+                return False
+        return True
 
     def slots(self, *, words: bool) -> list[Name]:
         """The names of all slots for phrases, or of those for numbers."""

@@ -58,12 +58,13 @@ def parse_json_option(name: str, value: str | None) -> dict[str, object]:
         RunError: it is not a JSON object.
     """
     from rmgym.errors import RunError
+    from rmgym.storage.foreign import parse_json
 
     if not value:
         return {}
     try:
-        content = json.loads(value)
-    except json.JSONDecodeError as error:
+        content = parse_json(value)
+    except ValueError as error:
         raise RunError(
             f"{name} is a JSON object", got=f"{value}: {error}", fix=f"quote it: {name} '{{\"key\": 1}}'"
         ) from error

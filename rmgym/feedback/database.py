@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, NoResultFound
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
-from rmgym.errors import FeedbackError
+from rmgym.errors import FeedbackError, RmgymError
 from rmgym.feedback.tables import SCHEMA_VERSION, Table
 from rmgym.storage.atomic import make_folder
+from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.storage.sqlite import use_write_ahead_log
 
 
@@ -33,6 +34,8 @@ class Database:
         self._engine = _engine(path)
         if not path.exists():
             return
+        with self.explained():
+            refuse_irregular(path)
         with self.transaction() as session:
             version = _pragma_version(session)
             tables = session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
@@ -53,9 +56,26 @@ class Database:
             FeedbackError: the file cannot be read or written (wrong kind, damaged, disk full, no permission).
         """
         engine = self._engine.execution_options(write=write)
+        with self.explained(), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
+        """Say in words what is wrong with the file.
+
+        Raises:
+            FeedbackError: it cannot be read or written, or holds what rmgym did not write.
+        """
         try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            yield
+        except RmgymError:
+            raise
+        except (OSError, ValueError, NoResultFound) as error:  # of JSON, of a damaged row, of one that is not there
+            raise FeedbackError(
+                "a label database holds what rmgym wrote",
+                got=f"{self.path}: {error}",
+                fix="put a copy of the file back, or label into another file",
+            ) from error
         except DatabaseError as error:
             raise FeedbackError(
                 "labels live in a SQLite file that can be read and written",
@@ -90,7 +110,9 @@ def _pragma_version(session: Session) -> int:
 
 def _engine(path: Path) -> Engine:
     """An engine with real transactions; a connection for each of them leaves one tidy file behind."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30})
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30}, json_deserializer=parse_json
+    )
 
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out

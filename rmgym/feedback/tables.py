@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, UniqueConstraint
+from pydantic import ValidationError
+from sqlalchemy import JSON, Column, UniqueConstraint, event
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -12,8 +13,27 @@ SCHEMA_VERSION = 4
 """Stored as SQLite's ``user_version``; a database of another one is refused."""
 
 
+class DamagedRowError(ValueError):
+    """A row holds what rmgym did not write; :class:`rmgym.feedback.database.Database` says in which file."""
+
+
 class Table(SQLModel, registry=registry()):
     """Base of our tables, with a registry of its own so that they never mix with another program's."""
+
+
+@event.listens_for(Table, "load", propagate=True)
+def _check_types(row: Table, _: object) -> None:
+    """SQLite keeps whatever it is given; what is read is of the types that are declared.
+
+    Raises:
+        DamagedRowError: it is not.
+    """
+    values = {name: getattr(row, name) for name in type(row).model_fields}
+    try:
+        type(row).model_validate(values, strict=True)
+    except ValidationError as invalid:
+        table, column = type(row).__name__.lower(), str(invalid.errors()[0]["loc"][0])
+        raise DamagedRowError(f"{table} {values['id']}: {column} is {values[column]!r:.40}") from invalid
 
 
 class Project(Table, table=True):

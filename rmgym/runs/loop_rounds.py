@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -25,7 +24,7 @@ from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import agreement, keep_policy, values_of
-from rmgym.runs.record import AboutReward, Round
+from rmgym.runs.record import AboutReward, Round, read_object
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -41,6 +40,7 @@ _POLICIES = "policies"
 RUN = "run"
 """Folder of the agent's run."""
 _LOG = logging.getLogger(__name__)
+_ANEW = "put a copy of the file back, or begin the loop anew"
 _EPISODES = 1_000_000  # more than a round has
 
 
@@ -121,7 +121,7 @@ class LoopRounds:
     def record(self) -> tuple[Round, ...]:
         """What was asked in each round; rounds that fell into one rollout are one."""
         files = (self.place / _ROUNDS).glob(f"*/{_ROUND}")
-        rounds = [Round(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+        rounds = [Round.from_json(read_object(file, fix=_ANEW), str(file)) for file in files]
         return tuple(sorted(rounds, key=lambda each: each.number))
 
     def write_about(self) -> None:
@@ -197,7 +197,7 @@ class LoopRounds:
         """The questions of a round, chosen once: who goes on after a kill asks the same ones."""
         file = make_folder(self.folder(number), what="a round of a loop") / _QUESTIONS
         if file.exists():
-            return Chosen.from_json(json.loads(file.read_text(encoding="utf-8")))
+            return Chosen.from_json(read_object(file, fix=_ANEW))
         earlier = self.record()
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
         if self.options.stop_when_settled and self._settled():

@@ -7,7 +7,6 @@ comes next depends on the checkpoint alone.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from pathlib import Path
@@ -18,10 +17,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from rmgym.distillation.student import Student
+from rmgym.errors import RunError
 from rmgym.sb3.deferred import attach, is_deferred, learned_env
 from rmgym.sb3.restart import restart
 from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
 from rmgym.storage.atomic import replacing_folder, write_json
+from rmgym.storage.foreign import read_json
 from rmgym.wrappers.source import Model
 
 _AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
@@ -123,8 +124,11 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
         agent.load_replay_buffer(path / _REPLAY)
         if is_deferred(agent):
             attach(agent)
-    state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-    return agent, float(state["wall_seconds"])
+    try:
+        return agent, float(read_json(path / _STATE)["wall_seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fix = "remove this checkpoint: an earlier one is taken, or the run begins anew"
+        raise RunError("a checkpoint is whole", got=f"{path / _STATE}: {error!r}", fix=fix) from error
 
 
 def remove_checkpoints(folder: Path) -> None:

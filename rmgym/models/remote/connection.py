@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import time
 import warnings
@@ -14,6 +13,7 @@ import httpx2
 import numpy as np
 
 from rmgym.errors import ModelError
+from rmgym.storage.foreign import parse_json
 
 TOKEN = "RMGYM_TOKEN"
 """The environment variable that holds a server's token."""
@@ -119,7 +119,7 @@ class Connection:
         """
         body = self.ask(path)
         try:
-            facts: Any = json.loads(body)
+            facts: Any = parse_json(body)
             if all(isinstance(facts[key], kind) for key, kind in _FACTS.items()):
                 return facts  # type: ignore[no-any-return]
         except (ValueError, TypeError, KeyError):

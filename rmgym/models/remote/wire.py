@@ -7,7 +7,7 @@ digest of scores.
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ from safetensors.numpy import load, save
 
 from rmgym.errors import ModelError, TextError
 from rmgym.models.base import Prediction
+from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import IS_WORD, WORD, escape, slot, split_template
 
 _TEXTS = {
     "template_index": np.int32,
@@ -56,27 +56,7 @@ def unpack_texts(body: bytes) -> TextBatch:
     """
     try:
         arrays, facts = _unpack(_TEXTS, body)
-        templates, phrases = _strings(facts["templates"]), _strings(facts["phrases"])
-        language, card_hash = facts["language"], facts["card_hash"]
-        if not isinstance(language, str) or not isinstance(card_hash, str | None):
-            raise ValueError("language and card_hash are strings")
-        if bad := next((t for t in templates if not _is_canonical(t)), None):
-            raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
-        index, offsets = arrays["template_index"], arrays["offsets"]
-        if len(index) and not (index.min() >= 0 and index.max() < len(templates)):
-            raise ValueError("template_index names a template that is not there")
-        if not len(offsets) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            raise ValueError("offsets begin at 0 and never fall")
-        return TextBatch(
-            templates=templates,
-            template_index=index,
-            numbers=arrays["numbers"],
-            offsets=offsets,
-            phrases=phrases,
-            words=arrays["words"],
-            language=language,
-            card_hash=card_hash,
-        )
+        return TextBatch.from_json({**facts, **arrays})
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TextError(
             "texts to score are a message of rmgym.models.remote.wire.pack_texts",
@@ -128,28 +108,7 @@ def _unpack(dtypes: dict[str, Any], body: bytes) -> tuple[dict[str, npt.NDArray[
     for name, array in loaded.items():
         if array.dtype != dtypes[name] or array.ndim != 1:
             raise ValueError(f"{name} is {dtypes[name].__name__} with one dimension, not {array.dtype} {array.shape}")
-    facts = json.loads(loaded["facts"].tobytes())
+    facts = parse_json(loaded["facts"].tobytes())
     if not isinstance(facts, dict):
         raise ValueError("'facts' is a JSON object")
     return {name: np.array(array) for name, array in loaded.items()}, facts
-
-
-def _strings(values: object) -> tuple[str, ...]:
-    """A list of strings as a tuple.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(values, list):
-        raise ValueError("templates and phrases are strings in a list")
-    strings = [value for value in cast("list[object]", values) if isinstance(value, str)]
-    if len(strings) < len(values):
-        raise ValueError("templates and phrases are strings in a list")
-    return tuple(strings)
-
-
-def _is_canonical(template: str) -> bool:
-    """Whether its only fields are slots: others would let a sender run Python's format language on the server."""
-    pieces, decimals = split_template(template)
-    slots = [*(WORD if d == IS_WORD else slot(d) for d in decimals), ""]
-    return template == "".join(escape(piece) + after for piece, after in zip(pieces, slots, strict=True))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rmgym.errors import ModelError, StorageError
+from rmgym.progress import visible
 from rmgym.storage.atomic import remove_partials, replacing_folder, write_text
 from rmgym.storage.foreign import read_json
 from rmgym.storage.locks import held
@@ -111,7 +112,7 @@ def dequantise(source: Path, folder: Path) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"rmgym: {message}", file=sys.stderr, flush=True)
+    print(f"rmgym: {visible(message)}", file=sys.stderr, flush=True)
 
 
 def file_sha256(file: Path) -> str:

@@ -182,3 +182,35 @@ def test_files_may_be_links_as_those_of_the_hubs_cache_are(saved: dict[str, Path
 def test_a_name_that_no_file_can_have_is_answered(name: str) -> None:
     with pytest.raises(ModelError, match="a reward is the folder of a fitted model"):
         load_reward_model(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [
+        ({}, {"width": 10**9}),
+        ({"tune": "lora"}, {"lora_rank": 10**9}),
+        ({"fusion": "digits", "heads": 2}, {"heads": 10**9}),
+        ({"fusion": "digits", "heads": 2}, {"width": 10**9}),
+        ({"fusion": "early", "heads": 2}, {"frequencies": [0] * 1000}),
+        ({}, {"fusion": "digits"}),
+        ({}, {"tune": "whole"}),
+        ({}, {"backbone": "/nowhere"}),
+    ],
+)
+def test_heads_on_a_language_model_are_compared_too(
+    causal: Path, tmp_path: Path, options: dict[str, Any], change: dict[str, Any]
+) -> None:
+    model = create_reward_model(f"hf:{causal}", **{"width": 16, "roles": 8, **options})
+    assert isinstance(model, NeuralRewardModel)
+    model.prepare(TEXTS)
+    saved = model.accept_random_weights().save(tmp_path / "saved")
+    use(resealed(saved, tmp_path / "model"))
+    with harmless(str(change), gigabytes=2), pytest.raises(ModelError):
+        use(resealed(saved, tmp_path / "model", config=change))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", DEEP_JSON])
+def test_which_language_model_it_was_is_said_or_the_model_refused(causal: Path, tmp_path: Path, text: str) -> None:
+    saved = create_reward_model(f"hf:{causal}", width=16, roles=8).save(tmp_path / "saved")
+    with pytest.raises(ModelError, match="SHA-256"):
+        use(resealed(saved, tmp_path / "model", texts={"backbone": text}))

@@ -265,12 +265,13 @@ def _column(values: Sequence[float], dtype: type[Scalar]) -> npt.NDArray[Scalar]
     raise ValueError(f"a list of {dtype.__name__} holds nothing else, as {str(values)[:40]} does")
 
 
-def _strings(values: Sequence[str]) -> tuple[str, ...]:
+def _strings(values: Sequence[object]) -> tuple[str, ...]:
     """Strings as a tuple.
 
     Raises:
         ValueError: there is something else.
     """
-    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+    strings = [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else None
+    if strings is None or len(strings) < len(values):
         raise ValueError("templates and phrases are strings in a list")
-    return tuple(values)
+    return tuple(strings)

@@ -8,12 +8,20 @@ What a random policy never sees (a fast gallop, a soft landing) nobody has rated
 random steps of MiniGrid-Empty hold fewer than 1,000 distinct texts; 300 of them are rated.
 
     python benchmarks/any_environment.py
+    python benchmarks/any_environment.py --suites minigrid_empty   # one after the other: HalfCheetah takes two hours
+
+Of suites that are not run, the cells stay that were measured before.
 """
 
 from __future__ import annotations
 
-from common import JUDGE, arguments, claim
-from suite_runs import measure, write
+import argparse
+import json
+import sys
+from typing import Any
+
+from common import JUDGE, RESULTS, arguments, claim
+from suite_runs import Measured, measure, random_policies, write
 
 SUITES = {
     "lunarlander": ("LunarLander-v3", "dqn", "minilm-1000"),
@@ -26,8 +34,13 @@ BOUND = 0.9
 
 def main() -> None:
     """Run the suites and judge them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
+    chosen, sys.argv[1:] = parser.parse_known_args()
     options = arguments(__doc__, flags=JUDGE)
-    measured, claims = measure(options, list(SUITES)), []
+    measured, claims = measure(options, chosen.suites), []
+    if not options.judge and options.out.parent == RESULTS:
+        measured = _with_others(measured, json.loads(options.out.read_text(encoding="utf-8")))
     for name, (env, algo, reward) in SUITES.items():
         share = measured.share(env, algo, reward)
         statement = (
@@ -36,6 +49,15 @@ def main() -> None:
         )
         claims.append(claim(name, statement, share.value, ci=share[1:3], bound=BOUND, holds=share.low >= BOUND))
     write(options, measured, claims)
+
+
+def _with_others(measured: Measured, before: dict[str, Any]) -> Measured:
+    """What was measured now, and before in other environments."""
+    envs = {cell["env"] for cell in measured.cells}
+    cells = [*measured.cells, *(cell for cell in before["cells"] if cell["env"] not in envs)]
+    order = [env for env, _, _ in SUITES.values()]
+    cells.sort(key=lambda cell: order.index(cell["env"]))
+    return Measured(cells=cells, random=random_policies(before) | measured.random)
 
 
 if __name__ == "__main__":

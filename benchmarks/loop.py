@@ -3,10 +3,12 @@
 Every arm trains the same agent for as many steps. Of its evaluations under its last reward the agent with the largest
 learned return is kept (of ``true``: the largest true return), and judged on 100 other episodes of the raw environment:
 
-- ``loop``: three tenths of the labels up front, the others in nine rounds while the agent trains (``rmgym loop``);
+- ``loop``: three tenths of the labels, at least 35, up front, the others in nine rounds while the agent trains
+  (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;
 - ``loop, no-lm``: the loop without a language model;
 - ``loop, anew``: each round's model begins anew, instead of going on from the one before;
+- ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward.
 
@@ -105,7 +107,8 @@ TASKS = {
         seconds=420,
     ),
 }
-ARMS = ("loop", "true", "up front", "loop, no-lm", "shuffled", "loop, anew")
+FEW_FIRST = "loop, few first"
+ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, anew")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, at=(), collect=2 * options.collect)
         if arm == "loop, no-lm":
             options = replace(options, model="no-lm")
+        if arm == FEW_FIRST:
+            options = replace(options, least=2)
         if arm == "loop, anew":
             options = replace(options, warm_steps=None)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
@@ -171,11 +176,12 @@ def measure(cell: Cell, runs: Path) -> Cell:
 
 def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cell]:
     """All cells: of each task the loop and the true reward first."""
+    of = {"loop": slice(None), FEW_FIRST: slice(-1, None)}
     return [
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
         for arm in ARMS
-        for labels in (TASKS[task].labels if arm == "loop" else TASKS[task].labels[:1])
+        for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
     ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -38,3 +40,29 @@ def test_crowding_is_named(count: int, cores: int, load: float, warned: bool, mo
     for warning in said:
         assert "set_num_threads(1)" in str(warning.message)
         assert warning.filename == __file__
+
+
+FORKED = """
+import gymnasium as gym, numpy as np, torch, rmgym
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+torch.set_num_threads(2)
+sizes = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
+model = rmgym.create_reward_model("seq2seq", **sizes).accept_random_weights()
+model.predict([f"angle: {i / 8:.3f}, speed: {i / 3:.2f}" for i in range(2000)])
+makers = [lambda: rmgym.LearnedRewardWrapper(gym.make("Pendulum-v1"), model)] * 2
+workers = SubprocVecEnv(makers, start_method="fork")
+workers.reset()
+rewards = workers.step(np.zeros((2, 1)))[1]
+workers.close()
+print(np.isfinite(rewards).all(), torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_forked_workers_score_after_several_threads_have() -> None:
+    """OpenMP's threads are not copied by a fork; waiting for them, a worker hung."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "True 2\n"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rmgym.errors import RmgymError
+from rmgym.storage import parquet
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import leaves
 from tests.hostile import DEEP_JSON, damaged, harmless
@@ -140,7 +142,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = some(3).save(tmp_path / "steps.parquet")
     before = path.read_bytes()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     where = {"write": (pq, "write_table"), "sync": (os, "fsync"), "rename": (os, "replace")}
@@ -165,6 +167,26 @@ def test_arrays_that_parquet_would_change_are_refused(tmp_path: Path, action: An
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_flipped_bit_loads_as_other_steps(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([("x", i) for i in range(20)] + [None], object)[:20]
+    obs = {"a": rng.normal(size=(20, 3)).astype(np.float32), "words": words}
+    steps = Transitions.from_arrays(obs, rng.integers(0, 3, 20), obs, true_reward=rng.normal(size=20))
+    path = steps.save(tmp_path / "steps.parquet")
+    whole, refused = path.read_bytes(), 0
+    for place in rng.choice(len(whole), 200, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            assert_same(Transitions.load(path), steps)
+        except RmgymError:
+            refused += 1
+    assert refused > 100
+    path.write_bytes(whole)
+    assert_same(Transitions.load(path), steps)
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "garbage", "truncated", "foreign", "column missing"])
 def test_what_rmgym_did_not_write_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "steps.parquet"
@@ -186,6 +208,14 @@ def test_what_rmgym_did_not_write_is_refused(tmp_path: Path, kind: str) -> None:
         Transitions.load(path)
 
 
+def with_checksum(table: pa.Table) -> pa.Table:
+    """A table with the SHA-256 that belongs to it, as somebody would write it who knows how; if it can have one."""
+    about = table.schema.metadata[b"rmgym"]
+    with suppress(ValueError):
+        return table.replace_schema_metadata({"rmgym": about, "sha256": parquet._sha256(about, table)})
+    return table.replace_schema_metadata({"rmgym": about, "sha256": "0"})
+
+
 def test_a_file_that_somebody_else_wrote_is_read_or_refused(tmp_path: Path) -> None:
     whole = pq.read_table(
         Transitions.from_arrays({"a": [0.0, 1.0], "b": [1, 2]}, [0, 1], [1.0, 2.0]).save(tmp_path / "w")
@@ -201,7 +231,8 @@ def test_a_file_that_somebody_else_wrote_is_read_or_refused(tmp_path: Path) -> N
             table = whole.set_column(i, name, pa.array(column))
             tables += [(f"{name} {column!s:.40}", t) for t in (table, table.replace_schema_metadata(in_json))]
     for what, table in tables:
-        pq.write_table(table.replace_schema_metadata(table.schema.metadata or whole.schema.metadata), tmp_path / "t")
+        signed = with_checksum(table.replace_schema_metadata(table.schema.metadata or whole.schema.metadata))
+        pq.write_table(signed, tmp_path / "t")
         with harmless(what):
             steps = Transitions.load(tmp_path / "t")
             assert (steps.terminated.dtype, steps.episode.dtype) == (np.bool_, np.int64)
@@ -218,7 +249,7 @@ def test_a_file_that_somebody_else_wrote_is_read_or_refused(tmp_path: Path) -> N
 def test_a_column_of_another_type_is_refused_by_its_name(tmp_path: Path, name: str, column: Any, why: str) -> None:
     table = pq.read_table(some(2).save(tmp_path / "whole.parquet"))
     table = table.set_column(table.column_names.index(name), name, pa.array(column))
-    pq.write_table(table, tmp_path / "steps.parquet")
+    pq.write_table(with_checksum(table), tmp_path / "steps.parquet")
     with pytest.raises(RmgymError, match=why) as caught:
         Transitions.load(tmp_path / "steps.parquet")
     assert "steps.parquet" in str(caught.value)

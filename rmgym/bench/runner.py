@@ -17,9 +17,11 @@ from rmgym.bench.grid import LOG, Task, plan
 from rmgym.bench.suite import Suite
 from rmgym.jobs.processes import LocalProcesses, last_lines
 from rmgym.runs.record import Run, read_runs
+from rmgym.storage.atomic import explained
 from rmgym.storage.locks import held
 
 _LOOK_EVERY = 0.2  # seconds
+_NO_LOG = "its log is empty: was it killed at once, or is the disk full?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,9 @@ def _run(tasks: Sequence[Task], out: Path, workers: int | None, board: Board) ->
             for task in ready[: processes.free]:
                 waiting.remove(task)
                 command = [sys.executable, "-m", "rmgym.bench.cell", str(out), str(task.folder)]
-                processes.start(task.folder, command, task.folder / LOG)
+                log = task.folder / LOG
+                with explained(log, "a cell's log"):
+                    processes.start(task.folder, command, log)
                 board.started(task)
             time.sleep(_LOOK_EVERY)
             for folder, reason in processes.ended().items():
@@ -105,4 +109,4 @@ def _run(tasks: Sequence[Task], out: Path, workers: int | None, board: Board) ->
 
 def _failure(task: Task, reason: str) -> Failure:
     log = task.folder / LOG
-    return Failure(title=task.title, reason=reason, log=log, tail=last_lines(log))
+    return Failure(title=task.title, reason=reason, log=log, tail=last_lines(log) or _NO_LOG)

@@ -56,7 +56,7 @@ def run_and_report(suite: Suite, folder: Path, *, workers: int | None, as_json: 
     failures = [{"cell": f.title, "reason": f.reason, "log": str(f.log), "tail": f.tail} for f in outcome.failures]
     if outcome.runs:
         content = {**results(outcome.runs, name=suite.name), "failures": failures}
-        write_text(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False))
+        write_text(folder / "results.json", json.dumps(content, indent=2, ensure_ascii=False), what="results")
         write_report(outcome.runs, folder / "report.html", title=suite.name, about=suite.about)
         write_picture(outcome.runs, folder / "learned_vs_true.png")
         if as_json:

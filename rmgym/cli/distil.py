@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rmgym.cli.options import takes_environment
-from rmgym.cli.output import AsJson, out, print_json
+from rmgym.cli.output import AllowRemote, AsJson, out, print_json
 
 if TYPE_CHECKING:
     from rmgym.specs import EnvSpec
@@ -30,6 +30,7 @@ def distil(
     student: Annotated[str, typer.Option(help="The fast model's kind, see 'rmgym models'.")] = "minilm",
     fit_steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 3_000,
     seed: Annotated[int, typer.Option(help="Of the random steps, the weights and the held-out episodes.")] = 0,
+    allow_remote: AllowRemote = False,
     as_json: AsJson = False,
 ) -> None:
     """Teach a fast model what a slow one says about visited steps.
@@ -45,7 +46,7 @@ def distil(
     from rmgym.training import FitOptions
     from rmgym.transitions import Transitions
 
-    teacher = load_reward_model(model)
+    teacher = load_reward_model(model, allow_remote=allow_remote)
     with closing(build_env(env)) as live:
         say = textualizer(live, card=env.card, language=env.language)
     visited = [Transitions.load(file) for file in data or []] or [

@@ -37,6 +37,10 @@ def loop(
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="A finished loop to go on from with further labels, and a new agent."),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="The loop's folder; by default runs/loop-ENV-ALGO-LABELS-seedK.")
     ] = None,
@@ -50,8 +54,9 @@ def loop(
 ) -> None:
     """Train an agent on a reward that is learned on the way, from questions about what the agent does.
 
-    Three tenths of the labels are asked for before training, by coverage over steps of a few behaviours; the others in
-    rounds while the agent trains: about where it goes, what it takes for good, and what the model is unsure of.
+    Three tenths of the labels, at least 35, are asked for before training, by coverage over steps of a few behaviours;
+    the others in rounds while the agent trains: about where it goes, what it takes for good, and what the model is
+    unsure of.
     """
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
@@ -61,6 +66,7 @@ def loop(
         to
         or Path("runs")
         / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+        f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
         narrate("rmgym.runs.train")
@@ -71,6 +77,7 @@ def loop(
         ScriptedTeacher(target=target, levels=levels or None),
         labels=labels,
         out=folder,
+        start=start,
         options=LoopOptions(
             kind=ask,
             model=model,

@@ -15,6 +15,10 @@ from rmgym.progress import Console, visible
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results to stdout.")]
 """The option ``--json`` of every command."""
+AllowRemote = Annotated[
+    bool, typer.Option("--allow-remote", help="Take a folder too whose model sends texts to a server that it names.")
+]
+"""The option ``--allow-remote`` of commands that take a reward model's folder."""
 
 out = Console()
 """Results."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmgym.cli.output import AsJson, out, print_json
+from rmgym.cli.output import AllowRemote, AsJson, out, print_json
 from rmgym.errors import ServeError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def serve(
     max_wait_ms: Annotated[float, typer.Option(help="Milliseconds that a request may wait for others.")] = 2.0,
     max_pending: Annotated[int, typer.Option(help="Most texts that wait; more are answered with 503.")] = 65536,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, or any torch device.")] = "cpu",
+    allow_remote: AllowRemote = False,
     ray: Annotated[bool, typer.Option("--ray", help="Serve as a Ray Serve deployment.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +51,7 @@ def serve(
     token = token or None
     check_exposure(host, token)
     batching = BatchOptions(max_batch=max_batch, max_wait=max_wait_ms / 1000, max_pending=max_pending)
-    (_with_ray if ray else _here)(model, host, port, token, batching, device, as_json)
+    (_with_ray if ray else _here)(model, host, port, token, batching, device, allow_remote, as_json)
 
 
 def _require(extra: str, *modules: str) -> None:
@@ -69,14 +70,21 @@ def _require(extra: str, *modules: str) -> None:
 
 
 def _here(
-    model: str, host: str, port: int, token: str | None, batching: BatchOptions, device: str, as_json: bool
+    model: str,
+    host: str,
+    port: int,
+    token: str | None,
+    batching: BatchOptions,
+    device: str,
+    allow_remote: bool,
+    as_json: bool,
 ) -> None:
     """Serve in this process."""
     from rmgym.models.registry import load_reward_model
     from rmgym.serving.listening import listen, run
     from rmgym.serving.server import score_app
 
-    loaded = load_reward_model(model, device=device)
+    loaded = load_reward_model(model, device=device, allow_remote=allow_remote)
     app = score_app(loaded, token=token, batching=batching)
     listening, url = listen(host, port)
     facts = {"url": url, "model": model, "name": loaded.name, "digest": loaded.digest}
@@ -84,7 +92,14 @@ def _here(
 
 
 def _with_ray(
-    model: str, host: str, port: int, token: str | None, batching: BatchOptions, device: str, as_json: bool
+    model: str,
+    host: str,
+    port: int,
+    token: str | None,
+    batching: BatchOptions,
+    device: str,
+    allow_remote: bool,
+    as_json: bool,
 ) -> None:
     """Serve with Ray until Ctrl-C or SIGTERM."""
     from rmgym.serving import ray_serve
@@ -94,7 +109,10 @@ def _with_ray(
     port = free.getsockname()[1]
     free.close()
     try:
-        ray_serve.start(ray_serve.deployment(model, device=device, token=token, batching=batching), host, port)
+        deployment = ray_serve.deployment(
+            model, device=device, token=token, batching=batching, allow_remote=allow_remote
+        )
+        ray_serve.start(deployment, host, port)
         _say({"url": url_of(host, port), "model": model}, as_json)
         stopped = Event()
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())

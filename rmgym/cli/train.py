@@ -10,10 +10,11 @@ import typer
 
 from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
-from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json
+from rmgym.cli.output import AllowRemote, AsJson, both_returns, narrate, out, print_json
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
+    from rmgym.models.base import RewardModel
     from rmgym.runs.train import RunResult
     from rmgym.specs import EnvSpec
 
@@ -48,6 +49,7 @@ def train(
         Literal["learned", "true"] | None,
         typer.Option(help="Also keep the agent with the best such return, and judge it on other episodes."),
     ] = None,
+    allow_remote: AllowRemote = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +69,7 @@ def train(
     result = run(
         algo,
         env,
-        reward,
+        _loaded(reward) if allow_remote else reward,
         out=folder,
         total_steps=steps,
         seed=seed,
@@ -84,6 +86,13 @@ def train(
         print_json({**result.to_json(), "out": str(folder)})
     else:
         _report(result)
+
+
+def _loaded(reward: str) -> str | RewardModel:
+    """A folder's model, loaded although it sends texts to a server; what is none stays a name."""
+    from rmgym.models.registry import load_reward_model
+
+    return load_reward_model(reward, allow_remote=True) if Path(reward).exists() else reward
 
 
 def _report(result: RunResult) -> None:

@@ -262,11 +262,9 @@ def _restore(folder: Path, digest: str | None) -> NeuralRewardModel | None:
     """
     if digest is None:
         return None
-    from rmgym.models.files import read_files, read_manifest
-    from rmgym.models.registry import model_class
+    from rmgym.models.registry import restore_model
 
-    # Not load_reward_model: that shares a model among those who load it, and a student is fitted further.
-    model: NeuralRewardModel = model_class(read_manifest(folder)["model"]).restore(*read_files(folder))  # type: ignore[attr-defined]
+    model: NeuralRewardModel = restore_model(folder)  # of its own, for it is fitted further
     if model.digest != digest:
         raise ValueError(f"student {model.digest} beside the state of {digest}")
     return model

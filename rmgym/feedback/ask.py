@@ -18,7 +18,7 @@ from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.base import Teacher
-from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
 
@@ -57,8 +57,8 @@ def ask(
     """
     plan = plan or QuestionPlan()
     # How a cut episode would have ended is not known; without any that ended, the teacher says what is wrong.
-    if plan.whole_episodes and (ended := in_ended_episode(transitions)).any():
-        transitions, texts = transitions[ended], texts[ended]
+    if plan.whole_episodes and (whole := in_whole_episode(transitions)).any():
+        transitions, texts = transitions[whole], texts[whole]
     name, source = annotator or teacher.source, teacher.source
     scales = store.scales(name)
     rows, rated_before = _new(store, "rating", name, texts, plan.rows(transitions, texts)[:, None], 1)

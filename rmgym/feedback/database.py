@@ -13,10 +13,21 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 from rmgym.errors import FeedbackError, RmgymError
-from rmgym.feedback.tables import SCHEMA_VERSION, Table
+from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table
 from rmgym.storage.atomic import make_folder
 from rmgym.storage.foreign import parse_json, refuse_irregular
-from rmgym.storage.sqlite import use_write_ahead_log
+from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+
+_PATIENCE = 30.0  # seconds
+_KEPT = "; what was asked and answered before is intact"
+_FIXES = {
+    sqlite3.SQLITE_FULL: f"free space on the disk, or label into a file on another one{_KEPT}",
+    sqlite3.SQLITE_IOERR: f"free space on the disk, or label into a file on another one{_KEPT}",
+    sqlite3.SQLITE_READONLY: f"see who may write there, or label into another file{_KEPT}",
+    sqlite3.SQLITE_CANTOPEN: f"see who may write there, or label into another file{_KEPT}",
+    sqlite3.SQLITE_BUSY: f"wait until other processes let go of it{_KEPT}",
+}
+"""What to do, by SQLite's primary result code."""
 
 
 class Database:
@@ -26,12 +37,13 @@ class Database:
         path: the file; it is created by :meth:`create`.
 
     Raises:
-        FeedbackError: the file is there and is not a label database, or was written by another version of rmgym.
+        FeedbackError: the file is there and is not a label database, is damaged, or was written by another version of
+            rmgym.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(path)
+        self._reading, self._writing = _engine(path, write=False), _engine(path, write=True)
         if not path.exists():
             return
         with self.explained():
@@ -47,6 +59,8 @@ class Database:
             )
         if version == 0 and tables:
             raise FeedbackError("a label database was made by rmgym", got=str(path), fix="choose another file")
+        with self.transaction() as session:
+            _check_structure(session)
 
     @contextmanager
     def transaction(self, *, write: bool = False) -> Generator[Session]:
@@ -55,7 +69,7 @@ class Database:
         Raises:
             FeedbackError: the file cannot be read or written (wrong kind, damaged, disk full, no permission).
         """
-        engine = self._engine.execution_options(write=write)
+        engine = self._writing if write else self._reading
         with self.explained(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -70,9 +84,10 @@ class Database:
             yield
         except RmgymError:
             raise
-        except (OSError, ValueError, NoResultFound) as error:  # of JSON, of a damaged row, of one that is not there
+        except (OSError, ValueError, NoResultFound) as error:
+            # Of JSON, of text that is no UTF-8, of a damaged row, of one that is not there.
             raise FeedbackError(
-                "a label database holds what rmgym wrote",
+                "a label database is as it was written",
                 got=f"{self.path}: {error}",
                 fix="put a copy of the file back, or label into another file",
             ) from error
@@ -80,7 +95,9 @@ class Database:
             raise FeedbackError(
                 "labels live in a SQLite file that can be read and written",
                 got=f"{self.path}: {error.orig}",
-                fix="check that the file is a label database, that the disk has space, and who may write there",
+                fix=_FIXES.get(
+                    getattr(error.orig, "sqlite_errorcode", 0) & 0xFF, "name a file that is a label database"
+                ),
             ) from error
 
     def exists(self) -> bool:
@@ -108,22 +125,38 @@ def _pragma_version(session: Session) -> int:
     return int(session.connection().exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
-def _engine(path: Path) -> Engine:
+def _check_structure(session: Session) -> None:
+    """Look for rows that are not where indices and other rows say.
+
+    Raises:
+        DamagedRowError: there is one.
+    """
+    connection = session.connection()
+    wrong = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+    if wrong != "ok":
+        raise DamagedRowError(" ".join(str(wrong).split()))
+    if (orphan := connection.exec_driver_sql("PRAGMA foreign_key_check").first()) is not None:
+        raise DamagedRowError(f"a row of {orphan[0]} belongs to one of {orphan[2]} that is not there")
+
+
+def _engine(path: Path, *, write: bool) -> Engine:
     """An engine with real transactions; a connection for each of them leaves one tidy file behind."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 30}, json_deserializer=parse_json
+        "sqlite://",
+        poolclass=NullPool,
+        creator=lambda: (sqlite3.connect if write else connect_to_read)(path, timeout=_PATIENCE),
+        json_deserializer=parse_json,
     )
 
     def on_connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves; the driver would leave schema changes out
-        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if write and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             use_write_ahead_log(connection)  # another program's file stays as it is
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     def on_begin(connection: Connection) -> None:
         # A reader that turns writer half-way would fail when another process wrote meanwhile.
-        write = connection.get_execution_options().get("write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     event.listen(engine, "connect", on_connect)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from rmgym.feedback.questions import (
 from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.storage.atomic import replacing
+from rmgym.storage.parquet import write_table
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
 
@@ -46,7 +49,7 @@ class LabelStore:
         path: the SQLite file.
 
     Raises:
-        FeedbackError: the file is not a label database, or was written by another version of rmgym.
+        FeedbackError: the file is not a label database, is damaged, or was written by another version of rmgym.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -204,10 +207,11 @@ class LabelStore:
         answers, queries, segments = list[Answer](), dict[int, Query](), dict[int, Segment]()
         if self._database.exists():
             with self._database.transaction() as session:
-                given = select(Answer).where(col(Answer.skipped).is_(False))
+                given = select(Answer)  # also the skipped ones: only a row that is read is checked
                 if annotator is not None:
                     given = given.where(Answer.annotator == annotator)
-                answers = list(session.exec(given.order_by(col(Answer.query), col(Answer.annotator))))
+                given = given.order_by(col(Answer.query), col(Answer.annotator))
+                answers = [answer for answer in session.exec(given) if not answer.skipped]
                 queries = {row_id(q): q for q in session.exec(select(Query))}
                 segments = {row_id(s): s for s in session.exec(select(Segment))}
         if not answers:
@@ -242,7 +246,7 @@ class LabelStore:
             return {**facts, "annotators": [], "counts": dict.fromkeys(counted, 0)}
         with self._database.transaction() as session:
             project = session.exec(select(Project)).first()
-            facts |= project.model_dump(exclude={"id"}) if project is not None else {}
+            facts |= project.model_dump(exclude={"id", "checksum"}) if project is not None else {}
             facts["annotators"] = sorted(map(str, session.exec(select(Answer.annotator).distinct())))
             facts["counts"] = {name: session.exec(count).one() for name, count in counted.items()}
         return facts
@@ -255,6 +259,18 @@ class LabelStore:
             mine = select(func.count()).select_from(Answer).where(Answer.annotator == annotator)
             return session.exec(mine).one(), session.exec(select(func.count()).select_from(Query)).one()
 
+    def copy(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole database to another file, as it is between two answers.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        with closing(sqlite3.connect(self.path)) as here, closing(sqlite3.connect(":memory:")) as there:
+            here.backup(there)  # unlike the file, it holds what still waits in the write-ahead log
+            with replacing(Path(path), what="a label database") as file:
+                file.write(there.serialize())
+        return Path(path)
+
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all answers with their texts to a ``.parquet`` or ``.csv`` file, one row per answer.
 
@@ -264,7 +280,6 @@ class LabelStore:
         """
         import pyarrow as pa
         import pyarrow.csv as csv
-        import pyarrow.parquet as parquet
 
         target = Path(path)
         if target.suffix not in (".parquet", ".csv"):
@@ -276,11 +291,11 @@ class LabelStore:
                     asked = read_question(session, session.get_one(Query, answer.query))
                     sides = {"left": asked.left, "right": asked.right}
                     strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
-                    given = answer.model_dump(exclude={"id"})
+                    given = answer.model_dump(exclude={"id", "checksum"})
                     given["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
                     rows.append({"kind": asked.kind, **strings, **given})
         if not rows:
             raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
         with self._database.explained(), replacing(target, what="a file of labels") as file:
-            (csv.write_csv if target.suffix == ".csv" else parquet.write_table)(pa.Table.from_pylist(rows), file)
+            (csv.write_csv if target.suffix == ".csv" else write_table)(pa.Table.from_pylist(rows), file)
         return target

@@ -1,7 +1,13 @@
-"""The tables of a label database: one schema for ratings and preferences, of people, scripts and models."""
+"""The tables of a label database: one schema for ratings and preferences, of people, scripts and models.
+
+SQLite keeps values of any type, and does not notice a flipped bit. So every row holds a checksum of its values; that
+and their types are checked when it is read.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,31 +15,22 @@ from sqlalchemy import JSON, Column, UniqueConstraint, event
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Stored as SQLite's ``user_version``; a database of another one is refused."""
 
 
 class DamagedRowError(ValueError):
-    """A row holds what rmgym did not write; :class:`rmgym.feedback.database.Database` says in which file."""
+    """A row is not as rmgym wrote it; :class:`rmgym.feedback.database.Database` says in which file."""
 
 
 class Table(SQLModel, registry=registry()):
-    """Base of our tables, with a registry of its own so that they never mix with another program's."""
+    """Base of our tables, with a registry of its own so that they never mix with another program's.
 
-
-@event.listens_for(Table, "load", propagate=True)
-def _check_types(row: Table, _: object) -> None:
-    """SQLite keeps whatever it is given; what is read is of the types that are declared.
-
-    Raises:
-        DamagedRowError: it is not.
+    Attributes:
+        checksum: of the other values but the row's number, set when the row is written.
     """
-    values = {name: getattr(row, name) for name in type(row).model_fields}
-    try:
-        type(row).model_validate(values, strict=True)
-    except ValidationError as invalid:
-        table, column = type(row).__name__.lower(), str(invalid.errors()[0]["loc"][0])
-        raise DamagedRowError(f"{table} {values['id']}: {column} is {values[column]!r:.40}") from invalid
+
+    checksum: str = ""
 
 
 class Project(Table, table=True):
@@ -112,3 +109,35 @@ class Answer(Table, table=True):
     margin: float = 0.0
     confidence: float | None = None
     skipped: bool = False
+
+
+def checksum(row: Table) -> str:
+    """SHA-256 (16 hex digits) of a row's values; a whole number is the same as a float, as it is for SQLite."""
+    values = [getattr(row, name) for name in sorted(type(row).model_fields) if name not in ("id", "checksum")]
+    plain = [float(value) if isinstance(value, int | float) else value for value in values]
+    return hashlib.sha256(json.dumps(plain, default=repr).encode()).hexdigest()[:16]
+
+
+@event.listens_for(Table, "before_insert", propagate=True)
+@event.listens_for(Table, "before_update", propagate=True)
+def _set_checksum(mapper: object, connection: object, row: Table) -> None:
+    del mapper, connection
+    row.checksum = checksum(row)
+
+
+@event.listens_for(Table, "load", propagate=True)
+def _check(row: Table, _: object) -> None:
+    """Refuse a row that is not as it was written.
+
+    Raises:
+        DamagedRowError: it is not.
+    """
+    values = {name: getattr(row, name) for name in type(row).model_fields}
+    name = f"{type(row).__name__.lower()} {values['id']}"
+    try:
+        type(row).model_validate(values, strict=True)
+    except ValidationError as invalid:
+        column = str(invalid.errors()[0]["loc"][0])
+        raise DamagedRowError(f"{name}: {column} is {values[column]!r:.40}") from invalid
+    if row.checksum != checksum(row):
+        raise DamagedRowError(f"{name}: its checksum is not the one that it was written with")

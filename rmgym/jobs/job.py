@@ -19,7 +19,7 @@ from rmgym.errors import JobError, StorageError
 from rmgym.jobs.job_record import SCHEMA, Record, is_done, read_record, record_file, upcoming_file
 from rmgym.jobs.settings import Json, as_json, differences
 from rmgym.storage.atomic import make_folder, remove_partials, write_json
-from rmgym.storage.locks import held
+from rmgym.storage.locks import held, remove_held
 from rmgym.storage.provenance import versions
 
 Status: TypeAlias = Literal["fresh", "resumed", "done"]
@@ -88,10 +88,13 @@ class Job:
             BusyError: another process works there.
             StorageError: the folder cannot be written.
         """
+        lock = self.folder / f".{self.kind}.lock"
         if resume and (record := self._matching(overwrite)) is not None and record.status == "done":
+            if lock.exists():  # of a process that was killed right at its end, or is about to remove it
+                with suppress(StorageError), held(lock, what=f"a {self.kind}'s folder", keep=False):
+                    pass
             yield "done"
             return
-        lock = self.folder / f".{self.kind}.lock"
         make_folder(self.folder, what=f"a {self.kind}")
         with held(lock, what=f"a {self.kind}'s folder"):
             with self._explained():
@@ -102,10 +105,7 @@ class Job:
             finally:
                 self._claimed = False
             if self.status == "done":
-                # Finished work needs no lock. Whoever opened the file just now sees that it is gone, once this process
-                # lets go, and opens another (filelock looks at the count of its names).
-                with suppress(OSError):  # Windows keeps open files
-                    lock.unlink()
+                remove_held(lock)  # finished work needs none
 
     @property
     def notes(self) -> Mapping[str, Json]:

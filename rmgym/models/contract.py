@@ -34,7 +34,7 @@ import rmgym
 from rmgym.text import TextBatch
 
 folder, texts = json.load(sys.stdin)
-prediction = rmgym.load_reward_model(folder).predict(TextBatch.from_json(texts))
+prediction = rmgym.load_reward_model(folder, allow_remote=True).predict(TextBatch.from_json(texts))
 print(json.dumps([prediction.mean.tolist(), prediction.std.tolist()]))
 """
 
@@ -143,7 +143,7 @@ class RewardModelContract:
         model, texts = self.make_model(), self.texts()
         expected = model.predict(texts)
         folder = model.save(tmp_path / "model")
-        loaded = load_reward_model(folder)
+        loaded = load_reward_model(folder, allow_remote=True)
         self._same(loaded.predict(texts), expected, "a loaded model scores like the saved one", 1e-6)
         rule(loaded.digest == model.digest, "a loaded model has the digest of the saved one", loaded.digest)
         rule(loaded.card_hash == model.card_hash, "a loaded model has the card of the saved one", loaded.card_hash)

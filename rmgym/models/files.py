@@ -1,7 +1,8 @@
 """Reward models on disk: one JSON manifest, one safetensors file, never anything that could execute.
 
 A folder holds ``reward_model.json``, which names its data files by content hash. New data files are written first; then
-the manifest is replaced in one step. Whatever happens in between, the folder holds one whole model.
+the manifest is replaced in one step, and what it no longer names is removed. Whatever happens in between, the folder
+holds one whole model. One process at a time writes; readers take no lock, and look again where they were overtaken.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,7 @@ from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import PARTIAL, write_bytes
 from rmgym.storage.foreign import is_there, read_json
 from rmgym.storage.foreign import read_bytes as read_foreign
+from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ _KEYS: dict[str, Any] = {
 _OURS = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|json)")
 """Names of data files. A manifest can name no other, so that none leads out of its folder."""
 _WHAT = "a reward model"
+_LOCK = f".{MANIFEST}.lock"
+_LOOKS, _PAUSE = 10, 0.02  # how often a reader looks for a file that may have been replaced, and the seconds in between
 
 
 def write_model(
@@ -46,7 +51,7 @@ def write_model(
     tensors: Mapping[str, torch.Tensor] | None = None,
     texts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a model folder atomically.
+    """Write a model folder atomically; where another process is saving there, after it.
 
     Args:
         path: the folder, made if missing.
@@ -70,21 +75,27 @@ def write_model(
     files = {key: f"{key}-{sums[key][:16]}.{ending[key]}" for key in data}
     content = {"format": FORMAT, "versions": versions(), **manifest, "files": files, "sha256": sums}
     whole = json.dumps(content, indent=2, ensure_ascii=False).encode()
-    new = [folder / name for name in files.values() if not (folder / name).exists()]
+    with held(folder / _LOCK, what="a reward model's folder", wait=True, keep=False):
+        _replace(folder, {files[key]: bits for key, bits in data.items()}, whole)
+    return folder
+
+
+def _replace(folder: Path, data: Mapping[str, bytes], manifest: bytes) -> None:
+    """Write data files by name, then the manifest that names them, then remove others; the lock is held."""
+    new = [folder / name for name in data if not (folder / name).exists()]
     try:
-        for key, bits in data.items():
-            write_bytes(folder / files[key], bits, what=_WHAT)
-        write_bytes(folder / MANIFEST, whole, what=_WHAT)
+        for name, bits in data.items():
+            write_bytes(folder / name, bits, what=_WHAT)
+        write_bytes(folder / MANIFEST, manifest, what=_WHAT)
     except StorageError:
         for file in new:
             with suppress(OSError):
                 file.unlink()
         raise
     for old in folder.iterdir():
-        if old.name not in files.values() and _is_left_over(old.name):
+        if old.name not in data and _is_left_over(old.name):
             with suppress(OSError):
                 old.unlink()
-    return folder
 
 
 def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -120,15 +131,33 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
 def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, str]]:
     """Read a whole model folder: manifest, weights and further texts.
 
-    Files may be links, out of the folder too: the hub's cache is made of them, and what is read is what was hashed.
+    Where another process saves into it meanwhile, the old model or the new one. Files may be links, out of the folder
+    too: the hub's cache is made of them, and what is read is what was hashed.
 
     Raises:
         ModelError: a file is missing, truncated or altered.
     """
+    folder = _folder(path)
+    for look in range(_LOOKS):
+        manifest = read_manifest(folder)
+        try:
+            return manifest, *_contents(folder, manifest)
+        except ModelError as error:
+            # Files are named by their content: one that was replaced since its manifest was read is gone, never other.
+            if not isinstance(error.__cause__, FileNotFoundError) or look == _LOOKS - 1:
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError("the last look returns or raises")
+
+
+def _contents(folder: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Weights and further texts that a manifest names.
+
+    Raises:
+        ModelError: a file is missing (its cause is a FileNotFoundError then), truncated or altered.
+    """
     from safetensors import SafetensorError
 
-    folder = _folder(path)
-    manifest = read_manifest(folder)
     tensors: dict[str, torch.Tensor] = {}
     texts: dict[str, str] = {}
     for key, name in manifest["files"].items():
@@ -157,7 +186,7 @@ def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
             got=f"digest {manifest['digest']}, but configuration and weights have {digest}",
             fix="copy the folder again; change options by fitting again, not by hand",
         )
-    return manifest, tensors, texts
+    return tensors, texts
 
 
 def digest_of(

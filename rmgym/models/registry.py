@@ -144,7 +144,12 @@ def backbone_option(place: str) -> str:
 
 
 def load_reward_model(
-    path_or_id: str | os.PathLike[str] | RewardModel, *, device: str = "cpu", dtype: str = "float32", seed: int = 0
+    path_or_id: str | os.PathLike[str] | RewardModel,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    seed: int = 0,
+    allow_remote: bool = False,
 ) -> RewardModel:
     """Load a fitted model, or a control by its name.
 
@@ -155,17 +160,19 @@ def load_reward_model(
         device: ``cpu``, ``cuda``, ``mps``, or any torch device; of a server's model, the server decides.
         dtype: ``float32``, ``bfloat16`` or ``float16``; of the heads and of the language model below them; likewise.
         seed: of the control ``random``, where it is named; an agent gives its own.
+        allow_remote: load a folder too whose model sends texts to the server that the folder names. It gets them, but
+            never the token of the environment: a token goes to a URL that is given here itself.
 
     Raises:
-        ModelError: there is no such model, as for the control ``true``, or its files are damaged or of a kind that
-            could execute.
+        ModelError: there is no such model, as for the control ``true``, its files are damaged or of a kind that
+            could execute, or it would send texts to a server unasked.
     """
     if not isinstance(path_or_id, str | os.PathLike):
         return path_or_id
     name = os.fspath(path_or_id)
     if name in CONTROLS:
         return create_reward_model(name, seed=seed)
-    if name.startswith(("http://", "https://")):
+    if is_url(name):
         return _remote(name)
     if dtype not in DTYPES:
         raise ModelError("a model is loaded in a known dtype", got=dtype, fix=nearest(dtype, DTYPES))
@@ -182,7 +189,7 @@ def load_reward_model(
         path = _from_hub(name)
     path = path.resolve()
     manifest = path / MANIFEST if path.is_dir() else path
-    key = (str(path), manifest.stat().st_mtime_ns if manifest.exists() else 0, device, dtype)
+    key = (str(path), manifest.stat().st_mtime_ns if manifest.exists() else 0, device, dtype, allow_remote)
     model, digest = _load(*key)
     if model.digest != digest:  # somebody went on fitting the shared model
         _load.cache_clear()
@@ -190,12 +197,37 @@ def load_reward_model(
     return model
 
 
+def restore_model(path: str | os.PathLike[str], *, allow_remote: bool = False) -> Any:
+    """A model of one's own from a folder that ``save`` wrote; :func:`load_reward_model` shares one among its callers.
+
+    A class whose models send texts to a server says so by ``contacts``: the option that holds the server's URL.
+
+    Raises:
+        ModelError: as :func:`load_reward_model`.
+    """
+    _allowed(path, read_manifest(path), allow_remote=allow_remote)  # refused before its weights are read
+    files = read_files(path)  # of another kind, where one was saved there just now
+    return _allowed(path, files[0], allow_remote=allow_remote).restore(*files)
+
+
+def _allowed(path: str | os.PathLike[str], manifest: Mapping[str, Any], *, allow_remote: bool) -> Any:
+    """The class of a saved model, if such a folder may be loaded."""
+    kind: Any = model_class(manifest["model"])
+    if (option := getattr(kind, "contacts", None)) is not None and not allow_remote:
+        raise ModelError(
+            "a folder does not choose by itself who gets the texts",
+            got=f"{path}, whose model sends them to {manifest['config'].get(option)}",
+            fix="if you trust that server, give its URL in place of the folder, or load it with "
+            "load_reward_model(allow_remote=True), which sends no token there",
+        )
+    return kind
+
+
 @lru_cache(maxsize=16)
-def _load(path: str, stamp: int, device: str, dtype: str) -> tuple[RewardModel, str]:
+def _load(path: str, stamp: int, device: str, dtype: str, allow_remote: bool) -> tuple[RewardModel, str]:
     """Load once per file version: ``gym.make(wrapped.spec)`` and many environments share the model."""
     del stamp
-    kind = model_class(read_manifest(path)["model"])
-    model = kind.restore(*read_files(path))  # type: ignore[attr-defined]
+    model = restore_model(path, allow_remote=allow_remote)
     if hasattr(model, "to"):
         import torch
 
@@ -204,6 +236,11 @@ def _load(path: str, stamp: int, device: str, dtype: str) -> tuple[RewardModel, 
         except (RuntimeError, AssertionError) as error:
             raise ModelError("a device is there", got=f"{device}: {error}", fix="take device='cpu'") from error
     return model, model.digest
+
+
+def is_url(name: str) -> bool:
+    """Whether the name of a model is the URL of a server."""
+    return name.startswith(("http://", "https://"))
 
 
 @lru_cache(maxsize=16)

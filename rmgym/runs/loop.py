@@ -17,9 +17,10 @@ from typing import Any
 from rmgym.errors import FeedbackError, RunError
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.jobs import Job
-from rmgym.models.registry import create_reward_model
+from rmgym.models.registry import create_reward_model, load_reward_model
+from rmgym.runs.loop_folder import KIND, LoopFolder, finished_loop
 from rmgym.runs.loop_options import LoopOptions
-from rmgym.runs.loop_rounds import RUN, LoopRounds
+from rmgym.runs.loop_rounds import LoopRounds
 from rmgym.runs.record import Round
 from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
@@ -32,7 +33,6 @@ from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
 
-KIND = "loop"
 SELECTED_BY: Best = "learned"
 """The reward that selects the agent that is kept. A last update can lose an agent (PPO on Pendulum once fell from -139
 to -547 within one), and the true reward is not known where a loop is of use."""
@@ -74,6 +74,7 @@ def loop(
     *,
     labels: int,
     out: str | os.PathLike[str],
+    start: str | os.PathLike[str] | None = None,
     options: LoopOptions | Mapping[str, object] | None = None,
     total_steps: int | None = None,
     seed: int = 0,
@@ -103,6 +104,8 @@ def loop(
             known.
         labels: how many questions are asked in all.
         out: the loop's folder.
+        start: folder of a finished loop to go on from with further labels: its labels and its model are there from the
+            beginning, and the first questions are about what its policies did. The agent is a new one.
         options: :class:`LoopOptions`, or some of them by name.
         total_steps: environment steps of the agent; by default the card's.
         seed: of everything that is drawn.
@@ -117,7 +120,7 @@ def loop(
     Raises:
         JobError: the folder holds a loop and ``resume`` is False, or one begun with other settings.
         FeedbackError: there are too few labels for the first fit, or the teacher cannot tell the steps apart.
-        RunError: see :func:`rmgym.sb3.make_agent`.
+        RunError: ``start`` is no finished loop in this environment, or see :func:`rmgym.sb3.make_agent`.
     """
     how = LoopOptions.of(options)
     if labels < 2:
@@ -125,8 +128,10 @@ def loop(
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
     how.fit_options(seed, how.fit_steps)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
+    before = None if start is None else finished_loop(Path(start), env)
     settings: Json = {
         "env": env.to_json(),
+        "start": None if before is None else load_reward_model(before.last_model).digest,
         "algo": Path(algo).stem,
         "teacher": _about(teacher),
         "labels": labels,
@@ -139,7 +144,8 @@ def loop(
     settings |= {"seed": seed, "eval_every": eval_every, "episodes": episodes, "reward_name": reward_name}
     job = Job(Path(out), settings, kind=KIND)
     with job.claim(resume=resume) as status, torch_threads(1):
-        rounds = LoopRounds(env, teacher, labels, how, job.folder, seed, progress)
+        folder = LoopFolder(job.folder)
+        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before)
         first = rounds.first()
         agent = make_agent(
             algo,
@@ -147,17 +153,18 @@ def loop(
             reward_model=first,
             seed=seed,
             total_steps=total_steps,
-            tensorboard_log=job.folder / RUN / TENSORBOARD,
+            tensorboard_log=folder.run / TENSORBOARD,
             **(hyperparameters or {}),
         )
         spec = run_spec(agent, reward_name or f"loop {how.model}", eval_every, episodes, None, save_best=SELECTED_BY)
         # The reward is the loop's: its models follow from its settings, and from what was drawn.
-        reward = replace(spec.agent.reward, digest=identity, labels=labels, model=None, kind="learned")
+        all_labels = labels + (0 if before is None else before.record()[-1].labels)
+        reward = replace(spec.agent.reward, digest=identity, labels=all_labels, model=None, kind="learned")
         spec = replace(spec, agent=replace(spec.agent, reward=reward))
         at = _due(how.at, spec.total_steps, agent)
-        schedule = Rounds(at=at, model_after=rounds.model_after, made_in=rounds.made_in, next_model=rounds.next_model)
-        run = run_agent(agent, spec, job.folder / RUN, schedule, resume=True, progress=progress, verbose=verbose)
-        record = rounds.record()
+        schedule = Rounds(at=at, model_after=folder.model_after, made_in=folder.made_in, next_model=rounds.next_model)
+        run = run_agent(agent, spec, folder.run, schedule, resume=True, progress=progress, verbose=verbose)
+        record = folder.record()
         if status != "done":
             rounds.write_about()
             job.finish({"rounds": [asdict(r) for r in record]})
@@ -165,7 +172,7 @@ def loop(
         path=job.folder,
         run=run,
         rounds=record,
-        model=rounds.model_after(record[-1].number),
+        model=folder.last_model,
         agent=run.path / best_agent(SELECTED_BY),
     )
 

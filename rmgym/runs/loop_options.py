@@ -22,6 +22,8 @@ class LoopOptions:
     Attributes:
         kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
         first: share of the labels that is asked for before training.
+        least: labels that are asked for before training at least, or all there are: an agent that began under a reward
+            of fewer may be lost before the others are asked for.
         at: shares of the training after which the others are asked for, in equal numbers, at the next rollout; at the
             last rollout at the latest. Early rounds decide where an agent goes; by the last one it has to be right.
         mix: why steps are asked about.
@@ -48,6 +50,7 @@ class LoopOptions:
 
     kind: Kind = "rating"
     first: float = 0.3
+    least: int = 35
     at: tuple[float, ...] = (0.03, 0.06, 0.1, 0.15, 0.21, 0.28, 0.36, 0.45, 0.55)
     mix: QuestionMix = field(default_factory=QuestionMix)
     behaviours: tuple[Behaviour, ...] = BEHAVIOURS
@@ -71,6 +74,8 @@ class LoopOptions:
             raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
         if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):
             raise RunError("'at' is ascending shares of the training", got=self.at, fix="pass at=(0.1, 0.3)")
+        if self.least < 2:
+            raise RunError("'least' is at least 2", got=self.least, fix="pass least=35")
         for name in ("collect", "recent", "length", "fit_steps", "warm_steps"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise RunError(f"{name!r} is at least 1", got=count, fix=f"pass {name}=1 or more")
@@ -93,8 +98,8 @@ class LoopOptions:
         """How many of all labels are asked for by the end of a round, 0 for those before training."""
         if not self.at:
             return labels
-        share = self.first + (1 - self.first) * round_ / len(self.at)
-        return labels if round_ == len(self.at) else max(2, round(labels * share))
+        first = min(labels, max(labels * self.first, self.least))
+        return round(first + (labels - first) * round_ / len(self.at))
 
     def fit_options(self, seed: int, steps: int) -> FitOptions:
         """How a model is fitted in so many steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,19 @@ import numpy.typing as npt
 
 from rmgym.metrics.ranking import order_agreement
 from rmgym.models.neural import NeuralRewardModel
+from rmgym.models.registry import load_reward_model
+from rmgym.runs.loop_folder import LoopFolder
+from rmgym.runs.train import AGENT
+from rmgym.sb3 import evaluate, load_agent
+from rmgym.sb3.callbacks import best_agent
 from rmgym.storage.atomic import make_folder
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
 
 _KEPT = 1000
 """Steps of each policy."""
+_PLAYED = 10
+"""Episodes that the agents of a finished loop play once more."""
 
 
 def keep_policy(folder: Path, name: str, steps: Transitions) -> None:
@@ -27,6 +35,27 @@ def keep_policy(folder: Path, name: str, steps: Transitions) -> None:
         steps: what it did, each episode in order.
     """
     steps[slice(-_KEPT, None)].save(make_folder(folder, what="a loop's policies") / f"{name}.parquet", overwrite=True)
+
+
+def policies_of(loop: LoopFolder, seed: int) -> dict[str, Transitions]:
+    """Steps of all policies that a finished loop has seen, and of its last agent and the one it kept, by name.
+
+    Args:
+        loop: its folder.
+        seed: of the episodes that the agents play.
+    """
+    policies = {f"{file.parent.parent.name}-{file.stem}": Transitions.load(file) for file in loop.all_policies()}
+    metadata = next(iter(policies.values())).metadata
+    model = load_reward_model(loop.last_model)
+    for name in (AGENT, best_agent("learned")):
+        agent = load_agent(loop.run / name, model)
+        try:
+            played = evaluate(agent, None, model, episodes=_PLAYED, seed=seed, deterministic=False)
+        finally:
+            assert agent.env is not None  # load_agent has made it
+            agent.env.close()
+        policies[Path(name).stem] = replace(played.steps, metadata=metadata)
+    return policies
 
 
 def values_of(

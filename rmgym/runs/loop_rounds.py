@@ -19,11 +19,12 @@ from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
-from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
+from rmgym.runs.loop_folder import ANEW, QUESTIONS, ROUND, LoopFolder
 from rmgym.runs.loop_options import LoopOptions
-from rmgym.runs.loop_policies import agreement, keep_policy, values_of
+from rmgym.runs.loop_policies import agreement, keep_policy, policies_of, values_of
 from rmgym.runs.record import AboutReward, Round, read_object
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
@@ -35,12 +36,7 @@ from rmgym.training.fitting import fittable
 from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
 
-_LABELS, _ROUNDS, _QUESTIONS, _MODEL, _ROUND = "labels.sqlite", "rounds", "questions.json", "model", "round.json"
-_POLICIES = "policies"
-RUN = "run"
-"""Folder of the agent's run."""
 _LOG = logging.getLogger(__name__)
-_ANEW = "put a copy of the file back, or begin the loop anew"
 _EPISODES = 1_000_000  # more than a round has
 
 
@@ -55,6 +51,7 @@ class LoopRounds:
         folder: the loop's.
         seed: of what is drawn.
         progress: show progress bars.
+        start: the loop whose labels, policies and model this one begins with.
     """
 
     def __init__(
@@ -63,84 +60,72 @@ class LoopRounds:
         teacher: Teacher,
         labels: int,
         options: LoopOptions,
-        folder: Path,
+        folder: LoopFolder,
         seed: int,
         progress: bool,
+        start: LoopFolder | None = None,
     ) -> None:
-        self.env, self.teacher, self.labels, self.options = env, teacher, labels, options
-        self.place, self.seed, self.progress = folder, seed, progress
-        self.store = LabelStore(folder / _LABELS)
+        self.env, self.teacher, self.labels = env, teacher, labels
+        self.options = options if start is None else replace(options, least=2)  # what is needed to begin is there
+        self.folder, self.seed, self.progress, self.start = folder, seed, progress, start
+        self.store = LabelStore(folder.labels)
         with closing(build_env(env)) as live:
             self.words: Textualizer = textualizer(live, card=env.card, language=env.language)
 
-    def folder(self, number: int) -> Path:
-        """Of a round."""
-        return self.place / _ROUNDS / f"{number:02d}"
-
     def first(self) -> Path:
         """Collect, ask and fit before training; the model that the agent begins with."""
-        if self._is_done(0):
-            return self.model_after(0)
+        if self.folder.is_done(0):
+            return self.folder.model_after(0)
         started = time.perf_counter()
-        each = -(-self.options.collect // len(self.options.behaviours))
-        parts = [
-            collect(
+        if self.start is not None and not self.folder.labels.exists():
+            LabelStore(self.start.labels).copy(self.folder.labels)
+        policies = self._behaviours() if self.start is None else policies_of(self.start, self.seed)
+        for name, steps in policies.items():
+            keep_policy(self.folder.policies(0), name, steps)
+        return self._fitted(0, 0, Transitions.concatenate(list(policies.values())), started)
+
+    def _behaviours(self) -> dict[str, Transitions]:
+        """What is done where there is no agent yet."""
+        options = self.options
+        each = -(-options.collect // len(options.behaviours))
+        return {
+            name: collect(
                 self.env,
                 each,
                 seed=self.seed + 1000 * i,
-                reset_every=self.options.reset_every,
+                reset_every=options.reset_every,
                 policy=name,
                 progress=self.progress,
             )
-            for i, name in enumerate(self.options.behaviours)
-        ]
-        for name, steps in zip(self.options.behaviours, parts, strict=True):
-            keep_policy(self.folder(0) / _POLICIES, name, steps)
-        return self._fitted(0, 0, Transitions.concatenate(parts), started)
+            for i, name in enumerate(options.behaviours)
+        }
 
     def next_model(self, number: int, taken: int, steps: Transitions) -> Path:
         """Ask about what the agent did since the last round, and fit; see :class:`rmgym.sb3.rounds.Rounds`."""
-        if self._is_done(number):
-            return self.model_after(number)
+        if self.folder.is_done(number):
+            return self.folder.model_after(number)
         started = time.perf_counter()
         first = steps.episode[-min(self.options.recent, len(steps))]
         steps = steps[steps.episode >= first]
         # Numbers of their own for each round: an agent that goes on after a kill counts its episodes from 0 again.
         episode = np.unique(steps.episode, return_inverse=True)[1].astype(np.int64) + number * _EPISODES
-        keep_policy(self.folder(number) / _POLICIES, "agent", steps)
+        keep_policy(self.folder.policies(number), "agent", steps)
         return self._fitted(number, taken, replace(steps, episode=episode), started)
-
-    def model_after(self, number: int) -> Path:
-        """Where the model of a round is that is done."""
-        return self.folder(self.made_in(number)) / _MODEL
-
-    def made_in(self, number: int) -> int:
-        """The round that fitted that model: one that brings no labels fits none."""
-        return max(r.number for r in self.record() if r.number <= number and (self.folder(r.number) / _MODEL).exists())
-
-    def record(self) -> tuple[Round, ...]:
-        """What was asked in each round; rounds that fell into one rollout are one."""
-        files = (self.place / _ROUNDS).glob(f"*/{_ROUND}")
-        rounds = [Round.from_json(read_object(file, fix=_ANEW), str(file)) for file in files]
-        return tuple(sorted(rounds, key=lambda each: each.number))
 
     def write_about(self) -> None:
         """Say beside the agent's run how its reward was made, for reports."""
-        rounds = self.record()  # those after the first are in the time of the training
-        AboutReward(rounds=rounds, seconds=rounds[0].seconds).write(self.place / RUN)
-
-    def _is_done(self, number: int) -> bool:
-        return (self.folder(number) / _ROUND).exists()
+        rounds = self.folder.record()  # those after the first are in the time of the training
+        AboutReward(rounds=rounds, seconds=rounds[0].seconds).write(self.folder.run)
 
     def _fitted(self, number: int, taken: int, steps: Transitions, started: float) -> Path:
         """Ask about some steps, fit on all labels, write both down."""
         if self.options.whole_episodes:
-            steps = steps[in_ended_episode(steps)]
+            steps = steps[in_whole_episode(steps)]
         texts = self.words.batch(steps)
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
-        model = self._model(labels, self.folder(number) / _MODEL)
+        model = self._model(labels, self.folder.model(number))
         done = Round(
             number=number,
             steps=taken,
@@ -150,16 +135,15 @@ class LoopRounds:
             agreement=self._agreement(model, len(labels)),
             seconds=time.perf_counter() - started,
         )
-        write_json(self.folder(number) / _ROUND, asdict(done), what="a round of a loop")
+        write_json(self.folder.round(number) / ROUND, asdict(done), what="a round of a loop")
         _tell(done, settled=self._settled())
         if number:
             self.write_about()
-        return self.model_after(number)
+        return self.folder.model_after(number)
 
     def _model(self, labels: Labels, folder: Path) -> NeuralRewardModel:
         """The last model where there are no further labels, else one that is fitted on all, in a folder."""
-        earlier, options = self.record(), self.options
-        last = self.model_after(earlier[-1].number) if earlier else None
+        options, last = self.options, self._last_model
         model, steps = self._loaded(last) if last is not None else None, options.warm_steps
         if model is not None and model.fitted_on["digest"] == labels_digest(labels):
             return model
@@ -168,37 +152,50 @@ class LoopRounds:
             steps = options.fit_steps
         model = fit(model, labels, options.fit_options(self.seed, steps), progress=self.progress).model
         if labels.ratings is None and last is not None:
-            of_first = 2 * options.length * sum(earlier[0].asked.values())  # which every model was fitted on
-            match_units(model, load_reward_model(last), labels.texts[:of_first])
+            match_units(model, load_reward_model(last), self._first_compared(labels))
         model.save(folder)
         return model
 
-    def _loaded(self, folder: Path) -> NeuralRewardModel:
+    @property
+    def _last_model(self) -> Path | None:
+        """Where the model is that there was before this round."""
+        if self.folder.record():
+            return self.folder.last_model
+        return None if self.start is None else self.start.last_model
+
+    def _first_compared(self, labels: Labels) -> TextBatch:
+        """Texts of the comparisons that every model was fitted on that the agent has had, or is to have."""
+        earlier = self.folder.record()
+        count = earlier[0].labels if earlier else self._loaded(self._last_model).fitted_on["preferences"]
+        assert labels.preferences is not None
+        return labels.texts[: int(labels.preferences.right[:count].max())]
+
+    def _loaded(self, folder: Path | None) -> NeuralRewardModel:
+        assert folder is not None
         return fittable(load_reward_model(folder), self.seed)
 
     def _agreement(self, model: NeuralRewardModel, labels: int) -> float | None:
         """See :attr:`Round.agreement`."""
-        files = sorted((self.place / _ROUNDS).glob(f"*/{_POLICIES}/*.parquet"))
-        models, earlier = [model], self.record()
+        models, earlier = [model], self.folder.record()
         if earlier and earlier[-1].labels < labels:  # else it is the same model, and agrees with itself
-            models.append(self._loaded(self.model_after(earlier[-1].number)))
-        now, *before = values_of(models, files, self.words)
+            models.append(self._loaded(self._last_model))
+        now, *before = values_of(models, self.folder.all_policies(), self.words)
         value = agreement(now, before[0] if before else None)
         return value if math.isfinite(value) else None
 
     def _settled(self) -> bool:
         """Whether the order of the policies stayed as it is over two rounds with further labels, and ever since."""
-        rounds = self.record()
+        rounds = self.folder.record()
         grown = [i for i, each in enumerate(rounds) if i == 0 or each.labels > rounds[i - 1].labels]
         since = rounds[grown[-2] :] if len(grown) > 1 else ()
         return bool(since) and min(each.agreement or 0.0 for each in since) >= self.options.settled
 
     def _chosen(self, number: int, steps: Transitions, texts: TextBatch) -> Chosen:
         """The questions of a round, chosen once: who goes on after a kill asks the same ones."""
-        file = make_folder(self.folder(number), what="a round of a loop") / _QUESTIONS
+        file = make_folder(self.folder.round(number), what="a round of a loop") / QUESTIONS
         if file.exists():
-            return Chosen.from_json(read_object(file, fix=_ANEW))
-        earlier = self.record()
+            return Chosen.from_json(read_object(file, fix=ANEW))
+        earlier = self.folder.record()
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
         if self.options.stop_when_settled and self._settled():
             n = 0
@@ -207,7 +204,7 @@ class LoopRounds:
             asked = self.store.keys("preference")
             chosen = choose_segments(steps, texts, n, self.options.length, asked=asked, rng=rng)
         else:
-            model = load_reward_model(self.model_after(earlier[-1].number)) if earlier else None
+            model = None if (last := self._last_model) is None else load_reward_model(last)
             before = Counter[str]()
             for each in earlier:
                 before.update(each.asked)
@@ -218,7 +215,7 @@ class LoopRounds:
                 asked=self.store.asked_texts(),
                 predicted=None if model is None else model.predict(texts),
                 mix=self.options.mix,
-                before=before if earlier else {},
+                before=before,
                 rng=rng,
             )
         write_json(file, chosen.to_json(), what="questions")

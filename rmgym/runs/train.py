@@ -201,6 +201,7 @@ def run_agent(
     job = Job(folder, spec.settings(), kind=KIND)
     with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
         if status == "done":
+            remove_checkpoints(folder)  # which a kill right at the end has left
             return _finished(read_run(folder))
         _LOG.info(
             "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
@@ -216,20 +217,21 @@ def run_agent(
             if rounds is not None and (done := rounds.done_by(steps_of(checkpoint))):
                 model = rounds.model_after(done)
                 comparison.exchange(load(model), rounds.made_in(done))
-            agent, seconds = load_checkpoint(
+            agent, before = load_checkpoint(
                 checkpoint, model, tensorboard_log=folder / TENSORBOARD, device=str(agent.device)
             )
+            seconds, comparison.survival_bonus = before.wall_seconds, before.survival_bonus
         else:
             _clear(folder)  # of an attempt that came to no checkpoint
         comparison.started = started = time.perf_counter() - seconds
         after = 0 if rounds is None else max(rounds.at, default=0)
-        checkpoints = Checkpoints(folder, spec.checkpoint_every, seed, started, after=after)
+        checkpoints = Checkpoints(folder, spec.checkpoint_every, seed, started, after=after, comparison=comparison)
         learn(agent, spec, comparison, checkpoints, rounds, progress=progress)
         save_agent(agent, folder / AGENT)
         outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
         outcome = replace(outcome, best=_best(comparison, spec, folder))
         job.finish(outcome.to_json())
-    remove_checkpoints(folder)
+        remove_checkpoints(folder)
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,31 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from rmgym.distillation.student import Student
 from rmgym.errors import RunError
+from rmgym.sb3.callbacks import RewardComparisonCallback
 from rmgym.sb3.deferred import attach, is_deferred, learned_env
 from rmgym.sb3.restart import restart
 from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
+from rmgym.specs.base import Spec
 from rmgym.storage.atomic import replacing_folder, write_json
 from rmgym.storage.foreign import read_json
 from rmgym.wrappers.source import Model
 
 _AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Spec):
+    """What a run is at a checkpoint, besides its agent; the content of ``state.json``.
+
+    Attributes:
+        steps: that the agent has taken.
+        wall_seconds: training time.
+        survival_bonus: see :class:`RewardComparisonCallback`; it is said once, so a run that goes on has to know it.
+    """
+
+    steps: int
+    wall_seconds: float
+    survival_bonus: str | None
 
 
 class Checkpoints(BaseCallback):
@@ -37,11 +55,22 @@ class Checkpoints(BaseCallback):
         seed: of the run.
         started: ``time.perf_counter()`` at the start of the run, less the time of interrupted attempts.
         after: steps up to which others say when to :meth:`save`.
+        comparison: whose findings are saved too.
     """
 
-    def __init__(self, folder: Path, every: int, seed: int, started: float, *, after: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        seed: int,
+        started: float,
+        *,
+        after: int = 0,
+        comparison: RewardComparisonCallback | None = None,
+    ) -> None:
         super().__init__()
         self.folder, self.every, self.seed, self.started, self.after = folder, every, seed, started, after
+        self.comparison = comparison
         self._saved_at, self._resumes = 0, False
 
     def _on_training_start(self) -> None:
@@ -60,7 +89,12 @@ class Checkpoints(BaseCallback):
 
     def save(self) -> None:
         """Save the agent, at the start of a rollout."""
-        save_checkpoint(self.model, self.folder, time.perf_counter() - self.started)
+        progress = Progress(
+            steps=self.model.num_timesteps,
+            wall_seconds=time.perf_counter() - self.started,
+            survival_bonus=None if self.comparison is None else self.comparison.survival_bonus,
+        )
+        save_checkpoint(self.model, self.folder, progress)
         self._saved_at = self.model.num_timesteps
         restart(self.model, self.seed)
 
@@ -68,13 +102,13 @@ class Checkpoints(BaseCallback):
         return True
 
 
-def save_checkpoint(agent: BaseAlgorithm, folder: Path, seconds: float) -> Path:
+def save_checkpoint(agent: BaseAlgorithm, folder: Path, progress: Progress) -> Path:
     """Write ``checkpoint-<steps>``, whole or not at all, and remove older ones.
 
     Args:
         agent: at the start of a rollout.
         folder: the run's.
-        seconds: training time so far.
+        progress: how far it is.
 
     Raises:
         StorageError: it cannot be written; the older one is intact.
@@ -86,7 +120,7 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, seconds: float) -> Path:
             agent.save_replay_buffer(partial / _REPLAY)
         if (student := _student(agent)) is not None:
             student.save_state(partial / _STUDENT)
-        write_json(partial / _STATE, {"steps": agent.num_timesteps, "wall_seconds": seconds})
+        write_json(partial / _STATE, progress.to_json())
     for old in _checkpoints(folder)[:-1]:
         shutil.rmtree(old, ignore_errors=True)
     _remove_unfinished(folder)
@@ -103,7 +137,7 @@ def steps_of(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[2])
 
 
-def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[BaseAlgorithm, float]:
+def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[BaseAlgorithm, Progress]:
     """Load an agent where it was, with its replay buffer and its student.
 
     Args:
@@ -112,7 +146,7 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
         options: of :func:`load_agent`.
 
     Returns:
-        The agent, and the seconds it had trained.
+        The agent, and how far it was.
 
     Raises:
         RunError: a file is damaged, or the agent trained on another reward model.
@@ -124,11 +158,7 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
         agent.load_replay_buffer(path / _REPLAY)
         if is_deferred(agent):
             attach(agent)
-    try:
-        return agent, float(read_json(path / _STATE)["wall_seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        fix = "remove this checkpoint: an earlier one is taken, or the run begins anew"
-        raise RunError("a checkpoint is whole", got=f"{path / _STATE}: {error!r}", fix=fix) from error
+    return agent, _progress(path / _STATE)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -136,6 +166,22 @@ def remove_checkpoints(folder: Path) -> None:
     for path in _checkpoints(folder):
         shutil.rmtree(path, ignore_errors=True)
     _remove_unfinished(folder)
+
+
+def _progress(file: Path) -> Progress:
+    """How far a run was.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        content = read_json(file)
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        return Progress.from_json(content, _STATE)
+    except (OSError, ValueError) as error:
+        fix = "remove this checkpoint: an earlier one is taken, or the run begins anew"
+        raise RunError("a checkpoint is whole", got=f"{file}: {error}", fix=fix) from error
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -16,6 +16,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from rmgym.errors import RunError
+from rmgym.models.registry import is_url
 from rmgym.sb3.deferred import attach
 from rmgym.sb3.environments import make_training_env
 from rmgym.sb3.hyperparameters import algorithm_class
@@ -74,7 +75,8 @@ def load_agent(
 
     Args:
         path: what :func:`save_agent` or ``agent.save`` wrote.
-        reward_model: where the reward model is now; by default where it was. It must be the same by digest.
+        reward_model: where the reward model is now; by default where it was, but for a server, which is named again.
+            It must be the same by digest.
         tensorboard_log: folder for TensorBoard events.
         device: torch device of the policy.
         verbose: as in SB3.
@@ -91,6 +93,12 @@ def load_agent(
             "a reward model that was given as an object is given again",
             got=f"{saved.file}, trained on {spec.reward.name!r} with digest {spec.reward.digest}",
             fix="pass reward_model= (its folder, or the model)",
+        )
+    if reward_model is None and is_url(str(where)):
+        raise RunError(
+            "a file does not choose by itself who gets the texts",
+            got=f"{saved.file}, trained on the scores of {where}",
+            fix=f"if you trust that server, pass reward_model={str(where)!r}",
         )
     loaded = load(where, seed=spec.seed)
     check_digest(spec.reward, loaded, str(saved.file))

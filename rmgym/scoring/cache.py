@@ -9,51 +9,42 @@ never found again.
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
-from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
-from rmgym.storage.atomic import make_folder
-from rmgym.storage.sqlite import use_write_ahead_log
+from rmgym.scoring.score_file import ScoreFile, Scores
 from rmgym.text.batch import TextBatch
 
 MEMORY = 64 * 2**20
 """Bytes of memory that a cache takes at most, roughly."""
 _PER_ENTRY = 300  # what CPython takes for a key and two numbers in a dictionary, beside the key's own bytes
 _TRIAL, _WORTH = 20_000, 0.01  # after so many texts, a cache that knew fewer of them than this is left alone
-_AT_ONCE = 500  # keys in one SQL statement
-_TABLE = "CREATE TABLE IF NOT EXISTS scores (key BLOB PRIMARY KEY, mean REAL, std REAL) WITHOUT ROWID"
 
 
 class ScoreCache:
     """Scores of texts that were read before.
 
     Args:
-        path: SQLite file of the second tier, made if missing; None for memory alone. Several processes may share it.
+        path: SQLite file of the second tier, made if missing; None for memory alone. Several processes may share it. On
+            a full or read-only disk nothing is added to it, after one warning.
         memory: bytes of memory at most. The entries that were asked for least lately go first.
 
     Raises:
-        ModelError: the file cannot be written or is not a cache.
-        StorageError: its folder cannot be made.
+        ModelError: the file is not a cache.
+        StorageError: something that is no folder is in the place of its folder.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, memory: int = MEMORY) -> None:
         self.path = None if path is None else Path(path).expanduser()
         self._memory = memory
         # Two generations: what is found in the older one moves to the younger, and the older one goes as a whole.
-        self._young, self._old = dict[bytes, tuple[float, float]](), dict[bytes, tuple[float, float]]()
+        self._young, self._old = dict[bytes, Scores](), dict[bytes, Scores]()
         self._asked = self._found = 0
-        if self.path is not None:
-            make_folder(self.path.parent, what="a cache of scores")
-            with self._open() as file:
-                use_write_ahead_log(file)
-                file.execute(_TABLE)
+        self._file = None if self.path is None else ScoreFile(self.path)
 
     def predict(self, model: RewardModel, texts: TextBatch) -> Prediction:
         """What ``model`` says about ``B`` texts; it is asked only about those that are not known, once where equal.
@@ -84,48 +75,26 @@ class ScoreCache:
         columns = np.array([scores[key] for key in keys], np.float32).reshape(-1, 2)
         return Prediction(columns[:, 0].copy(), columns[:, 1].copy())
 
-    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, tuple[float, float]]:
+    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Scores]:
         scores = {key: self._young[key] for key in keys if key in self._young}
         if self._old:
             again = {key: self._old[key] for key in keys if key in self._old}
             self._remember(again)
             scores |= again
-        if self.path is not None and (rest := [key for key in keys if key not in scores]):
-            with self._open() as file:
-                for start in range(0, len(rest), _AT_ONCE):
-                    some = rest[start : start + _AT_ONCE]
-                    marks = ",".join("?" * len(some))
-                    rows = file.execute(f"SELECT key, mean, std FROM scores WHERE key IN ({marks})", some)
-                    scores |= {key: (mean, std) for key, mean, std in rows}
+        if self._file is not None and (rest := [key for key in keys if key not in scores]):
+            scores |= self._file.get(rest)
         return scores
 
-    def _keep(self, new: dict[bytes, tuple[float, float]]) -> None:
+    def _keep(self, new: dict[bytes, Scores]) -> None:
         self._remember(new)
-        if self.path is not None:
-            with self._open() as file:
-                rows = [(key, *scores) for key, scores in new.items()]
-                file.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+        if self._file is not None:
+            self._file.put(new)
 
-    def _remember(self, scores: dict[bytes, tuple[float, float]]) -> None:
+    def _remember(self, scores: dict[bytes, Scores]) -> None:
         self._young |= scores
         size = max((len(key) for key in scores), default=0) + _PER_ENTRY
         if len(self._young) * size > self._memory / 2:
             self._old, self._young = self._young, {}
-
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
-        """A connection for one transaction: none is shared with forked workers or other threads."""
-        assert self.path is not None
-        try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as file, file:
-                file.execute("PRAGMA synchronous = NORMAL")
-                yield file
-        except sqlite3.Error as error:
-            raise ModelError(
-                "scores are kept in a SQLite file of their own",
-                got=f"{self.path}: {error}",
-                fix="name another file, or delete this one: it holds nothing that cannot be computed again",
-            ) from error
 
 
 def keys_of(texts: TextBatch, digest: str) -> list[bytes]:

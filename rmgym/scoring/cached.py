@@ -19,11 +19,12 @@ class CachedReward:
 
     Args:
         model: the model that answers what is not known yet.
-        path: SQLite file, made if missing. Several processes and several models may share it.
+        path: SQLite file, made if missing. Several processes and several models may share it. On a full or read-only
+            disk nothing is added to it, after one warning.
         memory: bytes of memory at most for the first tier.
 
     Raises:
-        ModelError: the file cannot be written or is not a cache.
+        ModelError: the file is not a cache.
 
     Example:
         >>> import rmgym, tempfile

@@ -25,6 +25,7 @@ def deployment(
     device: str = "cpu",
     token: str | None = None,
     batching: BatchOptions | None = None,
+    allow_remote: bool = False,
     **options: Any,
 ) -> Application:
     """A Ray Serve application that serves a model; for ``serve.run``, with what else Ray offers.
@@ -34,12 +35,14 @@ def deployment(
         device: torch device of each replica.
         token: see :func:`score_app`.
         batching: of each replica.
+        allow_remote: see :func:`rmgym.load_reward_model`.
         options: of Ray's ``@serve.deployment``, such as ``num_replicas=2`` or ``ray_actor_options={"num_gpus": 1}``.
     """
     from ray import serve
 
     def app() -> FastAPI:  # called in the replica, so that weights never travel
-        return score_app(load_reward_model(model, device=device), token=token, batching=batching)
+        loaded = load_reward_model(model, device=device, allow_remote=allow_remote)
+        return score_app(loaded, token=token, batching=batching)
 
     options = {"name": NAME, "max_ongoing_requests": 1024, **options}
     ingress: Any = serve.deployment(serve.ingress(app)(), **options)

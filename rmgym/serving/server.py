@@ -17,19 +17,27 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from rmgym.errors import ModelError, RmgymError, ServeError, TextError
 from rmgym.models.base import Prediction, RewardModel, check_fitted
 from rmgym.models.remote.connection import check_token
-from rmgym.models.remote.wire import pack_prediction, unpack_texts
+from rmgym.models.remote.wire import CONTENT_TYPE, pack_prediction, unpack_texts
 from rmgym.serving.batching import Batcher, BatchOptions
+from rmgym.serving.gate import Gate
+from rmgym.serving.refusals import Refusal, refuse
 from rmgym.serving.telemetry import Metrics
+from rmgym.text.batch import TextBatch
 
 MAX_BODY = 64 * 2**20
 """Most bytes of a request: some hundred thousand texts."""
+MAX_BODIES = 4
+"""Requests of so many bytes may be here at once, or as many bytes in more of them."""
 _LOG = logging.getLogger(__name__)
-_GONE = 1.0
+_LOOK = 1.0
 """Seconds between looks whether a client still waits for its answer."""
+_CLIENT_GONE = 499
+"""The status of what nobody waits for, as nginx counts it."""
 
 
 def score_app(
@@ -43,9 +51,10 @@ def score_app(
 
     Args:
         model: any reward model.
-        token: if given, everything but ``/health`` wants ``Authorization: Bearer <token>``.
+        token: if given, everything but ``/health`` wants ``Authorization: Bearer <token>``; else only who asks a name
+            of this machine's loopback is answered.
         batching: how requests of many clients are put together.
-        max_body: most bytes of a request.
+        max_body: most bytes of a request; of all that are here, :data:`MAX_BODIES` times as many.
 
     Raises:
         ModelError: the model was not fitted, or the token does not fit into a header.
@@ -53,7 +62,8 @@ def score_app(
     check_fitted(model)
     server = _Server(model, token if token is None else check_token(token), batching, max_body)
     app = FastAPI(title="rmgym", lifespan=server.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(_Refusal, _refuse)
+    app.add_exception_handler(Refusal, refuse)
+    app.add_middleware(Gate, any_host=token is not None, content_types=(CONTENT_TYPE,))
     app.add_api_route("/health", server.health, response_model=None)
     app.add_api_route("/model", server.model_facts, response_model=None)
     app.add_api_route("/metrics", server.metrics_text, response_model=None)
@@ -61,31 +71,29 @@ def score_app(
     return app
 
 
-class _Refusal(Exception):
-    """An answer other than 200."""
+class _Body:
+    """The bytes of a request as they came, and how many they are, or were."""
 
-    def __init__(self, status: int, error: RmgymError, **headers: str) -> None:
-        super().__init__(str(error))
-        self.status, self.error, self.headers = status, error, headers
+    def __init__(self) -> None:
+        self.chunks, self.size = list[bytes](), 0
 
-    def response(self) -> Response:
-        got = self.error.got if isinstance(self.error.got, str) else repr(self.error.got)
-        refusal = {"type": type(self.error).__name__, "rule": self.error.rule, "received": got, "fix": self.error.fix}
-        headers = {key.replace("_", "-"): value for key, value in self.headers.items()}
-        return JSONResponse({"error": refusal}, self.status, headers)
+    def unpack(self) -> TextBatch:
+        """The texts; the bytes are not needed any more."""
+        whole = b"".join(self.chunks)
+        self.chunks.clear()
+        return unpack_texts(whole)
 
 
-async def _refuse(request: Request, refusal: Exception) -> Response:
-    del request
-    assert isinstance(refusal, _Refusal)
-    return refusal.response()
+def _gone() -> Refusal:
+    error = ServeError("a client waits for its answer", got="it is gone", fix="raise the client's timeout")
+    return Refusal(_CLIENT_GONE, error)
 
 
 class _Server:
     """The endpoints, and what they share."""
 
     def __init__(self, model: RewardModel, token: str | None, batching: BatchOptions | None, max_body: int) -> None:
-        self._token, self._max_body = token, max_body
+        self._token, self._max_body, self._held = token, max_body, 0
         self._digest = model.digest
         self._facts = {
             "name": model.name,
@@ -122,13 +130,19 @@ class _Server:
 
     async def score(self, request: Request) -> Response:
         """Score a message of texts."""
-        started = time.perf_counter()
+        started, body = time.perf_counter(), _Body()
         try:
             self._authorise(request)
-            prediction = await self._scored(request, await self._body(request))
-            answer = Response(pack_prediction(prediction, self._digest), media_type="application/octet-stream")
-        except _Refusal as refusal:
+            await self._read(request, body)
+            prediction = await self._scored(request, body)
+            message = await asyncio.to_thread(pack_prediction, prediction, self._digest)
+            answer = Response(message, media_type=CONTENT_TYPE)
+        except Refusal as refusal:
             answer = refusal.response()
+            if refusal.status == _CLIENT_GONE:
+                _LOG.warning("a client of /score went away before it was answered")
+        finally:
+            self._held -= body.size
         self._metrics.answer(answer.status_code, time.perf_counter() - started)
         return answer
 
@@ -141,45 +155,56 @@ class _Server:
             error = ServeError(
                 "this reward server knows its clients by a token",
                 got="another one" if given else "a request without one",
-                fix="set RMGYM_TOKEN, or pass token= to the model 'remote'",
+                fix="set RMGYM_TOKEN and give this server's URL (a saved folder sends no token), or pass token= to the "
+                "model 'remote'",
             )
-            raise _Refusal(401, error, www_authenticate="Bearer")
+            raise Refusal(401, error, www_authenticate="Bearer")
 
-    async def _body(self, request: Request) -> bytes:
-        """Read a request, and no further than it may be long."""
+    async def _read(self, request: Request, body: _Body) -> None:
+        """Read a request, and no further than it may be long, nor than there is room for."""
         announced = request.headers.get("content-length", "")
-        size, body = int(announced) if announced.isdecimal() else 0, bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if max(size, len(body)) > self._max_body:
-                error = ServeError(
-                    f"a request has at most {self._max_body} bytes",
-                    got=f"{size or 'more'}",
-                    fix="send fewer texts at once: batch= of the model 'remote'",
-                )
-                raise _Refusal(413, error, connection="close")
-        return bytes(body)
-
-    async def _scored(self, request: Request, body: bytes) -> Prediction:
+        size = int(announced) if announced.isdecimal() else 0
         try:
-            texts = unpack_texts(body)
+            async for chunk in request.stream():
+                body.chunks.append(chunk)
+                body.size += len(chunk)
+                self._held += len(chunk)
+                if max(size, body.size) > self._max_body:
+                    error = ServeError(
+                        f"a request has at most {self._max_body} bytes",
+                        got=f"{size or 'more'}",
+                        fix="send fewer texts at once: batch= of the model 'remote'",
+                    )
+                    raise Refusal(413, error, connection="close")
+                if self._held > MAX_BODIES * self._max_body:
+                    error = ServeError(
+                        f"requests that are here together have at most {MAX_BODIES * self._max_body} bytes",
+                        got="more",
+                        fix="ask again later",
+                    )
+                    raise Refusal(503, error, retry_after="1", connection="close")
+        except ClientDisconnect:
+            raise _gone() from None
+
+    async def _scored(self, request: Request, body: _Body) -> Prediction:
+        try:
+            texts = await asyncio.to_thread(body.unpack)  # the loop answers others meanwhile
         except TextError as error:
-            raise _Refusal(400, error) from error
+            raise Refusal(400, error) from error
         try:
             waiting = asyncio.wrap_future(self._batcher.submit(texts))
         except ServeError as error:
-            raise _Refusal(503, error, retry_after="1") from error
-        while not (await asyncio.wait([waiting], timeout=_GONE))[0]:
+            raise Refusal(503, error, retry_after="1") from error
+        while not (await asyncio.wait([waiting], timeout=_LOOK))[0]:
             if await request.is_disconnected():
                 waiting.cancel()
         try:
             return waiting.result()
         except asyncio.CancelledError:
-            gone = ServeError("a client waits for its answer", got="it is gone", fix="raise the client's timeout")
-            raise _Refusal(499, gone) from None
+            raise _gone() from None
         except RmgymError as error:
-            raise _Refusal(422, error) from error
+            raise Refusal(422, error) from error
         except Exception as error:
             _LOG.exception("the served model failed")
             broken = ModelError("the served model scores texts without failing", got=repr(error), fix="see its log")
-            raise _Refusal(500, broken) from error
+            raise Refusal(500, broken) from error

@@ -9,19 +9,20 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_native_id
 from typing import IO
 
 from rmgym.errors import StorageError
 
 StrPath = str | os.PathLike[str]
 PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
-"""Names of what a process is writing, or was when it was killed; ``name`` is what it would have become."""
+"""Names of what a thread is writing, or was when it was killed; ``name`` is what it would have become."""
 
 
 def partial_path(path: StrPath) -> Path:
-    """Where this process writes what will become ``path``: beside it, so that a rename is enough."""
+    """Where this thread writes what will become ``path``: beside it, so that a rename is enough."""
     target = Path(path)
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+    return target.with_name(f".{target.name}.{get_native_id()}.partial")
 
 
 def remove_partials(path: StrPath) -> None:
@@ -41,11 +42,17 @@ def replacing(path: StrPath, *, what: str = "a file") -> Generator[IO[bytes]]:
         what: what is written, for the error's words.
 
     Raises:
-        StorageError: the disk is full or not writable; what was at ``path`` is intact.
+        StorageError: the disk is full or not writable, or a folder or a device is there; what was there is intact.
     """
     target = Path(path)
     partial = partial_path(target)
-    with _explained(target, what):
+    with explained(target, what):
+        if target.exists() and not target.is_file():
+            raise StorageError(
+                f"{what} is written to a file",
+                got=f"{target}, which is a folder or a device",
+                fix="name a file that is new or may be replaced",
+            )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
@@ -69,7 +76,7 @@ def replacing_folder(path: StrPath, *, what: str = "a folder") -> Generator[Path
     """
     target = Path(path)
     partial = partial_path(target)
-    with _explained(target, what):
+    with explained(target, what):
         try:
             _remove(partial)
             partial.mkdir(parents=True)
@@ -108,7 +115,7 @@ def make_folder(path: StrPath, *, what: str) -> Path:
         StorageError: it cannot be made.
     """
     folder = Path(path)
-    with _explained(folder, what):
+    with explained(folder, what):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -160,7 +167,16 @@ def move_into_place(written: Path, target: Path) -> None:
 
 
 @contextmanager
-def _explained(target: Path, what: str) -> Generator[None]:
+def explained(target: Path, what: str) -> Generator[None]:
+    """Say what could not be written where, in place of the system's error.
+
+    Args:
+        target: the file or folder.
+        what: what is written, for the error's words.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
     try:
         yield
     except StorageError:  # of a file inside: it has its words already

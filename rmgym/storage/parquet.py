@@ -1,15 +1,17 @@
 """Trees of arrays as one Parquet file: a column per leaf, shapes and structure in the schema's metadata.
 
-Values of ragged spaces are written as JSON. Nothing is pickled, so reading a file executes nothing.
+Values of ragged spaces are written as JSON. Nothing is pickled, so reading a file executes nothing. A file holds the
+SHA-256 of all that it says, and a checksum of each page, so that no damage is read as other numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +24,9 @@ from rmgym.trees import Array, Tree, Value, leaves
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_KEYS = (b"rmgym", b"sha256")
+"""Of the schema's metadata: JSON about shapes and structure, and the checksum of all that the file says."""
+
 
 def write(path: str | os.PathLike[str], trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> Path:
     """Write atomically, as :func:`rmgym.storage.atomic.replacing` does.
@@ -30,12 +35,17 @@ def write(path: str | os.PathLike[str], trees: Mapping[str, Tree], metadata: Map
         RmgymError: a dtype cannot be saved.
         StorageError: the disk is full or not writable; what was at ``path`` is intact.
     """
-    import pyarrow.parquet as pq
-
     table = _table(trees, metadata)
     with replacing(path, what="a file of transitions") as file:
-        pq.write_table(table, file)
+        write_table(table, file)
     return Path(path)
+
+
+def write_table(table: pa.Table, file: IO[bytes]) -> None:
+    """Write a table as Parquet, with a checksum of each page for whoever reads it."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, file, write_page_checksum=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]:
@@ -49,9 +59,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]
 
     try:
         refuse_irregular(Path(path))
-        with pq.ParquetFile(path) as file:  # read_table would take key=value folders of the path for columns
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            # pq.read_table would take key=value folders of the path for columns.
             table = file.read()
-        about = parse_json((table.schema.metadata or {})[b"rmgym"])
+        text, total = ((table.schema.metadata or {})[key] for key in _KEYS)
+        if _sha256(text, table) != total:
+            raise ValueError("its SHA-256 is not the one that it was written with")
+        about = parse_json(text)
         shapes, forms, metadata = (_table_of(about, name) for name in ("shapes", "forms", "metadata"))
         return {name: _build(table, shapes, name, form) for name, form in forms.items()}, metadata
     except (OSError, KeyError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
@@ -76,7 +90,28 @@ def _table(trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> pa.Tabl
     shapes = {path: "json" if leaf.dtype == object else list(leaf.shape[1:]) for path, leaf in arrays.items()}
     about = json.dumps({"shapes": shapes, "forms": forms, "metadata": dict(metadata)})
     columns = {path: _column(path, leaf) for path, leaf in arrays.items()}
-    return pa.table(columns).replace_schema_metadata({"rmgym": about})
+    table = pa.table(columns)
+    return table.replace_schema_metadata({"rmgym": about, "sha256": _sha256(about.encode(), table)})
+
+
+def _sha256(about: bytes, table: pa.Table) -> bytes:
+    """SHA-256 (hex) of the names, types and values of columns, and of what is said about them.
+
+    Raises:
+        ValueError: a column holds neither strings nor numbers.
+    """
+    import pyarrow as pa
+
+    total = hashlib.sha256(about)
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pa.types.is_string(column.type):
+            total.update(json.dumps([name, column.to_pylist()]).encode())
+            continue
+        values = np.ascontiguousarray(_numbers(column, name, is_list=True).to_numpy(zero_copy_only=False))
+        total.update(f"{name} {values.dtype} {len(values)}".encode())
+        total.update(values.tobytes())
+    return total.hexdigest().encode()
 
 
 def _form(tree: Tree) -> object:
@@ -127,11 +162,12 @@ def _build(table: pa.Table, shapes: Mapping[str, object], name: str, form: objec
         return values
     if not isinstance(shape, list):
         raise ValueError(f"the shape of {name!r} is {shape!r:.40}")
-    array: Array = _numbers(column, name, is_list=bool(shape)).reshape(len(table), *shape)
+    numbers = _numbers(column, name, is_list=bool(shape)).to_numpy(zero_copy_only=False, writable=True)
+    array: Array = numbers.reshape(len(table), *shape)
     return array
 
 
-def _numbers(column: pa.Array, name: str, *, is_list: bool) -> Array:
+def _numbers(column: pa.Array, name: str, *, is_list: bool) -> pa.Array:
     """The numbers of a column, or of the lists of one length in it.
 
     Raises:
@@ -145,8 +181,7 @@ def _numbers(column: pa.Array, name: str, *, is_list: bool) -> Array:
         raise ValueError(f"{name!r} holds {column.type!s:.40}, where numbers belong")
     if column.null_count or values.null_count:
         raise ValueError(f"{name!r} has empty places")
-    array: Array = values.to_numpy(zero_copy_only=False, writable=True)
-    return array
+    return values
 
 
 def _plain(value: Value) -> object:

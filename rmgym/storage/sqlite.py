@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from pathlib import Path
+
+_NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
 
 
 def use_write_ahead_log(file: sqlite3.Connection, *, patience: float = 60.0) -> None:
@@ -28,3 +32,30 @@ def use_write_ahead_log(file: sqlite3.Connection, *, patience: float = 60.0) -> 
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
             time.sleep(0.01)
+
+
+def connect_to_read(path: str | os.PathLike[str], *, timeout: float) -> sqlite3.Connection:
+    """A connection for reading, also where a full or read-only disk takes none of the files that processes share.
+
+    There, a file whose log is empty is read as it is: nobody can be writing to it.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for others.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or is no database.
+    """
+    file = sqlite3.connect(path, timeout=timeout)
+    try:
+        file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        file.close()
+        log = Path(f"{os.fspath(path)}-wal")
+        if error.sqlite_errorcode & 0xFF not in _NO_ROOM or (log.exists() and log.stat().st_size):
+            raise
+        return sqlite3.connect(f"{Path(path).absolute().as_uri()}?immutable=1", uri=True, timeout=timeout)
+    except sqlite3.Error:
+        file.close()
+        raise
+    return file

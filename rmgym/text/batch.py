@@ -227,6 +227,7 @@ class TextBatch:
         language, card_hash = content["language"], content["card_hash"]
         if not isinstance(language, str) or not isinstance(card_hash, str | None):
             raise ValueError("language and card_hash are strings")
+        _strings([language, card_hash or ""])
         templates, phrases = _strings(content["templates"]), _strings(content["phrases"])
         if bad := next((t for t in templates if not is_template(t)), None):
             raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
@@ -269,9 +270,11 @@ def _strings(values: Sequence[object]) -> tuple[str, ...]:
     """Strings as a tuple.
 
     Raises:
-        ValueError: there is something else.
+        ValueError: there is something else, or UTF-8 has no bytes for one of them (half of a surrogate pair).
     """
     strings = [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else None
     if strings is None or len(strings) < len(values):
         raise ValueError("templates and phrases are strings in a list")
+    for string in strings:
+        string.encode()
     return tuple(strings)

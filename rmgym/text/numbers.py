@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.cards.schema import FREE_NUMBER
+from rmgym.text.kept import kept
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)
@@ -33,7 +33,7 @@ WORD = "{:s}"
 IS_WORD = -1
 """What stands for the decimals of a phrase's slot."""
 
-_SLOT = re.compile(r"(?<!\{)(?:\{\{)*(\{:(?:\.([0-9])f|s)\})")
+_SLOT = re.compile(r"\{:(?:\.([0-9])f|s)\}")
 _POWERS = np.array([float(f"1e{exponent}") for exponent in range(23)])  # higher ones are not exact
 
 
@@ -47,7 +47,7 @@ def escape(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-@lru_cache(maxsize=65536)
+@kept
 def split_template(template: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Split a template into its plain pieces and the decimals of the slots between them.
 
@@ -57,8 +57,11 @@ def split_template(template: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """
     pieces, decimals, start = list[str](), list[int](), 0
     for match in _SLOT.finditer(template):
-        pieces.append(template[start : match.start(1)])
-        decimals.append(IS_WORD if match[2] is None else int(match[2]))
+        piece = template[start : match.start()]
+        if (len(piece) - len(piece.rstrip("{"))) % 2:  # its brace is the second half of a doubled one
+            continue
+        pieces.append(piece)
+        decimals.append(IS_WORD if match[1] is None else int(match[1]))
         start = match.end()
     pieces.append(template[start:])
     return tuple(p.replace("{{", "{").replace("}}", "}") for p in pieces), tuple(decimals)
@@ -71,7 +74,6 @@ def is_template(text: str) -> bool:
     return text == "".join(escape(piece) + then for piece, then in zip(pieces, slots, strict=True))
 
 
-@lru_cache(maxsize=65536)
 def slot_counts(template: str) -> tuple[int, int]:
     """How many slots for numbers, and how many for phrases, a template has."""
     decimals = split_template(template)[1]
@@ -79,7 +81,7 @@ def slot_counts(template: str) -> tuple[int, int]:
     return len(decimals) - words, words
 
 
-@lru_cache(maxsize=65536)
+@kept
 def fill(template: str, phrases: tuple[str, ...]) -> str:
     """A template with phrases written into their slots."""
     pieces, decimals = split_template(template)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from functools import lru_cache
 
 import numpy as np
 
 from rmgym.text.batch import Numbered, TextBatch
+from rmgym.text.kept import kept
 from rmgym.text.numbers import IS_WORD, slot, split_template
 from rmgym.text.rows import offsets_of, take_rows
 
@@ -63,7 +63,7 @@ def _recognised(text: str, templates: Sequence[str], phrases: Set[str]) -> tuple
     return text, ()
 
 
-@lru_cache(maxsize=8192)
+@kept
 def _literals(template: str) -> tuple[str, ...]:
     """What stands around a template's phrases, as it stands in a text's own template."""
     pieces, decimals = split_template(template)

@@ -8,6 +8,7 @@ the log, which a checkpoint holds, so that a resumed run decides as an uninterru
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -117,6 +118,7 @@ class RewardTrainer(Trainer):
             super()._save_checkpoint(model, None)
             put_in_place(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}")
         except (OSError, RuntimeError, SafetensorError) as error:  # a RuntimeError is what torch.save raises
+            shutil.rmtree(str(self.args.output_dir), ignore_errors=True)  # half a checkpoint fills the disk for nothing
             raise StorageError(
                 "checkpoints are written to a folder with enough space",
                 got=f"{self.args.output_dir}: {error}",

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from rmgym.bench.grid import plan
-from rmgym.bench.runner import run_suite
+from rmgym.bench.runner import _failure, run_suite
 from rmgym.bench.suite import load_suite
-from rmgym.errors import BusyError, JobError
+from rmgym.errors import BusyError, JobError, StorageError
+from tests.disks import small_disk
 
 SUITE = """
 name = "small"
@@ -112,3 +113,25 @@ def test_what_needs_a_failed_model_is_left_out_and_named(suite_file: Path, tmp_p
     assert [failure.title for failure in outcome.failures] == ["fit missing", "ppo on missing"]
     assert "FeedbackError" in outcome.failures[0].tail
     assert "left out" in outcome.failures[1].reason
+
+
+@pytest.mark.parametrize(
+    ("how", "rule"),
+    [("full", "the record of a cell is written to"), ("read-only", "a suite's folder is")],
+)
+def test_where_nothing_can_be_written_it_says_so_and_not_that_another_process_is_at_work(
+    suite_file: Path, tmp_path: Path, how: str, rule: str
+) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk:
+        disk.spoil(how)
+        with pytest.raises(StorageError, match=f"^{rule} a writable folder with enough space") as caught:
+            run_suite(load_suite(suite_file), disk.folder / "out", progress=False)
+        assert not isinstance(caught.value, BusyError)
+
+
+def test_a_cell_without_a_word_in_its_log_is_no_riddle(suite_file: Path, tmp_path: Path) -> None:
+    task = plan(load_suite(suite_file), tmp_path / "out")[0]
+    task.prepare()
+    assert "is the disk full?" in _failure(task, "ended with exit code 1").tail
+    (task.folder / "log.txt").write_text("why\n")
+    assert _failure(task, "ended with exit code 1").tail == "why"

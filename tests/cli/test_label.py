@@ -16,7 +16,7 @@ from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
-from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.metrics.ranking import spearman
 from rmgym.text import textualizer
 from rmgym.transitions import IN_ABSORBING
@@ -91,7 +91,7 @@ def test_constant_rewards_are_labelled_by_outcome(store):
     result = run(store, "CartPole-v1", "--ratings", 30, "--steps", 400, "--target", "outcome", "--levels", 0)
     assert result.exit_code == 0, result.output
     steps = collect("CartPole-v1", 400, progress=False)
-    steps = steps[in_ended_episode(steps)]
+    steps = steps[in_whole_episode(steps)]
     values = rate(ScriptedTeacher(target="outcome"), steps).tolist()
     worth = dict(zip(textualizer("CartPole-v1").batch(steps).strings(), values, strict=True))
     labels = store.labels()

@@ -26,6 +26,10 @@ def test_asks_fits_trains_and_tells(tmp_path: Path) -> None:
     assert resumed.exit_code == 0
     assert "true return" in resumed.stdout
     assert "coverage" in resumed.stdout
+    further = [*arguments[:-1], str(tmp_path / "further"), "--from", str(folder), "--json"]
+    onwards = CliRunner().invoke(app, further)
+    assert onwards.exit_code == 0, onwards.output
+    assert json.loads(onwards.stdout)["rounds"][-1]["labels"] == 60
     report = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "report.html")])
     assert report.exit_code == 0, report.output
     assert "loop no-lm" in (tmp_path / "report.html").read_text()

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rmgym.cli.main import app
 from rmgym.cli.output import out
 from tests.bench.folders import write_run
+from tests.disks import small_disk
 
 
 def test_writes_the_page_the_picture_and_the_table(tmp_path: Path) -> None:
@@ -56,3 +57,23 @@ def test_three_seeds_fit_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.M
     assert "learned|100|-207 [-224, -190]|100%|0.90" in rows[80]
     assert "random policy|–|-1,200|–|–" in rows[80]
     assert "learned|3|100|-207 [-224, -190]|100% [98%, ≥100%]|0.90|0.90|95%|12 s|6 s|500" in rows[160]
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_where_nothing_can_be_written_the_old_page_and_picture_stay(tmp_path: Path, how: str) -> None:
+    write_run(tmp_path / "runs" / "a")
+    with small_disk(tmp_path / "disk", 8 * 1024) as disk:
+        page, picture = disk.folder / "r.html", disk.folder / "r.png"
+        arguments = ["report", str(tmp_path / "runs"), "--out", str(page), "--png", str(picture)]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        before = disk.content()
+        assert set(before) == {"r.html", "r.png"}
+        disk.spoil(how)
+        write_run(tmp_path / "runs" / "b", reward="true", model="true", labels=0)
+        elsewhere = [*arguments[:3], str(tmp_path / "elsewhere.html"), *arguments[4:]]
+        for command, what in ((arguments, "a report"), (elsewhere, "a picture")):
+            result = CliRunner().invoke(app, command)
+            assert result.exit_code == 2
+            assert f"{what} is written to a writable folder with enough space" in result.output
+            assert "Traceback" not in result.output
+            assert disk.content() == before

@@ -88,6 +88,23 @@ def test_what_cannot_be_served_is_refused(arguments: str, said: str) -> None:
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["serve {}", "train Pendulum-v1 --reward {} --out {}/run", "distil {} Pendulum-v1 --out {}/student --steps 50"],
+)
+def test_a_folder_that_names_a_server_is_taken_where_that_is_allowed(command: str, tmp_path: Path) -> None:
+    model = create_reward_model("remote", url="http://127.0.0.1:1", wait=0)
+    model._served = {"digest": "0123456789abcdef", "card_hash": None}  # type: ignore[attr-defined]
+    words = command.replace("{}", str(model.save(tmp_path / "model"))).split()
+    refused = run(app, words)
+    assert refused.exit_code == 2
+    assert "does not choose by itself who gets the texts" in refused.stderr
+    assert "load it with --allow-remote" in " ".join(refused.stderr.split())
+    allowed = run(app, [*words, "--allow-remote"])
+    assert allowed.exit_code == 2
+    assert "the reward server answers within 0 s" in allowed.stderr
+
+
 def test_a_port_in_use_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run(app, ["serve", "random", "--port", str(taken.getsockname()[1])])

@@ -11,7 +11,7 @@ from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers import Answers, Person, PreferenceQuestions, RatingQuestions, ScriptedTeacher
-from rmgym.feedback.teachers.values import in_ended_episode
+from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.text import textualizer
 
 
@@ -87,7 +87,7 @@ def test_everything_is_asked_by_default_as_by_the_command(store, pendulum):
 
 def test_outcomes_are_asked_of_episodes_that_ended(store):
     steps = collect("CartPole-v1", 150, progress=False)
-    ended = in_ended_episode(steps)
+    ended = in_whole_episode(steps)
     assert not ended.all(), "the last one was cut"
     texts = textualizer("CartPole-v1").batch(steps)
     plan = QuestionPlan(ratings=int(ended.sum()), whole_episodes=True)

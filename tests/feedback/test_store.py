@@ -20,6 +20,7 @@ from rmgym.feedback.labels import Ratings
 from rmgym.feedback.store import LabelStore
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
+from tests.disks import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -319,6 +320,52 @@ def test_an_older_database_is_refused(store, pendulum):
         LabelStore(store.path)
 
 
+def test_no_flipped_bit_loads_as_other_labels(store, pendulum):
+    rated, compared = ask(store, pendulum)
+    for query, value in zip(rated, (2, 9, 4), strict=True):
+        store.rate(query, value, annotator="ann", source="human", levels=10)
+    for query, choice in zip(compared, (1.0, 0.25), strict=True):
+        store.prefer(query, choice, annotator="ann", source="human")
+
+    def content():
+        labels = LabelStore(store.path).labels()
+        parts = [labels.ratings.texts, labels.preferences.steps]
+        numbers = [labels.ratings.values, labels.preferences.choice, *(texts.numbers for texts in parts)]
+        return [texts.strings() for texts in parts], [array.tolist() for array in numbers]
+
+    whole, expected, refused = store.path.read_bytes(), content(), 0
+    rng = np.random.default_rng(0)
+    filled = [place for place, byte in enumerate(whole) if byte]
+    for place in rng.choice(filled, 100, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        store.path.write_bytes(damaged)
+        try:
+            assert content() == expected
+        except FeedbackError:
+            refused += 1
+    assert refused > 50
+    store.path.write_bytes(whole)
+    assert content() == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        ("UPDATE answer SET value = 8 WHERE value = 9", "answer"),
+        ("UPDATE answer SET skipped = 1 WHERE value = 9", "answer"),
+        ("UPDATE segment SET texts = replace(texts, '-0.', '-1.')", "segment"),
+    ],
+)
+def test_a_changed_row_is_refused_by_its_checksum(store, pendulum, change, row):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 9, annotator="ann", source="human", levels=10)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        assert connection.execute(change).rowcount
+    with pytest.raises(FeedbackError, match=rf"as it was written(?s:.)*{row} \d+: its checksum"):
+        store.labels()
+
+
 def test_files_of_others_are_refused_and_left_alone(tmp_path):
     text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
     text.write_text("not a database, and long enough to look at " * 50)
@@ -330,6 +377,16 @@ def test_files_of_others_are_refused_and_left_alone(tmp_path):
     with pytest.raises(FeedbackError, match="made by rmgym"):
         LabelStore(other)
     assert [file.read_bytes() for file in (text, other)] == before
+
+
+def test_a_copy_holds_what_there_is_and_goes_its_own_way(store, pendulum, tmp_path):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
+    copy = LabelStore(store.copy(tmp_path / "copy" / "labels.sqlite"))
+    assert copy.labels().texts.strings() == store.labels().texts.strings()
+    assert copy.info()["counts"] == store.info()["counts"]
+    copy.rate(rated[1], 4, annotator="ann", source="human", levels=5)
+    assert (len(copy.labels()), len(store.labels())) == (2, 1)
 
 
 def test_export_holds_every_answer(store, pendulum, tmp_path):
@@ -347,6 +404,17 @@ def test_export_holds_every_answer(store, pendulum, tmp_path):
         assert rows[1]["right"].split("\n") == pendulum[1][10:14].strings()
     with pytest.raises(FeedbackError, match="Parquet or CSV"):
         store.export(tmp_path / "l.txt")
+
+
+def test_exported_parquet_has_checksums(store, pendulum, tmp_path):
+    rated, _ = ask(store, pendulum)
+    store.rate(rated[0], 4.25, annotator="a name that stands in the file", source="human")
+    file = store.export(tmp_path / "labels.parquet")
+    content = file.read_bytes()
+    place = content.index(b"a name that stands")
+    file.write_bytes(content[:place] + b"b" + content[place + 1 :])
+    with pytest.raises(OSError, match="CRC"):
+        parquet.read_table(file, page_checksum_verification=True)
 
 
 @pytest.mark.parametrize("name", ["l.csv", "l.parquet"])
@@ -436,9 +504,27 @@ def test_no_space_left_is_explained_and_keeps_what_was_there(store, pendulum, tm
     limit = str(store.path.stat().st_size + 4096)
     command = [sys.executable, "-c", _FILL, str(store.path), str(steps), limit]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "the disk has space" in printed
+    assert "free space on the disk" in printed
     assert {table: rows_of(store.path, table) for table in before} == before
     assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
+
+
+@pytest.mark.parametrize(("how", "fix"), [("full", "free space on the disk"), ("read-only", "who may write there")])
+def test_on_a_full_or_read_only_disk_labels_are_read_and_new_ones_refused(pendulum, tmp_path, how, fix):
+    with small_disk(tmp_path / "disk", 300) as disk:
+        store = LabelStore(disk.folder / "labels.sqlite")
+        rated, _ = ask(store, pendulum)
+        store.rate(rated[0], 4, annotator="ann", source="human")
+        before = disk.content()
+        disk.spoil(how)
+        with pytest.raises(FeedbackError, match=f"labels live in(?s:.)*{fix}(?s:.)*before is intact"):
+            LabelStore(store.path).add_rating_queries(*pendulum, np.arange(80))
+        with pytest.raises(FeedbackError, match=f"labels live in(?s:.)*{fix}"):
+            LabelStore(disk.folder / "new.sqlite").add_rating_queries(*pendulum, np.arange(80))
+        assert LabelStore(store.path).labels().ratings.values.tolist() == [4]
+        assert LabelStore(store.path).progress("ann") == (1, 5)
+        after = disk.content()
+        assert {name: after[name] for name in before} == before
 
 
 def test_labels_of_other_roads_are_checked():

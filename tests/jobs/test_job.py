@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from rmgym.errors import BusyError, JobError, StorageError
 from rmgym.jobs import Job, read_record
 from rmgym.jobs.settings import as_json, differences
+from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
+from tests.disks import small_disk
 
 SETTINGS: dict[str, Any] = {"seed": 1, "options": {"lr": 0.1, "layers": (64, 64), "name": None}}
 NEW: dict[str, Any] = {**SETTINGS, "seed": 2}
@@ -248,6 +250,23 @@ def test_done_work_in_a_folder_that_is_not_writable_is_read(tmp_path: Path) -> N
             assert status == "done"
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_the_lock_of_who_was_killed_right_at_the_end_goes_with_the_next_look(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 100) as disk:
+        job = finished(disk.folder)
+        assert names(disk.folder) == ["fit.json"]
+        (disk.folder / ".fit.lock").touch()
+        with held(disk.folder / ".fit.lock", what="it"), job.claim(resume=True) as status:
+            assert status == "done"
+        assert names(disk.folder) == [".fit.lock", "fit.json"], "it was held"
+        with job.claim(resume=True) as status:
+            assert status == "done"
+            assert names(disk.folder) == ["fit.json"]
+        (disk.folder / ".fit.lock").touch()
+        disk.read_only()
+        with job.claim(resume=True) as status:
+            assert status == "done"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import errno
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +271,68 @@ def test_saving_over_another_kind_of_model_removes_its_files(saved):
     folder, _ = saved
     create_reward_model("constant", value=2.0).save(folder)
     assert [p.name for p in folder.iterdir()] == [MANIFEST]
+    assert load_reward_model(folder).predict(TEXTS).mean.tolist() == [2.0, 2.0]
+
+
+SAVE = """
+import sys
+from rmgym.models.files import digest_of, write_model
+
+for i in range(40):
+    config, texts = {}, {"tokenizer": f"{sys.argv[2]} {i % 2}" * 10_000}
+    told = {"model": "texts", "config": config, "card_hash": None}
+    write_model(sys.argv[1], {**told, "digest": digest_of({"model": "texts"}, None, texts)}, texts=texts)
+"""
+"""Saves models by turns, as a process that is killed and started again would."""
+
+
+def test_processes_that_save_into_one_folder_leave_one_whole_model_and_readers_always_get_one(tmp_path):
+    folder = tmp_path / "model"
+    first = [sys.executable, "-c", SAVE, str(folder)]
+    writers = [subprocess.Popen([*first, name]) for name in ("one", "other")]
+    read = 0
+    while any(writer.poll() is None for writer in writers):
+        if (folder / MANIFEST).exists():
+            assert read_files(folder)[2]["tokenizer"][:3] in ("one", "oth")
+            read += 1
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert read > 0
+    assert {file.name for file in folder.iterdir()} == {MANIFEST, *read_manifest(folder)["files"].values()}
+    read_files(folder)
+
+
+def test_a_save_waits_for_another_and_never_removes_what_it_writes(saved):
+    from threading import Thread
+
+    from rmgym.models.files import _LOCK
+    from rmgym.storage.locks import held
+
+    folder, _ = saved
+    newer = create_reward_model("seq2seq", seed=2, **TINY)
+    with held(folder / _LOCK, what="a reward model's folder", keep=False):
+        half = folder / ".weights-0123456789abcdef.safetensors.1.partial"
+        half.write_bytes(b"half")
+        saving = Thread(target=newer.save, args=[folder])
+        saving.start()
+        saving.join(timeout=0.3)
+        assert saving.is_alive()
+        assert half.exists()
+    saving.join()
+    assert not half.exists()
+    assert np.array_equal(load_reward_model(folder).predict(TEXTS).mean, newer.predict(TEXTS).mean)
+
+
+def test_a_model_of_another_kind_saved_while_one_loads_is_loaded_as_what_it_is(tmp_path, monkeypatch):
+    from rmgym.models import registry
+
+    folder = create_reward_model("random", seed=3).save(tmp_path / "model")
+
+    def overtaken(path):
+        manifest = read_manifest(path)
+        create_reward_model("constant", value=2.0).save(path)
+        return manifest
+
+    monkeypatch.setattr(registry, "read_manifest", overtaken)
     assert load_reward_model(folder).predict(TEXTS).mean.tolist() == [2.0, 2.0]
 
 

@@ -32,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "model_options": {"width": 16, "heads": 3, "roles": 8},
     "fit_steps": 20,
     "warm_steps": 5,
+    "least": 2,
 }
 SETTINGS: dict[str, Any] = {
     "algo": "ppo",
@@ -247,12 +248,63 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"behaviours": ("stiky",)}, "'sticky'"),
         ({"behaviours": ()}, "name one"),
         ({"recent": 0}, "'recent' is at least 1"),
+        ({"least": 1}, "'least' is at least 2"),
         ({"warm_steps": 0}, "'warm_steps' is at least 1"),
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)
+    assert not (tmp_path / "loop").exists()
+
+
+AFTER: dict[str, Any] = {**SETTINGS, "labels": 12, "options": {**OPTIONS, "at": (0.3,)}, "total_steps": 192}
+
+
+@pytest.mark.parametrize("kind", ["rating", "preference"])
+def test_a_finished_loop_goes_on_with_further_labels(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = {**AFTER, "options": {**AFTER["options"], "kind": kind, "length": 4}}
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **{**after, "labels": 14})
+    first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "after", start=before.path, **after)
+    assert [r.labels for r in before.rounds] == [4, 14]
+    assert [(r.labels, sum(r.asked.values())) for r in first.rounds] == [(18, 4), (26, 8)]
+    assert (read_run(before.run.path).labels, read_run(first.run.path).labels) == (14, 26)
+    assert "coverage" not in first.rounds[0].asked
+    old, new = (LabelStore(path / "labels.sqlite").labels() for path in (before.path, first.path))
+    assert len(old) == 14  # it stays as it is
+    assert new.texts[: len(old.texts)].strings() == old.texts.strings()
+    names = {file.name for file in (first.path / "rounds" / "00" / "policies").glob("*.parquet")}
+    assert names == {
+        *(f"00-{name}.parquet" for name in ("random", "sticky", "networks")),
+        "01-agent.parquet",
+        "agent.parquet",
+        "best_learned.parquet",
+    }
+    steps = load_reward_model(first.path / "rounds" / "00" / "model").describe()["fitted_on"]["options"]["max_steps"]
+    assert steps == 5  # it goes on from the model before
+    stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 1)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", start=before.path, **after)
+    monkeypatch.undo()
+    resumed = loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", start=before.path, resume=True, **after)
+    assert told(resumed) == told(first)
+    assert np.array_equal(final(resumed), final(first))
+    with pytest.raises(JobError, match="start"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", resume=True, **after)
+
+
+def test_a_loop_goes_on_from_a_finished_one_in_the_same_environment(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"goes on from one that is done[^$]*no loop"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=tmp_path / "nothing", **AFTER)
+    before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **AFTER)
+    with pytest.raises(RunError, match="in the environment of the one before"):
+        loop(teacher=TEACHERS["dqn"], out=tmp_path / "loop", start=before.path, **{**DQN, "env_id": "Acrobot-v1"})
+    record = before.path / "loop.json"
+    record.write_text(record.read_text().replace('"status": "done"', '"status": "running"'))
+    with pytest.raises(RunError, match="not done"):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=before.path, **AFTER)
     assert not (tmp_path / "loop").exists()
 
 
@@ -309,7 +361,15 @@ def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_pa
     assert len({model.digest for model in models}) == 4
 
 
-@pytest.mark.parametrize(("labels", "by"), [(100, [30, 38, 46, 53, 61, 69, 77, 84, 92, 100]), (3, [2, 2, 2])])
+@pytest.mark.parametrize(
+    ("labels", "by"),
+    [
+        (200, [60, 76, 91, 107, 122, 138, 153, 169, 184, 200]),
+        (100, [35, 42, 49, 57, 64, 71, 78, 86, 93, 100]),
+        (50, [35, 37, 38]),
+        (3, [3, 3, 3]),
+    ],
+)
 def test_labels_are_spread_over_the_rounds(labels: int, by: list[int]) -> None:
     options = LoopOptions()
     asked = [options.labels_by(i, labels) for i in range(10)]

@@ -23,7 +23,7 @@ from rmgym.models.controls import RandomReward
 from rmgym.runs.record import read_run
 from rmgym.runs.train import RunResult, train
 from rmgym.sb3 import evaluate, load_agent
-from rmgym.sb3.checkpoints import latest_checkpoint
+from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint
 from rmgym.sb3.saving import read_saved
 from rmgym.specs import EnvSpec, RunSpec
 from rmgym.storage.atomic import replacing
@@ -138,6 +138,50 @@ def test_an_interrupted_run_goes_on(
     whole = train(reward_model=ToyReward(), out=tmp_path / "whole", checkpoint_every=250, **settings)
     assert np.array_equal(final(resumed.path, model), final(whole.path, model))
     assert told(resumed.comparison) == told(whole.comparison)
+
+
+def test_what_was_said_of_a_survival_bonus_is_kept_by_a_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**CARTPOLE, "total_steps": 384, "eval_every": 64, "checkpoint_every": 128}
+    judged: list[int] = []
+
+    def only_at_first(steps: Any, learned_reward: Any) -> str | None:
+        judged.append(len(steps))
+        return "surviving pays" if len(judged) == 1 else None
+
+    save = Checkpoints.save
+
+    def save_and_die(self: Checkpoints) -> None:
+        save(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rmgym.sb3.callbacks.survival_bonus", only_at_first)
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            train(reward_model="random", out=tmp_path, **settings)
+    before = len(judged)
+    resumed = train(reward_model="random", out=tmp_path, resume=True, **settings)
+    assert before >= 1
+    assert resumed.outcome.survival_bonus == "surviving pays"
+    assert len(judged) == before, "it is said once"
+
+
+def test_checkpoints_that_a_kill_at_the_end_left_go_with_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rmgym.runs.train.remove_checkpoints", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(reward_model="random", out=tmp_path, **{**CARTPOLE, "total_steps": 400})
+    assert read_run(tmp_path).outcome is not None
+    assert latest_checkpoint(tmp_path) is not None
+    train(reward_model="random", out=tmp_path, resume=True, **{**CARTPOLE, "total_steps": 400})
+    assert not list(tmp_path.glob("*checkpoint-*"))
 
 
 @pytest.fixture(scope="module")

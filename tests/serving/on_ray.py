@@ -9,13 +9,12 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx2
 import numpy as np
 
 from rmgym.cli.serve import serve as command
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
-from tests.serving.serving import TEXTS, free_port, metric
+from tests.serving.serving import TEXTS, free_port, metric, post
 from tests.test_serving import blocks
 
 
@@ -34,8 +33,8 @@ def seen(url: str) -> dict[str, Any]:
         "equal": all(np.array_equal(mean, local.predict(TEXTS[: i + 1]).mean) for i, mean in enumerate(got)),
         "digest": clients[0].digest == local.digest,
         "rows": metric(url, "rmgym_rows_total", token="s3cret"),
-        "malformed": httpx2.post(url + "/score", content=b"", headers={"Authorization": "Bearer s3cret"}).status_code,
-        "without a token": httpx2.post(url + "/score", content=b"").status_code,
+        "malformed": post(url, b"", Authorization="Bearer s3cret").status_code,
+        "without a token": post(url, b"").status_code,
     }
     (replica,) = (a for a in ray.util.list_named_actors(all_namespaces=True) if a["name"].startswith("SERVE_REPLICA"))
     ray.kill(ray.get_actor(replica["name"], replica["namespace"]))

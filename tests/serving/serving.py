@@ -18,6 +18,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from rmgym.models import Prediction, RewardModel, create_reward_model
+from rmgym.models.remote.wire import CONTENT_TYPE
 from rmgym.serving.batching import BatchOptions
 from rmgym.serving.listening import listen, run
 from rmgym.serving.server import score_app
@@ -139,6 +140,11 @@ class Gated:
 
     def describe(self) -> dict[str, Any]:
         return self.model.describe()
+
+
+def post(url: str, body: Any, timeout: float = 60, **headers: str) -> httpx2.Response:
+    """Send a body to ``/score``, as the model ``remote`` does."""
+    return httpx2.post(url + "/score", content=body, timeout=timeout, headers={"Content-Type": CONTENT_TYPE, **headers})
 
 
 def metric(url: str, name: str, /, token: str = "", **labels: str) -> float:

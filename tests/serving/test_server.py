@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -10,14 +13,15 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from rmgym.errors import ModelError, ServeError
 from rmgym.models import create_reward_model, load_reward_model
-from rmgym.models.remote.wire import pack_texts
+from rmgym.models.remote.wire import CONTENT_TYPE, pack_texts, unpack_texts
 from rmgym.serving.listening import check_exposure, listen, url_of
 from rmgym.serving.server import score_app
 from tests.doubles import ToyReward
-from tests.serving.serving import TEXTS, Gated, metric, served, wait_until
+from tests.serving.serving import TEXTS, Gated, ServerProcess, metric, post, served, wait_until
 
 TINY = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
 
@@ -83,7 +87,7 @@ def test_a_full_queue_is_answered_with_503_and_the_client_comes_again() -> None:
         assert gate.entered.wait(60)
         asked.append(pool.submit(remote(url).predict, TEXTS[:8]))
         wait_until(lambda: metric(url, "rmgym_queue_rows") == 8)
-        answer = httpx2.post(url + "/score", content=pack_texts(TEXTS[:3]))
+        answer = post(url, pack_texts(TEXTS[:3]))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert error_of(answer)["rule"] == "at most 10 texts wait for the model"
         with pytest.raises(ModelError, match=r"within 0\.2 s\n.*at most 10 texts wait"):
@@ -103,7 +107,7 @@ def test_a_client_that_went_away_is_not_worked_for() -> None:
         first = pool.submit(remote(url).predict, TEXTS[:1])
         assert gate.entered.wait(60)
         with pytest.raises(httpx2.ReadTimeout):
-            httpx2.post(url + "/score", content=pack_texts(TEXTS[:9]), timeout=0.1)
+            post(url, pack_texts(TEXTS[:9]), timeout=0.1)
         wait_until(lambda: 'status="499"' in httpx2.get(url + "/metrics").text)
         gate.opened.set()
         first.result(60)
@@ -120,7 +124,7 @@ def test_without_the_token_nothing_is_told(given: str | None, monkeypatch: pytes
             answer = httpx2.get(url + path, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert "RMGYM_TOKEN" in error_of(answer)["fix"]
-        assert httpx2.post(url + "/score", content=pack_texts(TEXTS), headers=headers).status_code == 401
+        assert post(url, pack_texts(TEXTS), **headers).status_code == 401
         with pytest.raises(ModelError, match=r"knows its clients by a token[\s\S]*set RMGYM_TOKEN"):
             remote(url, token="wrong").predict(TEXTS)
         with pytest.raises(ModelError, match="a request without one"):
@@ -133,16 +137,87 @@ def test_without_the_token_nothing_is_told(given: str | None, monkeypatch: pytes
 
 def test_what_is_no_message_or_too_long_is_refused() -> None:
     with served(create_reward_model("random"), max_body=10_000) as url:
-        answer = httpx2.post(url + "/score", content=b"hello")
+        answer = post(url, b"hello")
         assert (answer.status_code, error_of(answer)["type"]) == (400, "TextError")
         assert "pack_texts" in error_of(answer)["rule"]
         for body in (bytes(10_001), iter([bytes(9_000)] * 2)):  # with its length ahead, and in chunks
-            answer = httpx2.post(url + "/score", content=body)
+            answer = post(url, body)
             assert (answer.status_code, error_of(answer)["rule"]) == (413, "a request has at most 10000 bytes")
         many = TEXTS[np.zeros(2000, np.int64)]
         with pytest.raises(ModelError, match="fewer texts at once"):
             remote(url).predict(many)
         assert len(remote(url, batch=400).predict(many)) == 2000
+
+
+def with_facts(facts: bytes) -> bytes:
+    """A message of texts whose facts are these bytes."""
+    return save({**load(pack_texts(TEXTS)), "facts": np.frombuffer(facts, np.uint8)})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        with_facts(b'{"templates": ["\xff\xfe"]}'),
+        with_facts(b"[" * 500_000),
+        with_facts(b'{"a": ' * 100_000),
+        with_facts(b'{"templates": ["\\ud800"], "phrases": [], "language": "en", "card_hash": null}'),
+        b"\x08\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff",
+        (500_000).to_bytes(8, "little") + b"[" * 500_000,
+        b"\xff" * 64,
+    ],
+)
+def test_malformed_utf_8_and_nested_json_are_bad_requests(body: bytes) -> None:
+    with served(create_reward_model("random")) as url:
+        answer = post(url, body)
+        assert (answer.status_code, error_of(answer)["type"]) == (400, "TextError")
+        assert len(remote(url).predict(TEXTS)) == len(TEXTS)
+
+
+def test_others_are_answered_while_a_request_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = Event(), Event()
+
+    def slowly(body: bytes) -> Any:
+        begun.set()
+        assert go.wait(60)
+        return unpack_texts(body)
+
+    monkeypatch.setattr("rmgym.serving.server.unpack_texts", slowly)
+    with served(create_reward_model("random")) as url, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(post, url, pack_texts(TEXTS))
+        try:
+            assert begun.wait(60)
+            assert httpx2.get(url + "/health").json() == {"status": "ok"}
+        finally:
+            go.set()
+        assert asked.result(60).status_code == 200
+
+
+def half_sent(url: str, size: int) -> socket.socket:
+    """A connection whose request will never be whole."""
+    connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+    heading = f"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {size + 1}"
+    connection.sendall(heading.encode() + b"\r\n\r\n" + bytes(size))
+    return connection
+
+
+def test_requests_that_are_here_at_once_have_a_largest_size_together() -> None:
+    with served(create_reward_model("random"), max_body=10_000) as url, ExitStack() as connections:
+        for _ in range(4):
+            connections.enter_context(half_sent(url, 9_000))
+        wait_until(lambda: post(url, bytes(9_000)).status_code == 503)
+        refusal = post(url, bytes(9_000))
+        assert (refusal.headers["retry-after"], error_of(refusal)["received"]) == ("1", "more")
+        assert len(remote(url, batch=5).predict(TEXTS[:5])) == 5  # what has room is scored
+        connections.close()
+        wait_until(lambda: post(url, bytes(9_000)).status_code == 400)
+
+
+def test_a_client_that_hangs_up_is_one_line_of_the_log() -> None:
+    with ServerProcess("serve", "random", "--port", "0") as server:
+        half_sent(server.url, 1000).close()
+        wait_until(lambda: 'status="499"' in httpx2.get(server.url + "/metrics").text)
+        assert len(remote(server.url).predict(TEXTS)) == len(TEXTS)
+        assert server.end(signal.SIGTERM)[2] == "a client of /score went away before it was answered\n"
 
 
 def test_what_the_model_refuses_is_an_error_of_the_client_that_asked() -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from threading import Thread, get_native_id
 
 import pytest
 
@@ -35,8 +36,20 @@ def test_a_file_is_old_until_it_is_new(tmp_path: Path) -> None:
         target.write(b"new")
         assert file.read_text() == "old"
         assert names(tmp_path) == [partial_path(file).name, "file"]
-        assert partial_path(file).name == f".file.{os.getpid()}.partial"
+        assert partial_path(file).name == f".file.{get_native_id()}.partial"
     assert file.read_text() == "new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_threads_that_write_one_file_at_once_each_write_it_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with replacing(file) as target:
+        target.write(b"first")
+        other = Thread(target=write_bytes, args=[file, b"second"])
+        other.start()
+        other.join()
+        assert file.read_bytes() == b"second"
+    assert file.read_bytes() == b"first"
     assert names(tmp_path) == ["file"]
 
 
@@ -113,6 +126,21 @@ def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="writable folder"):
         write_text(tmp_path / "taken" / "file", "text")
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to a pipe"])
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    if kind == "folder":
+        place.mkdir()
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to(tmp_path / "pipe") if kind == "link to a pipe" else (tmp_path / "pipe").rename(place)
+    before = names(tmp_path)
+    with pytest.raises(StorageError, match=r"a picture is written to a file\n.*a folder or a device"):
+        write_bytes(place, b"content", what="a picture")
+    assert names(tmp_path) == before
+    assert not place.is_file()
 
 
 def test_a_folder_is_old_until_it_is_new(tmp_path: Path) -> None:

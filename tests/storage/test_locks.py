@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -103,3 +104,24 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="writable folder"), held(tmp_path / "file" / "lock", what="it"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_no_lock_is_called_full_or_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("rmgym.storage.locks.FileLock.acquire", refused)
+    with pytest.raises(StorageError) as caught, held(tmp_path / "lock", what="a suite's folder"):
+        pass
+    assert caught.value.rule == "a suite's folder is a writable folder with enough space"
+    assert os.strerror(number) in str(caught.value.got)
+    assert "free space" in caught.value.fix
+
+
+def test_a_lock_that_is_not_kept_is_removed_while_it_is_held(tmp_path: Path) -> None:
+    with held(tmp_path / "lock", what="it", keep=False):
+        assert (tmp_path / "lock").exists()
+    assert list(tmp_path.iterdir()) == []

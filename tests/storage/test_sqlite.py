@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,21 @@ import pytest
 
 from rmgym.feedback.database import Database
 from rmgym.scoring.cache import ScoreCache
-from rmgym.storage.sqlite import use_write_ahead_log
+from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+from tests.disks import small_disk
 
 
-def about_to_write(file: Path) -> sqlite3.Connection:
+def about_to_write(file: Path, *, empty: bool = False) -> sqlite3.Connection:
     """A connection that holds what SQLite calls the reserved lock."""
     other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    other.execute("CREATE TABLE IF NOT EXISTS something (a)")
+    if not empty:
+        other.execute("CREATE TABLE something (a)")
     other.execute("BEGIN IMMEDIATE")
     return other
 
 
 def test_who_is_about_to_write_is_waited_for(tmp_path: Path) -> None:
-    other = about_to_write(tmp_path / "scores.sqlite")
+    other = about_to_write(tmp_path / "scores.sqlite", empty=True)
     commit = threading.Timer(0.1, lambda: other.execute("COMMIT"))
     commit.start()
     ScoreCache(tmp_path / "scores.sqlite")
@@ -71,3 +75,37 @@ def test_four_processes_make_the_same_files_at_once(tmp_path: Path) -> None:
     assert [came.get(timeout=60) for _ in makers] == [[], [], [], []]
     for maker in makers:
         maker.join()
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_file_is_read_where_nothing_can_be_written(tmp_path: Path, how: str) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk:
+        path = disk.folder / "a b?.sqlite"
+        with closing(sqlite3.connect(path)) as file, file:
+            use_write_ahead_log(file)
+            file.execute("CREATE TABLE numbers (x)")
+            file.execute("INSERT INTO numbers VALUES (7)")
+        before = disk.content()
+        disk.spoil(how)
+        with closing(sqlite3.connect(path)) as file, pytest.raises(sqlite3.OperationalError):
+            file.execute("SELECT x FROM numbers")
+        with closing(connect_to_read(path, timeout=1)) as file:
+            assert file.execute("SELECT x FROM numbers").fetchone() == (7,)
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                file.execute("INSERT INTO numbers VALUES (8)")
+        assert disk.content() == before
+
+
+def test_what_only_the_log_holds_is_never_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "some.sqlite"
+    with small_disk(tmp_path / "disk", 200) as disk:
+        with closing(sqlite3.connect(path)) as writer:
+            use_write_ahead_log(writer)
+            with writer:
+                writer.execute("CREATE TABLE numbers (x)")
+            for file in tmp_path.glob("some.sqlite*"):  # as after a kill, without what dies with the processes
+                if not file.name.endswith("-shm"):
+                    shutil.copy(file, disk.folder)
+        disk.read_only()
+        with pytest.raises(sqlite3.OperationalError):
+            connect_to_read(disk.folder / "some.sqlite", timeout=1)

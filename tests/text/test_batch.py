@@ -161,6 +161,7 @@ def test_a_field_that_is_no_slot_is_shown_and_not_acted_upon(field: str) -> None
         ("phrases", ["up", 3], "strings in a list"),
         ("words", [0, 9], "positions of its phrases"),
         ("language", None, "language and card_hash"),
+        ("phrases", ["up", "\ud800"], "surrogates not allowed"),
     ],
 )
 def test_json_is_refused_by_what_is_wrong(key: str, value: object, why: str) -> None:

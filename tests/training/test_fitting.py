@@ -18,6 +18,7 @@ from rmgym.training import FitOptions, fit
 from rmgym.training.dataset import LabelData, split_groups
 from rmgym.training.objective import Objective, rewards_of
 from rmgym.training.trainer import BETA_LEARNING_RATE, RewardTrainer, best_look
+from tests.disks import small_disk
 from tests.training.small import SmallReward, both, make_preferences, make_ratings, make_texts, true_reward
 
 FAST = FitOptions(max_steps=150, batch_size=16, learning_rate=3e-2, eval_every=50)
@@ -312,6 +313,31 @@ def test_a_finished_fit_leaves_the_model_and_its_record(tmp_path: Path) -> None:
     assert record["result"]["metrics"] == result.metrics
     assert record["result"]["digest"] == result.model.digest
     assert [row["step"] for row in record["result"]["history"] if "eval_loss" in row] == [10, 20]
+
+
+@pytest.mark.parametrize("left", [0, 4_096, 32_768, None])
+def test_where_nothing_can_be_written_a_finished_model_and_its_record_stay(tmp_path: Path, left: int | None) -> None:
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        out = disk.folder / "model"
+        fit(SmallReward.create(), make_ratings(60), BRIEF, out=out, progress=False)
+        before = disk.content()
+        if left is None:
+            disk.read_only()
+        else:
+            disk.fill(but=left)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="enough space"):
+                fit(SmallReward.create(seed=1), make_ratings(60), BRIEF, out=out, overwrite=True, progress=False)
+            after = disk.content()
+            assert {name: after[name] for name in before} == before
+            assert not list(out.rglob("*.partial")), "what is half written takes no space"
+        if left is not None:
+            disk.free()
+            begun = (out / "fit.next.json").exists()
+            second = SmallReward.create(seed=1), make_ratings(60), BRIEF
+            again = fit(*second, out=out, resume=begun, overwrite=not begun, progress=False)
+            assert json.loads((out / "fit.json").read_text())["result"]["digest"] == again.model.digest
+            assert sorted(path.name for path in out.iterdir())[:2] == ["fit.json", "reward_model.json"]
 
 
 def test_resuming_a_finished_fit_returns_it_untouched(tmp_path: Path) -> None:

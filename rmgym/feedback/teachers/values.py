@@ -26,7 +26,7 @@ def outcome(transitions: Transitions, *, gamma: float = 0.95) -> npt.NDArray[np.
     * FrozenLake (1 at the goal): ``(1 - gamma) * gamma^(n - 1)``, and 0 if the goal was not reached.
 
     The values are those of the policy that collected the steps. Cut episodes say less than ended ones: see
-    :func:`in_ended_episode`.
+    :func:`in_whole_episode`.
 
     Args:
         transitions: whole episodes, each in order.
@@ -70,7 +70,8 @@ def progress(transitions: Transitions, value: StateValue, *, gamma: float = 0.99
     return transitions.true_reward.astype(np.float64) + gamma * after - value(transitions.obs)
 
 
-def in_ended_episode(transitions: Transitions) -> npt.NDArray[np.bool_]:
-    """Which steps belong to an episode that terminated or was truncated, ``bool [B]``; the others were cut."""
-    ended = np.unique(transitions.episode[transitions.terminated | transitions.truncated])
-    return np.isin(transitions.episode, ended)
+def in_whole_episode(transitions: Transitions) -> npt.NDArray[np.bool_]:
+    """Which steps belong to an episode that is here from its first step to its end, ``bool [B]``; others were cut."""
+    began = transitions.episode[transitions.step == 0]
+    ended = transitions.episode[transitions.terminated | transitions.truncated]
+    return np.isin(transitions.episode, np.intersect1d(began, ended))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -22,8 +23,9 @@ from rmgym.storage.sqlite import use_write_ahead_log
 MOST_BYTES = 256 * 2**20
 """Size from which on nothing is added to a file."""
 _AT_ONCE = 500  # keys in one SQL statement
-_FORMAT = 1
-"""Another one where a text is read in another way."""
+_FORMAT = 2
+"""Another one where a text is read, or its states are written, in another way."""
+_CHECKSUM = 4  # bytes of it behind a text's states
 _TABLE = "CREATE TABLE IF NOT EXISTS states (text BLOB PRIMARY KEY, states BLOB) WITHOUT ROWID"
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class StatesFile:
         self._path, self._size, self._works = path, size, True
 
     def get(self, texts: Sequence[str]) -> dict[str, States]:
-        """The states of those texts that are there."""
+        """The states of those texts that are there; what is not as it was written is not."""
         keys, by_text = {_key(text): text for text in texts}, dict[str, States]()
         if not self._works or not self._path.exists():
             return by_text
@@ -53,8 +55,10 @@ class StatesFile:
             for start in range(0, len(keys), _AT_ONCE):
                 some = list(keys)[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
-                for key, states in file.execute(f"SELECT text, states FROM states WHERE text IN ({marks})", some):
-                    by_text[keys[key]] = np.frombuffer(states, np.float32).reshape(self._size).copy()
+                for key, content in file.execute(f"SELECT text, states FROM states WHERE text IN ({marks})", some):
+                    states, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
+                    if checksum == _checksum(key, states):
+                        by_text[keys[key]] = np.frombuffer(states, np.float32).reshape(self._size).copy()
 
         self._do(look_up)
         return by_text
@@ -63,8 +67,9 @@ class StatesFile:
         """Keep the states of some texts."""
         if not self._works or (self._path.exists() and self._path.stat().st_size > MOST_BYTES):
             return
-        rows = [(_key(text), np.ascontiguousarray(values, np.float32).tobytes()) for text, values in states.items()]
-        self._do(lambda file: file.executemany("INSERT OR IGNORE INTO states VALUES (?, ?)", rows))
+        contents = {_key(text): np.ascontiguousarray(values, np.float32).tobytes() for text, values in states.items()}
+        rows = [(key, content + _checksum(key, content)) for key, content in contents.items()]
+        self._do(lambda file: file.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", rows))
 
     def _do(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Work on the file, in one transaction."""
@@ -87,6 +92,10 @@ def states_file(backbone: Backbone) -> StatesFile:
 
 
 _opened = lru_cache(maxsize=64)(StatesFile)
+
+
+def _checksum(key: bytes, states: bytes) -> bytes:
+    return zlib.crc32(key + states).to_bytes(_CHECKSUM)
 
 
 def _key(text: str) -> bytes:

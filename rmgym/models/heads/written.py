@@ -15,6 +15,7 @@ from torch import Tensor
 from rmgym.models.encoding import Encoded
 from rmgym.models.heads.binding import BindingHeads
 from rmgym.models.readers.late_reading import Reading
+from rmgym.text.kept import size_of
 from rmgym.text.numbers import slot_counts
 
 MOST_BYTES = 128 * 2**20
@@ -143,6 +144,7 @@ class WrittenHeads:
             self._words = table
         self._words[count : count + len(keys)] = written
         self._place |= {key: count + n for n, key in enumerate(keys)}
+        self._bytes += sum(map(size_of, keys))
 
     def _write_numbers(self, templates: Sequence[str], reading: Reading) -> None:
         """Write what the numbers of templates are multiplied with."""

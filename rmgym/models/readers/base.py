@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -18,6 +19,8 @@ HeadInputs = tuple[Any, ...]
 """What a head takes, in the order in which it takes it. What these are is settled between a reader and the heads that
 go with it."""
 States = TypeVar("States")
+MOST_BYTES = 128 * 2**20
+"""Bytes of what one reader keeps, with the texts."""
 
 
 class Reader(Protocol):
@@ -107,11 +110,13 @@ class KeptStates(Generic[States]):
 
     Args:
         most: texts at most; the one that was asked for least lately goes first.
+        size: bytes of a state.
+        most_bytes: bytes at most of states and texts.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept = OrderedDict[str, States]()
+    def __init__(self, most: int, size: Callable[[States], int], most_bytes: float = MOST_BYTES) -> None:
+        self._most, self._size, self._most_bytes = most, size, most_bytes
+        self._kept, self._bytes = OrderedDict[str, States](), 0
         self._version: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -120,11 +125,12 @@ class KeptStates(Generic[States]):
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
+        self._bytes = 0
 
     def follow(self, tower: Tower) -> None:
         """Forget everything if the LM is not what it was at the last call; to be called before others are."""
         if (version := tower.version) != self._version:
-            self._kept.clear()
+            self.clear()
             self._version = version
 
     def __contains__(self, text: str) -> bool:
@@ -136,9 +142,13 @@ class KeptStates(Generic[States]):
 
     def keep(self, text: str, states: States) -> None:
         """Keep states, which were read within :func:`rmgym.models.precision.for_keeps`."""
-        while len(self._kept) >= self._most:
-            self._kept.popitem(last=False)
         self._kept[text] = states
+        self._bytes += self._bytes_of(text, states)
+        while len(self._kept) > self._most or self._bytes > self._most_bytes:
+            self._bytes -= self._bytes_of(*self._kept.popitem(last=False))
+
+    def _bytes_of(self, text: str, states: States) -> int:
+        return sys.getsizeof(text) + self._size(states)
 
     def get_all(
         self, texts: Sequence[str], device: torch.device, read: Callable[[Sequence[str]], Sequence[States]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
+from operator import attrgetter
 from typing import Self
 
 import torch
@@ -44,7 +46,7 @@ class DigitsReader(WholeTexts):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.kept = KeptStates[Tensor](MOST_REMEMBERED)
+        self.kept = KeptStates[Tensor](MOST_REMEMBERED, attrgetter("nbytes"), most_bytes=inf)
 
     def forward(self, tower: Tower, inputs: Encoded) -> HeadInputs:
         """See :class:`rmgym.models.readers.base.Reader`."""

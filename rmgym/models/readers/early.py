@@ -92,6 +92,11 @@ class _Prefix:
     cache: KeysAndValues
     states: Tensor
 
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        tensors = [tensor for layer in self.cache.layers for tensor in vars(layer).values()]
+        return self.states.nbytes + sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))
+
 
 class PrefixReader:
     """Reads rows like :func:`read_early`, but what precedes the first number once per template. Gradients do not pass.
@@ -100,7 +105,7 @@ class PrefixReader:
     """
 
     def __init__(self) -> None:
-        self.kept = KeptStates[_Prefix](MOST_PREFIXES)
+        self.kept = KeptStates[_Prefix](MOST_PREFIXES, _Prefix.nbytes)
 
     def __call__(self, tower: Tower, inputs: Encoded, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """See :func:`read_early`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.text.kept import kept
 from rmgym.text.numbers import split_template
 
 SIZE = 128
@@ -23,7 +23,7 @@ _WORD = re.compile(r"[\u4e00-\u9fff]|\d+|[^\W\d_]+|[^\w\s]")
 Vector = npt.NDArray[np.float32]
 
 
-@lru_cache(maxsize=65536)
+@kept
 def vector_of(key: str) -> Vector:
     """Standard normal numbers that stand for a string, ``float32 [SIZE]``."""
     seed = int.from_bytes(blake2b(key.encode(), digest_size=8).digest())
@@ -41,7 +41,7 @@ def bag(words: Sequence[str]) -> Vector:
     return total / np.float32(max(len(keys), 1) ** 0.5)
 
 
-@lru_cache(maxsize=8192)
+@kept
 def text_vector(template: str) -> Vector:
     """A template or phrase, ``float32 [SIZE]``."""
     return bag(_words(" ".join(split_template(template)[0])))
@@ -61,7 +61,7 @@ class Name(NamedTuple):
     words: str
 
 
-@lru_cache(maxsize=8192)
+@kept
 def slot_names(template: str) -> tuple[Name, ...]:
     """The names of a template's slots."""
     seen, names = dict[str, int](), list[Name]()
@@ -81,14 +81,15 @@ def last_clause(piece: str) -> str:
     return " ".join(clauses[-1].split()[-_NEAR:]) if clauses else ""
 
 
-@lru_cache(maxsize=65536)
+@kept
 def slot_vector(name: Name) -> Vector:
     """A slot by the words before it and by a code of its own, ``float32 [SIZE]``.
 
     However alike the words before two slots are, their codes tell them apart.
     """
     own = vector_of(f"slot {name.before} {name.words}")
-    return (bag(name.words.split()) + own) / np.float32(2**0.5)
+    total: Vector = bag(name.words.split()) + own
+    return total / np.float32(2**0.5)
 
 
 def _words(text: str) -> list[str]:

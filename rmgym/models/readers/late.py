@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Self
 
 import numpy as np
@@ -64,7 +65,7 @@ class LateReader(nn.Module):
         # Mean and standard deviation of slots for numbers and for phrases, of texts and of phrases.
         self.register_buffer("scales", torch.tensor([0.0, 1.0])[None, :, None].repeat(4, 1, self.size))
         self.register_buffer("apart", torch.eye(self.size))
-        self.kept = KeptStates[Tensor](MOST_TEXTS)
+        self.kept = KeptStates[Tensor](MOST_TEXTS, attrgetter("nbytes"))
         self._take(Seen())
 
     def encode(self, texts: TextBatch) -> Encoded:

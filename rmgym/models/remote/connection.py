@@ -13,11 +13,13 @@ import httpx2
 import numpy as np
 
 from rmgym.errors import ModelError
+from rmgym.models.remote.wire import CONTENT_TYPE
 from rmgym.storage.foreign import parse_json
 
 TOKEN = "RMGYM_TOKEN"
 """The environment variable that holds a server's token."""
 _FACTS: dict[str, Any] = {"name": str, "digest": str, "card_hash": str | None, "describe": dict}
+_BINARY = {"Content-Type": CONTENT_TYPE}
 _LONGEST_PAUSE = 2.0
 _CONNECT = 10.0
 """Seconds for the connection itself, where ``timeout`` allows as many."""
@@ -69,14 +71,13 @@ class Connection:
 
     Args:
         url: of the server.
-        token: by default that of the environment.
+        token: what the server knows its clients by, None for none.
         wait: seconds to wait for a server that is away or busy, from the first request that failed.
         timeout: seconds for one answer.
     """
 
     def __init__(self, url: str, *, token: str | None, wait: float, timeout: float) -> None:
         self.url, self.wait, self.pid = url.rstrip("/"), wait, os.getpid()
-        token = token if token is not None else os.environ.get(TOKEN) or None
         self._client = httpx2.Client(
             headers={} if token is None else {"Authorization": f"Bearer {check_token(token)}"},
             timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
@@ -97,7 +98,7 @@ class Connection:
                 if body is None:
                     answer = self._client.get(self.url + path)
                 else:
-                    answer = self._client.post(self.url + path, content=body)
+                    answer = self._client.post(self.url + path, content=body, headers=_BINARY)
             except httpx2.RequestError as error:
                 patience.pause(f"{type(error).__name__}: {error}", error)
                 continue
@@ -179,5 +180,5 @@ def _error_of(answer: httpx2.Response) -> dict[str, str] | None:
     try:
         explanation = answer.json()["error"]
         return {key: str(explanation[key]) for key in ("rule", "received", "fix")}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

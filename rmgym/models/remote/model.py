@@ -27,8 +27,9 @@ class RemoteOptions:
 
     Attributes:
         url: where ``rmgym serve`` listens, such as ``http://127.0.0.1:8765``.
-        token: what the server knows its clients by; by default the environment variable ``RMGYM_TOKEN``. It is neither
-            saved, shown nor pickled: another process reads the variable.
+        token: what the server knows its clients by; by default the environment variable ``RMGYM_TOKEN``, where the URL
+            is the user's own and not that of a saved folder. It is neither saved, shown nor pickled: another process
+            reads the variable.
         wait: seconds to wait for a server that is away or busy, from the first request that failed.
         timeout: seconds that the server may take for one request; after them it counts as away.
         batch: most texts in one request.
@@ -62,9 +63,12 @@ class RemoteRewardModel:
     """
 
     name: ClassVar[str] = "remote"
+    contacts: ClassVar[str] = "url"
+    """See :func:`rmgym.models.registry.restore_model`."""
 
     def __init__(self, options: RemoteOptions) -> None:
         self.options = options
+        self._typed = True  # whether the user named the URL, who then means the token of the environment for it
         self._served: dict[str, Any] | None = None
         self._connection: Connection | None = None
 
@@ -80,9 +84,11 @@ class RemoteRewardModel:
 
     @classmethod
     def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
-        """Rebuild what :meth:`save` wrote: it insists on the model that was served then."""
+        """Rebuild what :meth:`save` wrote: it insists on the model that was served then, and sends no token."""
         del tensors, texts
-        model = cls.create(**manifest["config"])
+        options: dict[str, Any] = {**manifest["config"], "token": None}
+        model = cls.create(**options)
+        model._typed = False
         model._served = {"digest": model.options.digest, "card_hash": manifest["card_hash"]}
         return model
 
@@ -180,9 +186,10 @@ class RemoteRewardModel:
 
     def _connect(self) -> Connection:
         """The connection of this process; a forked one must not talk on its parent's sockets."""
-        from rmgym.models.remote.connection import Connection
+        from rmgym.models.remote.connection import TOKEN, Connection
 
         if self._connection is None or self._connection.pid != os.getpid():
             o = self.options
-            self._connection = Connection(o.url, token=o.token, wait=o.wait, timeout=o.timeout)
+            token = o.token if o.token is not None or not self._typed else os.environ.get(TOKEN) or None
+            self._connection = Connection(o.url, token=token, wait=o.wait, timeout=o.timeout)
         return self._connection

@@ -19,6 +19,7 @@ from rmgym.models.base import Prediction
 from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
 
+CONTENT_TYPE = "application/octet-stream"
 _TEXTS = {
     "template_index": np.int32,
     "numbers": np.float64,
@@ -108,7 +109,7 @@ def _unpack(dtypes: dict[str, Any], body: bytes) -> tuple[dict[str, npt.NDArray[
     for name, array in loaded.items():
         if array.dtype != dtypes[name] or array.ndim != 1:
             raise ValueError(f"{name} is {dtypes[name].__name__} with one dimension, not {array.dtype} {array.shape}")
-    facts = parse_json(loaded["facts"].tobytes())
+    facts = parse_json(loaded["facts"].tobytes().decode())  # bytes alone might be UTF-16
     if not isinstance(facts, dict):
         raise ValueError("'facts' is a JSON object")
     return {name: np.array(array) for name, array in loaded.items()}, facts

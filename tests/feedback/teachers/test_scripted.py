@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
 from rmgym.feedback.teachers.scripted import ScriptedTeacher, TiedPreferencesWarning
-from rmgym.feedback.teachers.values import in_ended_episode, outcome
+from rmgym.feedback.teachers.values import in_whole_episode, outcome
 from rmgym.transitions import Transitions
 from tests.feedback.asking import compare, rate
 
@@ -77,7 +77,10 @@ def test_outcome_tells_good_from_bad_on_real_cartpole():
     before = ends[transitions.step[ends] > 10]
     np.testing.assert_allclose(values[before - 9], 1 - 0.95**10)
     cut = transitions.episode == transitions.episode[-1]
-    assert in_ended_episode(transitions).tolist() == (~cut).tolist()
+    assert in_whole_episode(transitions).tolist() == (~cut).tolist()
+    late = transitions[1:]
+    first = late.episode == transitions.episode[0]
+    assert in_whole_episode(late).tolist() == (~cut[1:] & ~first).tolist()
 
 
 def test_outcome_refuses_pieces_of_episodes():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import closing
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from rmgym.models.backbones.states_file import states_file
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.readers.alike import drawn, matched
+from rmgym.models.readers.base import KeptStates
 from rmgym.models.readers.hashing import Name
 from rmgym.models.readers.late import LateReader, decorrelation
 from rmgym.models.readers.seen import Seen
@@ -289,6 +293,13 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
     assert list(again) == ["x: {:.1f}"]
     assert np.array_equal(again["x: {:.1f}"], states)
     (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
+    with closing(sqlite3.connect(path)) as other, other:  # a flipped bit
+        ((content,),) = other.execute("SELECT states FROM states").fetchall()
+        other.execute("UPDATE states SET states = ?", [content[:3] + bytes([content[3] ^ 1]) + content[4:]])
+    assert states_file(backbone).get(["x: {:.1f}"]) == {}
+    file.put({"x: {:.1f}": states})
+    assert np.array_equal(file.get(["x: {:.1f}"])["x: {:.1f}"], states)
+    (path,) = (tmp_path / "cache" / "texts").glob("*.sqlite")
     for old in (tmp_path / "cache" / "texts").iterdir():
         old.unlink()
     path.write_bytes(b"no database, but long enough to be taken for one" * 100)
@@ -298,3 +309,16 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
             assert len(states_of(lm, ["x: {:.1f}"])) == 1
     assert len(caplog.records) == 1
     assert "are not kept" in caplog.text
+
+
+def test_states_are_kept_within_their_bytes() -> None:
+    kept = KeptStates[torch.Tensor](most=5, size=attrgetter("nbytes"), most_bytes=3000)
+    for i in range(9):
+        kept.keep(f"{i}", torch.zeros(100))
+        assert len(kept) == min(i + 1, 5)
+    kept.keep("long" * 300, torch.zeros(250))
+    assert [text for text in map(str, range(9)) if text in kept] == ["8"]
+    kept.keep("larger than all", torch.zeros(1000))
+    assert len(kept) == 0
+    kept.keep("next", torch.zeros(1))
+    assert "next" in kept

@@ -11,20 +11,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rmgym.errors import ModelError
+import rmgym
+from rmgym.errors import ModelError, RunError
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.contract import RewardModelContract
+from rmgym.models.files import MANIFEST, digest_of
+from rmgym.models.registry import restore_model
 from rmgym.models.remote.model import RemoteRewardModel
 from rmgym.runs.train import train
 from rmgym.sb3.agents import make_agent
+from rmgym.sb3.saving import load_agent, save_agent
 from rmgym.serving.listening import listen
 from tests.doubles import ToyReward
 from tests.sb3.small import PPO_SMALL, parameters
@@ -108,8 +115,112 @@ def test_the_token_is_neither_saved_nor_shown_nor_pickled(tmp_path: Path, monkey
         assert b"s3cret" not in pickle.dumps(model)
         assert copy.deepcopy(model) is model
         monkeypatch.setenv("RMGYM_TOKEN", "s3cret")
-        for other in (load_reward_model(folder), pickle.loads(pickle.dumps(model))):
+        for other in (load_reward_model(url), pickle.loads(pickle.dumps(model))):
             assert np.array_equal(other.predict(TEXTS).mean, model.predict(TEXTS).mean)
+        loaded = load_reward_model(folder, allow_remote=True)
+        for other in (loaded, pickle.loads(pickle.dumps(loaded))):
+            with pytest.raises(ModelError, match=r"by a token[\s\S]*a saved folder sends no token"):
+                other.predict(TEXTS)
+
+
+def folder_of(url: str, folder: Path) -> Path:
+    """A saved model of a server that nobody has asked."""
+    model = remote(url)
+    model._served = {"digest": "0123456789abcdef", "card_hash": None}
+    return model.save(folder)
+
+
+@contextmanager
+def stranger(leads_to: str = "") -> Iterator[tuple[str, list[str | None]]]:
+    """A server that notes the tokens which it is sent, and its URL; it may send its clients on."""
+    tokens = list[str | None]()
+
+    class Greedy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            tokens.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(307 if leads_to else 404)
+            self.send_header("Location", leads_to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Greedy) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", tokens
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_strangers_folder_is_refused_and_asks_nobody(tmp_path: Path) -> None:
+    with stranger() as (url, tokens):
+        folder = folder_of(url, tmp_path / "model")
+        env = gymnasium.make("Pendulum-v1")
+        uses = [
+            lambda: load_reward_model(folder),
+            lambda: rmgym.LearnedRewardWrapper(env, folder),
+            lambda: make_agent("ppo", "Pendulum-v1", reward_model=folder, seed=0, **PPO_SMALL),
+            lambda: restore_model(folder),
+        ]
+        assert load_reward_model(folder, allow_remote=True).digest == "0123456789abcdef"
+        for use in uses:  # also after it was loaded on purpose
+            with pytest.raises(ModelError, match="does not choose by itself who gets the texts") as raised:
+                use()
+            assert url in str(raised.value.got)
+            assert "allow_remote=True" in raised.value.fix
+    assert tokens == []
+
+
+def test_a_token_of_the_environment_goes_to_a_url_that_was_given_and_to_no_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RMGYM_TOKEN", "s3cret")
+    with stranger() as (url, tokens):
+        folder = folder_of(url, tmp_path / "model")
+        for model in (
+            load_reward_model(folder, allow_remote=True),
+            remote(url, digest="0123456789abcdef"),
+            remote(url, digest="0123456789abcdef", token="another"),
+        ):
+            model._served = {"digest": "0123456789abcdef", "card_hash": None}  # type: ignore[attr-defined]
+            with pytest.raises(ModelError, match="a reward server answers at this URL"):
+                model.predict(TEXTS)
+    assert tokens == [None, "Bearer s3cret", "Bearer another"]
+
+
+def test_nobody_is_sent_on_to_another_host() -> None:
+    with stranger() as (other, others), stranger(leads_to=other) as (url, tokens):
+        model = remote(url, token="s3cret", digest="0123456789abcdef")
+        model._served = {"digest": "0123456789abcdef", "card_hash": None}
+        with pytest.raises(ModelError, match="a reward server answers at this URL"):
+            model.predict(TEXTS)
+    assert (tokens, others) == (["Bearer s3cret"], [])
+
+
+def test_a_token_that_somebody_wrote_into_a_folder_is_not_sent(tmp_path: Path) -> None:
+    with stranger() as (url, tokens):
+        folder = folder_of(url, tmp_path / "model")
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest["config"]["token"] = "theirs"
+        manifest["digest"] = digest_of({"model": "remote", **manifest["config"]})
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+        with pytest.raises(ModelError, match="a reward server answers at this URL"):
+            load_reward_model(folder, allow_remote=True).predict(TEXTS)
+    assert tokens == [None]
+
+
+def test_an_agent_of_a_server_is_loaded_where_the_server_is_named_again(tmp_path: Path) -> None:
+    with served(create_reward_model("random")) as url:
+        agent = make_agent("ppo", "Pendulum-v1", reward_model=url, seed=0, **PPO_SMALL)
+        file = save_agent(agent, tmp_path / "agent.zip")
+        with pytest.raises(RunError, match="does not choose by itself who gets the texts") as raised:
+            load_agent(file)
+        assert f"reward_model='{url}'" in raised.value.fix
+        assert np.array_equal(parameters(load_agent(file, url)), parameters(agent))
 
 
 def test_a_forked_process_has_a_connection_of_its_own() -> None:
@@ -129,7 +240,7 @@ def test_a_saved_model_insists_on_what_was_served_then(tmp_path: Path) -> None:
     with served(create_reward_model("random", seed=1)) as url:
         folder = remote(url).save(tmp_path / "model")
     with served(create_reward_model("random", seed=2), port=int(url.rpartition(":")[2])):
-        loaded = load_reward_model(folder)
+        loaded = load_reward_model(folder, allow_remote=True)
         assert loaded.digest == create_reward_model("random", seed=1).digest
         with pytest.raises(ModelError, match="serves the model that was asked first"):
             loaded.predict(TEXTS)
@@ -303,8 +414,6 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(monkeypatch: pytes
 
 
 def test_ray_that_does_not_know_its_deployment_yet_is_waited_for() -> None:
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
     answers = [(404, b"Path '/model' not found. Ping http://.../-/routes for available routes.")] * 2
     answers.append((404, b"nobody knows this page"))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rmgym.errors import RmgymError
 from rmgym.storage.atomic import refuse_existing
-from rmgym.storage.parquet import read, write
+from rmgym.storage.parquet import foreign_file, read, write
 from rmgym.trees import Selection, Tree, as_tree, batch_size, concatenate, take
 
 NOT_ABSORBING, ENTERS_ABSORBING, IN_ABSORBING = 0, 1, 2
@@ -154,13 +154,23 @@ class Transitions:
         """
         trees, metadata = read(path)
         if set(trees) != set(ARRAY_FIELDS):
-            raise RmgymError(
-                "transitions are read from a Parquet file written by rmgym",
-                got=f"{path} with {sorted(trees)}",
-                fix="write one with 'rmgym collect ENV --out FILE'",
-            )
-        return cls(**trees, metadata=metadata)
+            raise foreign_file(path, f"it holds {sorted(trees)}")
+        for name, dtype in _DTYPES.items():
+            if not (isinstance(column := trees[name], np.ndarray) and column.dtype == dtype and column.ndim == 1):
+                raise foreign_file(path, f"{name!r} is no column of {dtype.__name__}")
+        try:
+            return cls(**trees, metadata=metadata)
+        except RmgymError as error:
+            raise foreign_file(path, f"{error.rule}, not {error.got}") from error
 
 
+_DTYPES = {
+    "terminated": np.bool_,
+    "truncated": np.bool_,
+    "absorbing": np.int8,
+    "true_reward": np.float32,
+    "episode": np.int64,
+    "step": np.int64,
+}
 ARRAY_FIELDS = tuple(f.name for f in fields(Transitions) if f.name != "metadata")
 """Names of the fields that hold one entry per step."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rmgym.errors import RmgymError
+from rmgym.storage import parquet
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import leaves
+from tests.hostile import DEEP_JSON, damaged, harmless
 
 
 def some(size: int = 3, **changes: Any) -> Transitions:
@@ -202,3 +206,50 @@ def test_what_rmgym_did_not_write_is_refused(tmp_path: Path, kind: str) -> None:
         pq.write_table(table.drop_columns(["next_obs"]), path)
     with pytest.raises(RmgymError, match=r"written by rmgym\n  received: .*steps\.parquet(?s:.)*rmgym collect"):
         Transitions.load(path)
+
+
+def with_checksum(table: pa.Table) -> pa.Table:
+    """A table with the SHA-256 that belongs to it, as somebody would write it who knows how; if it can have one."""
+    about = table.schema.metadata[b"rmgym"]
+    with suppress(ValueError):
+        return table.replace_schema_metadata({"rmgym": about, "sha256": parquet._sha256(about, table)})
+    return table.replace_schema_metadata({"rmgym": about, "sha256": "0"})
+
+
+def test_a_file_that_somebody_else_wrote_is_read_or_refused(tmp_path: Path) -> None:
+    whole = pq.read_table(
+        Transitions.from_arrays({"a": [0.0, 1.0], "b": [1, 2]}, [0, 1], [1.0, 2.0]).save(tmp_path / "w")
+    )
+    about = json.loads(whole.schema.metadata[b"rmgym"])
+    columns = (["x", "y"], [None, 1.0], [2**60, 1], [[1], [2]], [{"a": 1}, {"a": 2}], ['["graph"]', '["tuple", 5]'])
+    bombs = (['["array", "S999999999999", [1], ["x"]]'] * 2, [DEEP_JSON] * 2, ['["array", "f4", [-7], [1]]'] * 2)
+    tables = [(where, whole.replace_schema_metadata({"rmgym": json.dumps(c)})) for where, c in damaged(about)]
+    tables += [(text[:9], whole.replace_schema_metadata({"rmgym": text})) for text in (DEEP_JSON, "[]", "5", "{")]
+    for i, name in enumerate(whole.column_names):
+        in_json = {"rmgym": json.dumps({**about, "shapes": {**about["shapes"], name: "json"}})}
+        for column in (*columns, *bombs):
+            table = whole.set_column(i, name, pa.array(column))
+            tables += [(f"{name} {column!s:.40}", t) for t in (table, table.replace_schema_metadata(in_json))]
+    for what, table in tables:
+        signed = with_checksum(table.replace_schema_metadata(table.schema.metadata or whole.schema.metadata))
+        pq.write_table(signed, tmp_path / "t")
+        with harmless(what):
+            steps = Transitions.load(tmp_path / "t")
+            assert (steps.terminated.dtype, steps.episode.dtype) == (np.bool_, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "why"),
+    [
+        ("terminated", [0.0, 1.0], "'terminated' is no column of bool"),
+        ("episode", ["0", "1"], "'episode' holds string, where numbers belong"),
+        ("true_reward", pa.array([1.0, None], pa.float32()), "'true_reward' has empty places"),
+    ],
+)
+def test_a_column_of_another_type_is_refused_by_its_name(tmp_path: Path, name: str, column: Any, why: str) -> None:
+    table = pq.read_table(some(2).save(tmp_path / "whole.parquet"))
+    table = table.set_column(table.column_names.index(name), name, pa.array(column))
+    pq.write_table(with_checksum(table), tmp_path / "steps.parquet")
+    with pytest.raises(RmgymError, match=why) as caught:
+        Transitions.load(tmp_path / "steps.parquet")
+    assert "steps.parquet" in str(caught.value)

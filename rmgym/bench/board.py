@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID
+from rich.text import Text
 
 from rmgym.bench.grid import Task
 from rmgym.bench.stages import STAGE
 from rmgym.bench.table import duration
 from rmgym.errors import RunError
+from rmgym.progress import Console, Words
 from rmgym.runs.record import read_run
 
 _READ_EVERY = 1.0
@@ -32,8 +33,8 @@ class Board:
 
     def __init__(self, tasks: Sequence[Task], *, shown: bool) -> None:
         self._tasks, self._shown = tasks, shown
-        self._console = Console(stderr=True, highlight=False, quiet=not shown)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[state]}"))
+        self._console = Console(stderr=True, quiet=not shown)
+        columns = (Words("{task.description}"), BarColumn(bar_width=16), Words("{task.fields[state]}"))
         live = shown and sys.stderr.isatty()
         self._bars = Progress(*columns, console=self._console, disable=not live, transient=True)
         self._rows: dict[str, TaskID] = {}
@@ -64,12 +65,12 @@ class Board:
     def finished(self, task: Task) -> None:
         """A cell has its results."""
         self._close(task)
-        self._console.print(f"[green]done[/]   {task.title}  {self._result(task)}")
+        self._console.print(Text.assemble(("done", "green"), f"   {task.title}  {self._result(task)}"))
 
     def failed(self, task: Task) -> None:
         """A cell ended without results."""
         self._close(task)
-        self._console.print(f"[red]failed[/] {task.title}")
+        self._console.print(Text.assemble(("failed", "red"), f" {task.title}"))
 
     def look(self) -> None:
         """Read how far the cells are; cheap to call often."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from rmgym.bench.cells import ModelCell, TrainCell
 from rmgym.bench.grid import cell_job, read_cell
 from rmgym.runs.record import AboutReward
 from rmgym.storage.atomic import write_json, write_text
+from rmgym.storage.foreign import read_json
 
 if TYPE_CHECKING:
     from rmgym.feedback.store import LabelStore
@@ -127,7 +127,9 @@ class _Stopwatch:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.stages: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        self.stages = dict[str, float]()
+        with suppress(OSError, ValueError, TypeError, AttributeError):  # of a damaged file nothing is kept
+            self.stages = {str(stage): float(seconds) for stage, seconds in read_json(file).items()}
 
     @property
     def total(self) -> float:

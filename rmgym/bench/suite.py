@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from rmgym.errors import RunError, nearest
 from rmgym.options import read_options, refuse_unknown
 from rmgym.specs import EnvSpec
+from rmgym.storage.foreign import is_there, read_toml
 
 if TYPE_CHECKING:
     from rmgym.feedback.plan import QuestionPlan
@@ -107,7 +107,7 @@ class Reward:
     def is_fitted(self) -> bool:
         """Whether the suite collects, labels and fits for it (controls and given folders are used as they are)."""
         is_place = "/" in self.model and not self.model.startswith("hf:")
-        return self.model not in CONTROLS and not is_place and not Path(self.model).exists()
+        return self.model not in CONTROLS and not is_place and not is_there(Path(self.model))
 
     def question_plan(self, target: Target, seed: int = 0) -> QuestionPlan:
         """What the scripted teacher is asked for it, with the defaults of ``rmgym label``."""
@@ -164,10 +164,10 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     """
     file = Path(path)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = read_toml(file)
     except OSError as error:
         raise RunError("a suite is a readable file", got=str(file), fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RunError("a suite is valid TOML", got=f"{file}: {error}", fix="correct that line") from error
     _refuse_keys_of_a_fit(file, content)
     suite = read_options(Suite, content, str(file), RunError, "see docs/suites.md, and benchmarks/suites for examples")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +11,7 @@ from rmgym.cards.agent_schema import AgentCard
 from rmgym.cards.schema import EnvCard
 from rmgym.errors import CardError
 from rmgym.options import read_options
+from rmgym.storage.foreign import read_toml
 
 Card = TypeVar("Card", EnvCard, AgentCard)
 
@@ -49,10 +49,10 @@ def _load(kind: type[Card], path: Path) -> Card:
 
 def _toml(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except OSError as error:
         raise CardError("a card is a readable file", got=str(path), fix="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise CardError("a card is valid TOML", got=f"{path}: {error}", fix="correct that line") from error
 
 

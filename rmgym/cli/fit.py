@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from rmgym.cli.completion import model_names
 from rmgym.cli.output import AsJson, out, print_json, table
 from rmgym.errors import FeedbackError, FitError
+from rmgym.storage.foreign import parse_json
 
 
 def fit(
@@ -89,8 +89,8 @@ def _options(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key.isidentifier():
             raise FitError("a model option is key=value", got=pair, fix="write --model-option heads=3")
         try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
+            options[key] = parse_json(value)
+        except ValueError:
             options[key] = value
     return options
 

@@ -121,10 +121,12 @@ def _explain(error: RmgymError, flags: Flags, *, as_json: bool) -> None:
     if as_json:
         got = error.got if isinstance(error.got, str) or error.got is None else repr(error.got)
         facts = {"type": kind, "rule": error.rule, "received": got, "fix": error.fix}
-        typer.echo(json.dumps({"error": facts}))
+        typer.echo(json.dumps({"error": facts}))  # ASCII alone
     else:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
+        from rmgym.progress import visible
+
+        typer.echo(visible(str(error)), err=True)
 
 
 def _version(asked: bool) -> None:
@@ -153,6 +155,19 @@ def main(
     """Language-model rewards for any Gymnasium environment, and a verdict on whether they are any good."""
     del version
     _find_modules_here()
+    _show_remarks_as_text()
+
+
+def _show_remarks_as_text() -> None:
+    """Let warnings, and what libraries log, act upon no terminal: names and paths in them may be anybody's."""
+    import logging
+    import warnings
+
+    from rmgym.cli.remarks import VisibleFormatter, visible_warning
+
+    warnings.formatwarning = visible_warning
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(VisibleFormatter())
 
 
 def _find_modules_here() -> None:

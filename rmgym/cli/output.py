@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from rmgym.progress import Console, visible
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results to stdout.")]
 """The option ``--json`` of every command."""
@@ -19,15 +20,21 @@ AllowRemote = Annotated[
 ]
 """The option ``--allow-remote`` of commands that take a reward model's folder."""
 
-out = Console(highlight=False, soft_wrap=False)
+out = Console()
 """Results."""
-err = Console(highlight=False, stderr=True)
+err = Console(stderr=True)
 """Progress and remarks."""
 
 
 def print_json(content: object) -> None:
     """Print JSON to stdout; NaN and infinities, which JSON lacks, become null."""
-    typer.echo(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str))
+    typer.echo(json_text(_finite(content), indent=2))
+
+
+def json_text(content: object, *, indent: int | None = None) -> str:
+    """JSON in which each control character is written out as JSON does, also those that it may leave."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False, default=str)
+    return "".join(c if c == visible(c) else json.dumps(c)[1:-1] for c in text)
 
 
 def table(
@@ -51,7 +58,7 @@ def table(
             ratio=1 if header in cut else None,  # what the others leave of the line
         )
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(visible(cell)) for cell in row))
     return grid
 
 
@@ -62,14 +69,15 @@ def parse_json_option(name: str, value: str | None) -> dict[str, object]:
         RunError: it is not a JSON object.
     """
     from rmgym.errors import RunError
+    from rmgym.storage.foreign import parse_json
 
     if not value:
         return {}
     try:
-        content = json.loads(value)
-    except json.JSONDecodeError as error:
+        content = parse_json(value)
+    except ValueError as error:
         raise RunError(
-            f"{name} is a JSON object", got=f"{value}: {error}", fix=f"quote it: {name} '{{\"key\": 1}}'"
+            f"{name} is a JSON object", got=f"{value[:100]}: {error}", fix=f"quote it: {name} '{{\"key\": 1}}'"
         ) from error
     if not isinstance(content, dict):
         raise RunError(f"{name} is a JSON object", got=value, fix=f"quote it: {name} '{{\"key\": 1}}'")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from rmgym.feedback.grouping import grouped
 from rmgym.feedback.reading import StepReader, StepText
+from rmgym.progress import visible
 from rmgym.text.batch import TextBatch
 
 _HEADINGS = {"en": ("", "state", "next state", "action"), "zh": ("", "状态", "下一状态", "行动")}
@@ -23,7 +24,7 @@ _ABREAST = 6
 
 def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
     """One step: a row per field with its value before and after, then the action and how the episode went on."""
-    text = texts.strings()[0]
+    text = visible(texts.strings()[0])
     step = reader.read(text)
     if step is None:
         return Text(text)
@@ -44,7 +45,7 @@ def step_view(texts: TextBatch, reader: StepReader) -> RenderableType:
 
 def segment_view(texts: TextBatch, reader: StepReader) -> RenderableType:
     """A segment: every step's state and action, and at last the state it led to."""
-    strings = texts.strings()
+    strings = [*map(visible, texts.strings())]
     steps = [step for step in map(reader.read, strings) if step is not None]
     if len(steps) < len(strings) or any(step.state.keys() != steps[0].state.keys() for step in steps):
         return Text("\n".join(strings))

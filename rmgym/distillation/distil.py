@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from rmgym.errors import FitError
@@ -17,6 +17,7 @@ from rmgym.feedback.labels import Labels, Ratings
 from rmgym.jobs import Job, Json
 from rmgym.models.base import RewardModel, check_fitted
 from rmgym.models.neural import NeuralRewardModel
+from rmgym.progress import Console
 from rmgym.scoring.cached import CachedReward
 from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
@@ -95,7 +96,8 @@ def distil(
 def _ask(teacher: RewardModel, texts: TextBatch, *, progress: bool) -> npt.NDArray[np.float32]:
     """What a model says of texts, under a progress bar."""
     console = Console(stderr=True)
-    starts = track(range(0, len(texts), _AT_ONCE), f"{teacher.name} scores", console=console, disable=not progress)
+    name = escape(teacher.name)  # of which rich would take brackets for markup
+    starts = track(range(0, len(texts), _AT_ONCE), f"{name} scores", console=console, disable=not progress)
     scores = [teacher.predict(texts[start : start + _AT_ONCE]).mean for start in starts]
     return np.concatenate([np.zeros(0, np.float32), *scores])
 

@@ -28,6 +28,7 @@ from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
 from rmgym.scoring.strategy import Ask
 from rmgym.storage.atomic import write_text
+from rmgym.storage.foreign import read_json
 from rmgym.text.batch import TextBatch
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Student:
         """
         folder = Path(path)
         try:
-            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            state = read_json(folder / "state.json")
             imitated = None if state["imitated"] is None else (str(state["imitated"][0]), str(state["imitated"][1]))
             texts = [] if state["texts"] is None else [TextBatch.from_json(state["texts"])]
             values = [np.array(state["values"], np.float32)] if texts else []

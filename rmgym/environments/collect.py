@@ -102,7 +102,11 @@ def collected_in(steps: Transitions) -> EnvSpec | None:
         RunError: another version of rmgym wrote them.
     """
     spec = steps.metadata.get("env")
-    return None if spec is None else EnvSpec.from_json(spec, "the steps' metadata")
+    if spec is None:
+        return None
+    if not isinstance(spec, dict):
+        raise RunError("the metadata of steps say which environment they are of", got=spec, fix="collect them again")
+    return EnvSpec.from_json(spec, "the steps' metadata")
 
 
 def _roll(

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from rmgym.errors import StorageError
 from rmgym.evaluation.evaluate import Comparison
 from rmgym.storage.atomic import replacing
+from rmgym.storage.foreign import read_text
 
 Row = dict[str, float]
 """One evaluation, by column."""
@@ -94,23 +96,20 @@ def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
     """Columns of a CSV file; a line that is not whole ends it, a missing file is empty.
 
     Raises:
-        StorageError: it has other columns.
+        StorageError: it has other columns, or is no text.
     """
+    fix = "it is another program's or an older version's: train into another folder"
+    try:
+        table_rows = csv.DictReader(io.StringIO(read_text(file), newline="")) if file.exists() else None
+        missing = set(names) - set(names if table_rows is None else table_rows.fieldnames or names)
+    except (OSError, ValueError, csv.Error) as error:
+        raise StorageError(f"{file.name} is a table of numbers", got=f"{file}: {error}", fix=fix) from error
+    if missing:
+        raise StorageError(f"{file.name} has every column", got=f"none named {', '.join(sorted(missing))}", fix=fix)
     rows = list[list[float]]()
-    if file.is_file():
-        with file.open(newline="", encoding="utf-8") as lines:
-            table_rows = csv.DictReader(lines)
-            if missing := set(names) - set(table_rows.fieldnames or names):
-                raise StorageError(
-                    f"{file.name} has every column",
-                    got=f"none named {', '.join(sorted(missing))}",
-                    fix="it is another program's or an older version's: train into another folder",
-                )
-            for row in table_rows:
-                try:
-                    rows.append([float(row[name]) if row[name] != "" else math.nan for name in names])
-                except (TypeError, ValueError):
-                    break
+    with suppress(TypeError, ValueError, csv.Error):
+        for row in table_rows or ():
+            rows.append([float(row[name]) if row[name] != "" else math.nan for name in names])
     table = np.array(rows, np.float64).reshape(-1, len(names))
     return {name: table[:, i] for i, name in enumerate(names)}
 

@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import connected_components
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.labels import Labels, Preferences, Ratings
-from rmgym.feedback.scales import Scale, are_mixed
-from rmgym.feedback.tables import Answer, Query, Segment
+from rmgym.feedback.questions import texts_of
+from rmgym.feedback.scales import Scale, are_mixed, check_answer
+from rmgym.feedback.tables import Answer, DamagedRowError, Query, Segment
 from rmgym.text.batch import TextBatch
 
 
@@ -36,7 +37,10 @@ def assemble(
 
     Raises:
         FeedbackError: answers that mean different things would be mixed.
+        DamagedRowError: an answer does not fit its question, or a question is about nothing.
     """
+    for answer in answers:
+        _check_row(answer, queries.get(answer.query), segments)
     rated = [a for a in answers if a.value is not None]
     compared = [a for a in answers if a.choice is not None]
     _check_scales(answers)
@@ -54,7 +58,7 @@ def _ratings(
 ) -> Ratings:
     asked = [queries[a.query].left for a in rated]
     return Ratings(
-        texts=TextBatch.concatenate(TextBatch.from_json(segments[s].texts) for s in asked),
+        texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
         values=np.array([a.value for a in rated], np.float32),
         groups=np.array([group[s] for s in asked], np.int64),
     )
@@ -70,7 +74,7 @@ def _preferences(
     ends = np.cumsum([segments[s].length for s in used]).tolist()
     span = {s: (end - segments[s].length, end) for s, end in zip(used, ends, strict=True)}
     return Preferences(
-        steps=TextBatch.concatenate(TextBatch.from_json(segments[s].texts) for s in used),
+        steps=TextBatch.concatenate(texts_of(segments[s]) for s in used),
         left=np.array([span[left] for left, _ in sides], np.int64),
         right=np.array([span[right] for _, right in sides], np.int64),
         choice=np.array([a.choice for a in compared], np.float32),
@@ -99,7 +103,24 @@ def _check_scales(answers: Sequence[Answer]) -> None:
         )
 
 
+def _check_row(answer: Answer, query: Query | None, segments: Mapping[int, Segment]) -> None:
+    """Refuse what was checked before it was written, and is something else now.
+
+    Raises:
+        DamagedRowError: it is.
+    """
+    try:
+        check_answer(answer, query)
+    except FeedbackError as error:
+        raise DamagedRowError(f"answer {answer.id}: {error.rule}, not {error.got}") from error
+    assert query is not None
+    sides = (query.left,) if query.kind == "rating" else (query.left, query.right)
+    if missing := [side for side in sides if side not in segments]:
+        raise DamagedRowError(f"query {query.id}: there is no segment {missing[0]}")
+    if query.kind == "rating" and segments[query.left].length != 1:
+        raise DamagedRowError(f"query {query.id}: a rating is of one step, not of {segments[query.left].length}")
+
+
 def _right(query: Query) -> int:
-    if query.right is None:
-        raise FeedbackError("a comparison has two segments", got=f"question {query.id}", fix="the database is damaged")
+    assert query.right is not None, "_check_row has seen to it"
     return query.right

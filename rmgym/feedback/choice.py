@@ -94,13 +94,21 @@ class Chosen:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_json`."""
-        return cls(
-            ratings=np.array(values["ratings"], np.int64),
-            preferences=np.array(values["preferences"], np.int64).reshape(-1, 2),
-            length=values["length"],
-            reasons=tuple(values["reasons"]),
-        )
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            FeedbackError: something is missing or of another type.
+        """
+        try:
+            return cls(
+                ratings=np.array(values["ratings"], np.int64),
+                preferences=np.array(values["preferences"], np.int64).reshape(-1, 2),
+                length=int(values["length"]),
+                reasons=tuple(map(str, values["reasons"])),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            fix = "begin the work anew"
+            raise FeedbackError("chosen questions are as rmgym wrote them", got=repr(error), fix=fix) from error
 
     def rows(self, transitions: Transitions, texts: TextBatch) -> Rows:
         """See :meth:`rmgym.feedback.plan.QuestionPlan.rows`."""

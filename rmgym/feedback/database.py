@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, NoResultFound
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
-from rmgym.errors import FeedbackError
-from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table, read_json
+from rmgym.errors import FeedbackError, RmgymError
+from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table
 from rmgym.storage.atomic import make_folder
+from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
 
 _PATIENCE = 30.0  # seconds
@@ -45,6 +46,8 @@ class Database:
         self._reading, self._writing = _engine(path, write=False), _engine(path, write=True)
         if not path.exists():
             return
+        with self.explained():
+            refuse_irregular(path)
         with self.transaction() as session:
             version = _pragma_version(session)
             tables = session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
@@ -67,14 +70,26 @@ class Database:
             FeedbackError: the file cannot be read or written (wrong kind, damaged, disk full, no permission).
         """
         engine = self._writing if write else self._reading
+        with self.explained(), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
+        """Say in words what is wrong with the file.
+
+        Raises:
+            FeedbackError: it cannot be read or written, or holds what rmgym did not write.
+        """
         try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except (DamagedRowError, UnicodeDecodeError) as error:  # the latter where SQLite quotes what it cannot read
+            yield
+        except RmgymError:
+            raise
+        except (OSError, ValueError, NoResultFound) as error:
+            # Of JSON, of text that is no UTF-8, of a damaged row, of one that is not there.
             raise FeedbackError(
                 "a label database is as it was written",
                 got=f"{self.path}: {error}",
-                fix="copy it again, or label into another file",
+                fix="put a copy of the file back, or label into another file",
             ) from error
         except DatabaseError as error:
             raise FeedbackError(
@@ -130,7 +145,7 @@ def _engine(path: Path, *, write: bool) -> Engine:
         "sqlite://",
         poolclass=NullPool,
         creator=lambda: (sqlite3.connect if write else connect_to_read)(path, timeout=_PATIENCE),
-        json_deserializer=read_json,
+        json_deserializer=parse_json,
     )
 
     def on_connect(connection: sqlite3.Connection, _: object) -> None:

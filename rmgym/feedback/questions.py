@@ -13,9 +13,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from rmgym.environments.collect import collected_in
-from rmgym.errors import FeedbackError
+from rmgym.errors import FeedbackError, TextError
 from rmgym.feedback.queries import Rows
-from rmgym.feedback.tables import Answer, Project, Query, Segment
+from rmgym.feedback.tables import Answer, DamagedRowError, Project, Query, Segment
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import ARRAY_FIELDS, Transitions
 from rmgym.trees import leaves
@@ -41,9 +41,24 @@ def read_question(session: Session, query: Query) -> Question:
     return Question(
         id=row_id(query),
         kind=query.kind,
-        left=TextBatch.from_json(left.texts),
-        right=TextBatch.from_json(right.texts) if right is not None else None,
+        left=texts_of(left),
+        right=texts_of(right) if right is not None else None,
     )
+
+
+def texts_of(segment: Segment) -> TextBatch:
+    """The texts of a segment's steps.
+
+    Raises:
+        DamagedRowError: they are none, or of another number of steps.
+    """
+    try:
+        texts = TextBatch.from_json(segment.texts)
+    except TextError as error:
+        raise DamagedRowError(f"segment {segment.id}: its texts: {error.got}") from error
+    if len(texts) != segment.length:
+        raise DamagedRowError(f"segment {segment.id}: {segment.length} steps with {len(texts)} texts")
+    return texts
 
 
 def check_segments(transitions: Transitions, texts: TextBatch, starts: Rows, length: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from sqlmodel import Session, col, select
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.tables import Answer, Query
+from rmgym.feedback.tables import Answer, DamagedRowError, Query
 
 
 @dataclass(frozen=True, order=True)
@@ -57,7 +57,24 @@ def scales_of(session: Session, annotator: str) -> set[Scale]:
     given = select(Answer.source, col(Answer.value).is_(None), Answer.levels, Answer.cuts).where(
         Answer.annotator == annotator, col(Answer.skipped).is_(False)
     )
-    return {Scale.of(*row) for row in session.exec(given.distinct())}
+    return {_scale(annotator, *row) for row in session.exec(given.distinct())}
+
+
+def _scale(annotator: str, source: object, compared: bool, levels: object, cuts: object) -> Scale:
+    """The scale of some columns, of which nobody has checked what SQLite gave.
+
+    Raises:
+        DamagedRowError: it is something else.
+    """
+    numbers = cuts if isinstance(cuts, list) else []
+    if not (
+        isinstance(source, str)
+        and isinstance(levels, int | None)
+        and isinstance(cuts, list | None)
+        and all(isinstance(number, int | float) for number in numbers)
+    ):
+        raise DamagedRowError(f"an answer of {annotator!r}: source {source!r}, levels {levels!r}, cuts {cuts!r:.40}")
+    return Scale.of(source, compared, levels, numbers)
 
 
 def check_scales(annotator: str, scales: Iterable[Scale]) -> None:

@@ -32,6 +32,7 @@ from rmgym.feedback.questions import (
     now,
     read_question,
     row_id,
+    texts_of,
 )
 from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
@@ -106,7 +107,7 @@ class LabelStore:
             return None
         with self._database.transaction() as session:
             asked = select(Segment).where(col(Segment.id).in_(select(Query.left).where(Query.kind == "rating")))
-            texts = [TextBatch.from_json(segment.texts) for segment in session.exec(asked.order_by(col(Segment.id)))]
+            texts = [texts_of(segment) for segment in session.exec(asked.order_by(col(Segment.id)))]
         return TextBatch.concatenate(texts) if texts else None
 
     def scales(self, annotator: str) -> set[Scale]:
@@ -220,7 +221,8 @@ class LabelStore:
                 got=f"no answers{whose} in {self.path}",
                 fix="label steps with 'rmgym label ENV --db FILE'",
             )
-        return assemble(answers, queries, segments, source={**self.info(), "annotator": annotator})
+        with self._database.explained():
+            return assemble(answers, queries, segments, source={**self.info(), "annotator": annotator})
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts about the database.
@@ -245,7 +247,7 @@ class LabelStore:
         with self._database.transaction() as session:
             project = session.exec(select(Project)).first()
             facts |= project.model_dump(exclude={"id", "checksum"}) if project is not None else {}
-            facts["annotators"] = sorted(session.exec(select(Answer.annotator).distinct()))
+            facts["annotators"] = sorted(map(str, session.exec(select(Answer.annotator).distinct())))
             facts["counts"] = {name: session.exec(count).one() for name, count in counted.items()}
         return facts
 
@@ -294,6 +296,6 @@ class LabelStore:
                     rows.append({"kind": asked.kind, **strings, **given})
         if not rows:
             raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
-        with replacing(target, what="a file of labels") as file:
+        with self._database.explained(), replacing(target, what="a file of labels") as file:
             (csv.write_csv if target.suffix == ".csv" else write_table)(pa.Table.from_pylist(rows), file)
         return target

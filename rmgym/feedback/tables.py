@@ -1,6 +1,7 @@
 """The tables of a label database: one schema for ratings and preferences, of people, scripts and models.
 
-SQLite does not notice a flipped bit. So every row holds a checksum of its values, which is checked when it is read.
+SQLite keeps values of any type, and does not notice a flipped bit. So every row holds a checksum of its values; that
+and their types are checked when it is read.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import hashlib
 import json
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import JSON, Column, UniqueConstraint, event
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 SCHEMA_VERSION = 5
 """Stored as SQLite's ``user_version``; a database of another one is refused."""
+
+
+class DamagedRowError(ValueError):
+    """A row is not as rmgym wrote it; :class:`rmgym.feedback.database.Database` says in which file."""
 
 
 class Table(SQLModel, registry=registry()):
@@ -25,22 +31,6 @@ class Table(SQLModel, registry=registry()):
     """
 
     checksum: str = ""
-
-
-class DamagedRowError(ValueError):
-    """A row is not as it was written."""
-
-
-def read_json(text: str | bytes) -> Any:
-    """A value of a JSON column.
-
-    Raises:
-        DamagedRowError: it is none.
-    """
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise DamagedRowError(f"no JSON: {error}") from error
 
 
 class Project(Table, table=True):
@@ -121,7 +111,7 @@ class Answer(Table, table=True):
     skipped: bool = False
 
 
-def _checksum(row: Table) -> str:
+def checksum(row: Table) -> str:
     """SHA-256 (16 hex digits) of a row's values; a whole number is the same as a float, as it is for SQLite."""
     values = [getattr(row, name) for name in sorted(type(row).model_fields) if name not in ("id", "checksum")]
     plain = [float(value) if isinstance(value, int | float) else value for value in values]
@@ -132,13 +122,22 @@ def _checksum(row: Table) -> str:
 @event.listens_for(Table, "before_update", propagate=True)
 def _set_checksum(mapper: object, connection: object, row: Table) -> None:
     del mapper, connection
-    row.checksum = _checksum(row)
+    row.checksum = checksum(row)
 
 
 @event.listens_for(Table, "load", propagate=True)
-def _check(row: Table, context: object) -> None:
-    del context
-    if row.checksum != _checksum(row):
-        raise DamagedRowError(
-            f"a row of {type(row).__name__.lower()} has another checksum than the one it was written with"
-        )
+def _check(row: Table, _: object) -> None:
+    """Refuse a row that is not as it was written.
+
+    Raises:
+        DamagedRowError: it is not.
+    """
+    values = {name: getattr(row, name) for name in type(row).model_fields}
+    name = f"{type(row).__name__.lower()} {values['id']}"
+    try:
+        type(row).model_validate(values, strict=True)
+    except ValidationError as invalid:
+        column = str(invalid.errors()[0]["loc"][0])
+        raise DamagedRowError(f"{name}: {column} is {values[column]!r:.40}") from invalid
+    if row.checksum != checksum(row):
+        raise DamagedRowError(f"{name}: its checksum is not the one that it was written with")

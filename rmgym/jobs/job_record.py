@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from rmgym.errors import JobError
 from rmgym.jobs.settings import Json
+from rmgym.storage.foreign import read_json
 
 SCHEMA = 1
 
@@ -55,11 +55,12 @@ def _read(file: Path, kind: str) -> Record:
         JobError: it is damaged.
     """
     try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        content: Any = read_json(file)
         if content["schema"] != SCHEMA or content["kind"] != kind or content["status"] not in ("running", "done"):
             raise ValueError(f"schema {content['schema']}, kind {content['kind']}, status {content['status']}")
-        if not isinstance(content["settings"], dict):
-            raise ValueError(f"settings {content['settings']!r}")
+        for name in ("settings", "notes", "versions"):
+            if not isinstance(content[name], dict):
+                raise ValueError(f"{name} {content[name]!r:.40}")
         return Record(
             settings=content["settings"],
             status=content["status"],
@@ -80,7 +81,7 @@ def _read(file: Path, kind: str) -> Record:
 def is_done(file: Path) -> bool:
     """Whether a record says "done"; a damaged one says nothing."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return bool(json.loads(file.read_text(encoding="utf-8"))["status"] == "done")
+        return bool(read_json(file)["status"] == "done")
     return False
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import PARTIAL, write_bytes
+from rmgym.storage.foreign import is_there, read_json
+from rmgym.storage.foreign import read_bytes as read_foreign
 from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
 
@@ -32,6 +34,7 @@ _KEYS: dict[str, Any] = {
     "config": dict,
     "card_hash": str | None,
     "digest": str,
+    "fitted_on": dict,
     "files": dict,
     "sha256": dict,
 }
@@ -102,7 +105,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
         ModelError: it is not a model folder, a pickle was offered, or another format version wrote it.
     """
     folder = _folder(path)
-    if not (folder / MANIFEST).is_file():
+    if not is_there(folder / MANIFEST):
         pickled = folder.is_file() or any(folder.glob("*.bin")) or any(folder.glob("*.p[kt]*"))
         raise ModelError(
             f"a reward model is a folder with {MANIFEST} and safetensors; pickles are never opened"
@@ -112,12 +115,13 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
             fix="fit one with 'rmgym fit', or name a built-in model ('rmgym models')",
         )
     try:
-        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Any = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
         raise ModelError(f"{MANIFEST} is JSON", got=f"{folder}: {error!r}", fix="save the model again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         got = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise ModelError(f"{MANIFEST} has format {FORMAT}", got=got, fix="use the rmgym that wrote it")
+    manifest.setdefault("fitted_on", {})
     for key, kind in _KEYS.items():
         if not isinstance(value := manifest.get(key), kind):
             raise ModelError(f"{MANIFEST} says {key!r}", got=f"{folder}: {value!r}", fix="save the model again")
@@ -127,7 +131,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
 def read_files(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, str]]:
     """Read a whole model folder: manifest, weights and further texts.
 
-    Where another process saves into it meanwhile, the old model or the new one.
+    Where another process saves into it meanwhile, the old model or the new one. Files may be links, out of the folder
+    too: the hub's cache is made of them, and what is read is what was hashed.
 
     Raises:
         ModelError: a file is missing, truncated or altered.
@@ -159,7 +164,7 @@ def _contents(folder: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, torc
         try:
             if not isinstance(name, str) or not _OURS.fullmatch(name):
                 raise ValueError("not the name of a model's file")
-            content = (folder / name).read_bytes()
+            content = read_foreign(folder / name)
             if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(key):
                 raise ValueError("its SHA-256 is not the one in the manifest")
             if key == "weights":
@@ -206,7 +211,7 @@ def digest_of(
 def _folder(path: str | os.PathLike[str]) -> Path:
     """The folder of a model that was named by it or by its manifest."""
     folder = Path(path)
-    return folder.parent if folder.name == MANIFEST and folder.is_file() else folder
+    return folder.parent if folder.name == MANIFEST and is_there(folder) and not folder.is_dir() else folder
 
 
 def _is_left_over(name: str) -> bool:

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rmgym.errors import ModelError
 from rmgym.models.backbones.backbone import load_backbone
@@ -35,7 +35,9 @@ from rmgym.models.heads.written import WrittenHeads
 from rmgym.models.language_options import LanguageModelConfig
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.readers import LateReader, Reader, make_reader
+from rmgym.models.sizes import check_count, check_sizes, misfit
 from rmgym.options import read_options
+from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
 
 MAX_UNKNOWN = 0.1
@@ -83,6 +85,23 @@ class LanguageModelReward(NeuralRewardModel):
             return cls(config, name=name)
 
     @classmethod
+    def check(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`; the language model is as large as it is."""
+        config = read_options(LanguageModelConfig, manifest["config"], f"options of {manifest['model']!r}")
+        if config.fusion != "late":
+            check_count("heads", config.heads, tensors)  # each is a module; those of late fusion are one
+        ranks = {len(tensor) for name, tensor in tensors.items() if ".lora_A." in name and tensor.ndim}
+        if config.tune == "lora" and ranks != {config.lora_rank}:
+            raise misfit(f"lora_rank={config.lora_rank} beside matrices of rank {sorted(ranks)}")
+        backbone = load_backbone(config.backbone, config.dtype)
+
+        def parts() -> nn.Module:
+            reader: Any = make_reader(config, backbone)
+            return nn.ModuleDict({"reader": reader, "heads": make_heads(config, reader.size)})
+
+        check_sizes(parts, tensors)
+
+    @classmethod
     def build(cls, manifest: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
         """An unfitted model as a manifest describes it.
 
@@ -90,7 +109,7 @@ class LanguageModelReward(NeuralRewardModel):
             ModelError: the backbone is another one than the model was saved with.
         """
         model = cls.create(name=manifest["model"], **manifest["config"])
-        saved = json.loads(texts["backbone"])["sha256"] if "backbone" in texts else None
+        saved = _saved_sha256(texts["backbone"]) if "backbone" in texts else None
         backbone = model.tower.backbone
         if saved != backbone.sha256:
             raise ModelError(
@@ -150,3 +169,16 @@ class LanguageModelReward(NeuralRewardModel):
         if not isinstance(self.reader, LateReader):
             return super().disagreement(inputs, rewards)
         return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))
+
+
+def _saved_sha256(text: str) -> str:
+    """Of the language model that a model was saved with.
+
+    Raises:
+        ModelError: it does not say.
+    """
+    try:
+        return str(parse_json(text)["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        rule = "a model on a language model of the user's is saved with the SHA-256 of that"
+        raise ModelError(rule, got=repr(error), fix="fit it again") from error

@@ -49,9 +49,20 @@ class LanguageModelConfig:
     def __post_init__(self) -> None:
         if min(self.heads, self.width, self.roles, self.lora_rank, self.lora_alpha) < 1:
             raise ModelError("sizes are positive", got=self, fix="change them")
+        check_frequencies(self.frequencies)
         if self.tune == "whole" and self.dtype != "float32":
             raise ModelError(
                 "a language model that is tuned whole keeps its weights in float32",
                 got=f"dtype={self.dtype!r}",
                 fix="use tune='lora', or FitOptions(precision='bfloat16') for cheaper products",
             )
+
+
+def check_frequencies(exponents: tuple[int, ...] | None) -> None:
+    """Refuse Fourier frequencies that float32 does not tell from none, or that no float can hold.
+
+    Raises:
+        ModelError: an exponent is out of range.
+    """
+    if any(abs(k) > 32 for k in exponents or ()):
+        raise ModelError("exponents of frequencies are from -32 to 32", got=exponents, fix="take frequencies=(-1, 0)")

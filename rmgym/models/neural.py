@@ -25,6 +25,7 @@ from rmgym.models.encoding import encode as encode
 from rmgym.models.files import digest_of, write_model
 from rmgym.models.memory import keep_freed_memory
 from rmgym.models.precision import own_precision
+from rmgym.models.sizes import check_weights, misfit
 from rmgym.text.batch import TextBatch
 from rmgym.threads import survive_forks
 
@@ -109,15 +110,31 @@ class NeuralRewardModel(nn.Module):
 
     @classmethod
     def restore(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> Self:
-        """Rebuild what :meth:`save` wrote; a subclass with further files overrides :meth:`build`."""
+        """Rebuild what :meth:`save` wrote; a subclass with further files overrides :meth:`build`.
+
+        Raises:
+            ModelError: weights and configuration do not fit, or a further file is damaged.
+        """
+        cls.check(manifest, tensors)
         model = cls.build(manifest, texts)
+        check_weights(model, tensors)
         try:
             model.load_state_dict(dict(tensors))
         except RuntimeError as error:
-            raise ModelError("weights fit the configuration", got=str(error), fix="save the model again") from error
+            raise misfit(str(error)) from error
         model.card_hash = manifest["card_hash"]
         model.fitted_on = manifest.get("fitted_on", {})
         return model.eval()
+
+    @classmethod
+    def check(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Refuse weights of other sizes than the configuration states, before anything of those sizes is made.
+
+        Who overrides it uses :func:`rmgym.models.sizes.check_sizes`; by default sizes are compared in loading alone.
+
+        Raises:
+            ModelError: they do not fit.
+        """
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], texts: Mapping[str, str]) -> Self:

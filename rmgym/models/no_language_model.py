@@ -12,14 +12,16 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rmgym.errors import ModelError
 from rmgym.models.encoding import Encoded
 from rmgym.models.heads.binding import BindingHeads
 from rmgym.models.heads.written import WrittenHeads
+from rmgym.models.language_options import check_frequencies
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.readers.late import LateReader
+from rmgym.models.sizes import check_sizes
 from rmgym.options import read_options
 from rmgym.text.batch import TextBatch
 
@@ -46,6 +48,7 @@ class NoLanguageModelConfig:
     def __post_init__(self) -> None:
         if min(self.heads, self.width, self.roles) < 1:
             raise ModelError("sizes are positive", got=self, fix="change them")
+        check_frequencies(self.frequencies)
 
 
 class NoLanguageModel(NeuralRewardModel):
@@ -60,8 +63,7 @@ class NoLanguageModel(NeuralRewardModel):
 
     def __init__(self, config: NoLanguageModelConfig) -> None:
         super().__init__(config)
-        self.reader = LateReader(0)
-        self.heads = BindingHeads(self.reader.size, config.heads, config.width, config.roles, config.frequencies or ())
+        self.reader, self.heads = _parts(config)
         self.learning_rate = self.heads.learning_rate
         guess = partial(self.reader.guess, None, heads=config.heads)
         self._written = WrittenHeads(self.heads, partial(self.reader.read, None), guess)
@@ -73,6 +75,12 @@ class NoLanguageModel(NeuralRewardModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(config)
+
+    @classmethod
+    def check(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        config = read_options(NoLanguageModelConfig, manifest["config"], f"options of {cls.name!r}")
+        check_sizes(lambda: nn.ModuleDict(dict(zip(("reader", "heads"), _parts(config), strict=True))), tensors)
 
     @classmethod
     def build(cls, manifest: Mapping[str, Any], texts: Mapping[str, str]) -> Self:
@@ -110,3 +118,8 @@ class NoLanguageModel(NeuralRewardModel):
     def disagreement(self, inputs: Encoded, rewards: Tensor) -> Tensor:
         """See :class:`rmgym.models.neural.NeuralRewardModel`; heads guess what phrases never seen mean."""
         return self._written.disagreement(self._state_version, inputs, rewards, self.reader.are_new(inputs.phrases))
+
+
+def _parts(config: NoLanguageModelConfig) -> tuple[LateReader, BindingHeads]:
+    reader = LateReader(0)
+    return reader, BindingHeads(reader.size, config.heads, config.width, config.roles, config.frequencies or ())

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from rmgym.errors import ModelError, nearest
 from rmgym.models.base import RewardModel
 from rmgym.models.files import MANIFEST, read_files, read_manifest
+from rmgym.storage.foreign import is_there
 
 LANGUAGE_MODEL = "rmgym.models.language_model:LanguageModelReward"
 NO_LM = "no-lm"
@@ -176,7 +177,7 @@ def load_reward_model(
     if dtype not in DTYPES:
         raise ModelError("a model is loaded in a known dtype", got=dtype, fix=nearest(dtype, DTYPES))
     path = Path(name).expanduser()
-    if not path.exists():
+    if not is_there(path):
         if name == "remote":
             raise ModelError("a served model is loaded by its URL", got=name, fix="give http://127.0.0.1:8765")
         if name in PRESETS or name.startswith("hf:"):

@@ -15,13 +15,15 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rmgym.errors import ModelError, nearest
 from rmgym.models.neural import Encoded, NeuralRewardModel
 from rmgym.models.number_features import NumberFeatures
-from rmgym.models.tokenizer import FEWEST_TOKENS, NUMBER, PAD, SIGN, train_tokenizer
+from rmgym.models.sizes import check_count, check_sizes
+from rmgym.models.tokenizer import FEWEST_TOKENS, NUMBER, PAD, SIGN, read_tokenizer, train_tokenizer
 from rmgym.options import read_options
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import show, split_template
@@ -31,6 +33,7 @@ PRESETS: dict[str, dict[str, int]] = {
     "reference": {"vocab_size": 10_000, "embedding_dim": 256, "hidden_dim": 512, "num_layers": 4},
 }
 _MOST_REMEMBERED = 65_536
+_MOST_TOKENS = 65_536  # of a text: each has a position in memory, and none of them is in the weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,8 @@ class Seq2SeqConfig:
             )
         if self.vocab_size < FEWEST_TOKENS:
             raise ModelError(f"a vocabulary has at least {FEWEST_TOKENS} tokens", got=self.vocab_size, fix="raise it")
+        if self.max_tokens > _MOST_TOKENS:
+            raise ModelError(f"max_tokens is at most {_MOST_TOKENS}", got=self.max_tokens, fix="show fewer fields")
         if not 0 <= self.dropout < 1:
             raise ModelError("dropout is a share in [0, 1)", got=self.dropout, fix="take 0.0 or 0.1")
 
@@ -138,11 +143,15 @@ class Seq2SeqRewardModel(NeuralRewardModel):
         """See :class:`rmgym.models.neural.NeuralRewardModel`; ``texts`` holds the tokenizer."""
         if "tokenizer" not in texts:
             raise ModelError("a seq2seq model is saved with its tokenizer", got=sorted(texts), fix="fit it again")
-        try:
-            tokenizer = Tokenizer.from_str(texts["tokenizer"])
-        except Exception as error:  # tokenizers raises nothing more precise
-            raise ModelError("the tokenizer is JSON of 'tokenizers'", got=str(error), fix="fit it again") from error
-        return cls._seeded(cls._config(None, manifest["config"]), 0, tokenizer)
+        config = cls._config(None, manifest["config"])
+        return cls._seeded(config, 0, read_tokenizer(texts["tokenizer"], config.vocab_size))
+
+    @classmethod
+    def check(cls, manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """See :class:`rmgym.models.neural.NeuralRewardModel`."""
+        config = cls._config(None, manifest["config"])
+        check_count("num_layers", config.num_layers, tensors)
+        check_sizes(lambda: cls(config, Tokenizer(BPE())), tensors)
 
     @classmethod
     def _config(cls, preset: str | None, options: Mapping[str, Any]) -> Seq2SeqConfig:

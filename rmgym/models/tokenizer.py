@@ -13,10 +13,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from rmgym.errors import ModelError
+from rmgym.storage.foreign import parse_json
 from rmgym.text.numbers import split_template
 
 _SIGNS = "+-.0123456789e"
@@ -55,12 +58,56 @@ def train_tokenizer(templates: Sequence[str], vocab_size: int) -> Tokenizer:
     # Reserved tokens are not "added" tokens, because those would be found in a user's text.
     words = [word for word in sorted(learned["vocab"], key=learned["vocab"].get) if word not in SIGN]
     vocabulary = {token: i for i, token in enumerate([*_RESERVED, *words])}
-    merges = [(a, b) for a, b in learned["merges"]]
+    return _assembled(vocabulary, [(a, b) for a, b in learned["merges"]], phrases)
+
+
+def _assembled(vocabulary: dict[str, int], merges: list[tuple[str, str]], phrases: Sequence[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True))
     tokenizer.pre_tokenizer = _splitter()
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
     return tokenizer
+
+
+def read_tokenizer(text: str, vocab_size: int) -> Tokenizer:
+    """A tokenizer that :func:`train_tokenizer` made, from its JSON.
+
+    It is put together again of its vocabulary, its merges and its phrases, and refused where that is not all of it:
+    normalizers, patterns and padding of others can make gigabytes of a word.
+
+    Raises:
+        ModelError: it is another one, has more than ``vocab_size`` tokens, or is damaged.
+    """
+    try:
+        with panics_as_errors():
+            content = parse_json(text)
+            model, phrases = content["model"], [token["content"] for token in content["added_tokens"]]
+            vocabulary = dict(model["vocab"])
+            if sorted(vocabulary.values()) != [*range(len(vocabulary))] or len(vocabulary) + len(phrases) > vocab_size:
+                raise ValueError(f"{len(vocabulary)} tokens and {len(phrases)} phrases are not 0 to {vocab_size - 1}")
+            tokenizer = _assembled(vocabulary, [(a, b) for a, b in model["merges"]], phrases)
+            if parse_json(tokenizer.to_str()) != content:
+                raise ValueError("it has other parts than those that rmgym trains")
+    except Exception as error:  # tokenizers raises nothing more precise
+        raise ModelError(
+            "the tokenizer is as rmgym trained it", got=f"{type(error).__name__}: {error}", fix="fit it again"
+        ) from error
+    return tokenizer
+
+
+@contextmanager
+def panics_as_errors() -> Generator[None]:
+    """Where the Rust in ``tokenizers`` panics, its exception passes by ``except Exception``; here it is a ValueError.
+
+    Raises:
+        ValueError: it panicked.
+    """
+    try:
+        yield
+    except BaseException as panic:
+        if type(panic).__name__ != "PanicException":  # pyo3 gives the class no place to import it from
+            raise
+        raise ValueError(f"the tokenizer panics: {panic}") from panic
 
 
 def shared_phrases(texts: Sequence[Sequence[str]]) -> list[str]:

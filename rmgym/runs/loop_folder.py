@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmgym.errors import RunError
 from rmgym.jobs import read_record
 from rmgym.models.files import MANIFEST
-from rmgym.runs.record import Round
+from rmgym.runs.record import Round, read_object
 from rmgym.specs import EnvSpec
 
 KIND = "loop"
 """Of the job, whose record is ``loop.json``."""
 QUESTIONS, ROUND = "questions.json", "round.json"
 """In a round's folder: what was asked about and why, and, once it is done, its :class:`Round`."""
+ANEW = "put a copy of the file back, or begin the loop anew"
+"""What to do about a damaged one."""
 _ROUNDS, _MODEL, _POLICIES = "rounds", "model", "policies"
 
 
@@ -56,9 +57,13 @@ class LoopFolder:
         return sorted((self.path / _ROUNDS).glob(f"*/{_POLICIES}/*.parquet"))
 
     def record(self) -> tuple[Round, ...]:
-        """What was asked in each round that is done; rounds that fell into one rollout are one."""
+        """What was asked in each round that is done; rounds that fell into one rollout are one.
+
+        Raises:
+            RunError: a round's file is damaged.
+        """
         files = (self.path / _ROUNDS).glob(f"*/{ROUND}")
-        rounds = [Round(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+        rounds = [Round.from_json(read_object(file, fix=ANEW), str(file)) for file in files]
         return tuple(sorted(rounds, key=lambda each: each.number))
 
     def is_done(self, number: int) -> bool:
@@ -66,8 +71,15 @@ class LoopFolder:
         return (self.round(number) / ROUND).exists()
 
     def made_in(self, number: int) -> int:
-        """The round that fitted the model there was after a round: one that brings no labels fits none."""
-        return max(r.number for r in self.record() if r.number <= number and (self.model(r.number) / MANIFEST).exists())
+        """The round that fitted the model there was after a round: one that brings no labels fits none.
+
+        Raises:
+            RunError: none did.
+        """
+        fitted = (r.number for r in self.record() if r.number <= number and (self.model(r.number) / MANIFEST).exists())
+        if (last := max(fitted, default=None)) is None:
+            raise RunError("a round that is done leaves a model", got=f"none in {self.path / _ROUNDS}", fix=ANEW)
+        return last
 
     def model_after(self, number: int) -> Path:
         """Where that model is."""
@@ -76,7 +88,7 @@ class LoopFolder:
     @property
     def last_model(self) -> Path:
         """Where the model of the last round is that is done; there is one."""
-        return self.model_after(self.record()[-1].number)
+        return self.model_after(max((each.number for each in self.record()), default=0))
 
 
 def finished_loop(path: Path, env: EnvSpec) -> LoopFolder:
@@ -89,10 +101,10 @@ def finished_loop(path: Path, env: EnvSpec) -> LoopFolder:
     if record is None or record.status != "done":
         got = f"{path}: {'no loop' if record is None else 'a loop that is not done'}"
         raise RunError("a loop goes on from one that is done", got=got, fix="finish it with --resume, or name another")
-    if record.settings["env"] != env.to_json():
+    if record.settings.get("env") != env.to_json():
         raise RunError(
             "a loop goes on in the environment of the one before",
-            got=f"{env.to_json()}; {path} is about {record.settings['env']}",
+            got=f"{env.to_json()}; {path} is about {record.settings.get('env')}",
             fix="name that environment",
         )
     return LoopFolder(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -23,10 +22,10 @@ from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
-from rmgym.runs.loop_folder import QUESTIONS, ROUND, LoopFolder
+from rmgym.runs.loop_folder import ANEW, QUESTIONS, ROUND, LoopFolder
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import agreement, keep_policy, policies_of, values_of
-from rmgym.runs.record import AboutReward, Round
+from rmgym.runs.record import AboutReward, Round, read_object
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -199,7 +198,7 @@ class LoopRounds:
         """The questions of a round, chosen once: who goes on after a kill asks the same ones."""
         file = make_folder(self.folder.round(number), what="a round of a loop") / QUESTIONS
         if file.exists():
-            return Chosen.from_json(json.loads(file.read_text(encoding="utf-8")))
+            return Chosen.from_json(read_object(file, fix=ANEW))
         earlier = self.folder.record()
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
         if self.options.stop_when_settled and self._settled():

@@ -7,7 +7,6 @@ where a suite made it.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -22,9 +21,10 @@ from rmgym.evaluation.log import Column, ComparisonLog, Row
 from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.jobs import read_record
 from rmgym.specs import RunSpec
-from rmgym.specs.base import Spec
+from rmgym.specs.base import Json, Spec
 from rmgym.specs.reward import Kind
 from rmgym.storage.atomic import write_json
+from rmgym.storage.foreign import read_json
 
 KIND = "run"
 """Of the job that a run is."""
@@ -120,11 +120,7 @@ class AboutReward(Spec):
             RunError: the file is damaged.
         """
         file = folder / REWARD
-        try:
-            values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        except ValueError as error:
-            raise RunError(f"{REWARD} is JSON", got=f"{file}: {error}", fix="run the suite again") from error
-        return cls.from_json(values, str(file))
+        return cls.from_json(read_object(file, fix="run the suite again") if file.exists() else {}, str(file))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +227,21 @@ class Run:
         """Value of a curve column at the last evaluation, NaN before the first."""
         values = self.curve[column]
         return float(values[-1]) if len(values) else math.nan
+
+
+def read_object(file: Path, *, fix: str) -> Json:
+    """A JSON object in a file of a run.
+
+    Raises:
+        RunError: the file holds something else, or cannot be read.
+    """
+    try:
+        values = read_json(file)
+        if not isinstance(values, dict):
+            raise ValueError(f"no object, but {values!r:.40}")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file.name} is a JSON object", got=f"{file}: {error}", fix=fix) from error
+    return values
 
 
 def random_of(notes: Mapping[str, object]) -> RandomReturns | None:

@@ -7,10 +7,9 @@ comes next depends on the checkpoint alone.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,21 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from rmgym.distillation.student import Student
+from rmgym.errors import RunError
 from rmgym.sb3.callbacks import RewardComparisonCallback
 from rmgym.sb3.deferred import attach, is_deferred, learned_env
 from rmgym.sb3.restart import restart
 from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
+from rmgym.specs.base import Spec
 from rmgym.storage.atomic import replacing_folder, write_json
+from rmgym.storage.foreign import read_json
 from rmgym.wrappers.source import Model
 
 _AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class Progress(Spec):
     """What a run is at a checkpoint, besides its agent; the content of ``state.json``.
 
     Attributes:
@@ -118,7 +120,7 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, progress: Progress) -> P
             agent.save_replay_buffer(partial / _REPLAY)
         if (student := _student(agent)) is not None:
             student.save_state(partial / _STUDENT)
-        write_json(partial / _STATE, asdict(progress))
+        write_json(partial / _STATE, progress.to_json())
     for old in _checkpoints(folder)[:-1]:
         shutil.rmtree(old, ignore_errors=True)
     _remove_unfinished(folder)
@@ -156,7 +158,7 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
         agent.load_replay_buffer(path / _REPLAY)
         if is_deferred(agent):
             attach(agent)
-    return agent, Progress(**json.loads((path / _STATE).read_text(encoding="utf-8")))
+    return agent, _progress(path / _STATE)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -164,6 +166,22 @@ def remove_checkpoints(folder: Path) -> None:
     for path in _checkpoints(folder):
         shutil.rmtree(path, ignore_errors=True)
     _remove_unfinished(folder)
+
+
+def _progress(file: Path) -> Progress:
+    """How far a run was.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        content = read_json(file)
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        return Progress.from_json(content, _STATE)
+    except (OSError, ValueError) as error:
+        fix = "remove this checkpoint: an earlier one is taken, or the run begins anew"
+        raise RunError("a checkpoint is whole", got=f"{file}: {error}", fix=fix) from error
 
 
 def _remove_unfinished(folder: Path) -> None:

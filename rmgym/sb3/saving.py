@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from rmgym.sb3.hyperparameters import algorithm_class
 from rmgym.sb3.spec import RECORD, check_digest
 from rmgym.specs import AgentSpec
 from rmgym.storage.atomic import replacing
+from rmgym.storage.foreign import parse_json
 from rmgym.wrappers.source import Model, load
 
 STATISTICS = "rmgym_statistics"
@@ -122,8 +123,10 @@ def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
         file = file.with_name(file.name + ".zip")
     try:
         with zipfile.ZipFile(file) as archive:
-            attributes: Any = json.loads(archive.read("data"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            attributes: Any = parse_json(archive.read("data"))
+        if not isinstance(attributes, dict):
+            raise ValueError("its data is no JSON object")
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(
             "a saved agent is a zip that Stable-Baselines3 wrote", got=f"{file}: {error}", fix="check the path"
         ) from error

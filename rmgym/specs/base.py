@@ -103,9 +103,24 @@ def _refuse_lookalikes(value: object) -> None:
 
 def _restored(value: object) -> Any:
     if isinstance(value, Mapping):
-        if set(value) == {_TUPLE}:
+        if set(value) == {_TUPLE} and isinstance(value[_TUPLE], list):
             return tuple(_restored(part) for part in value[_TUPLE])
         if set(value) == {_ARRAY, "dtype"}:
-            return np.array(value[_ARRAY], value["dtype"])
+            return _array(value[_ARRAY], value["dtype"])
         return {key: _restored(part) for key, part in value.items()}
     return [_restored(part) for part in value] if isinstance(value, list) else value
+
+
+def _array(values: object, name: object) -> np.ndarray[Any, Any]:
+    """An array of numbers, as :func:`_free` wrote it; no other dtype, some of which make gigabytes of a letter.
+
+    Raises:
+        RunError: it is none.
+    """
+    try:
+        dtype = np.dtype(str(name))
+        if dtype.kind not in "biuf":
+            raise ValueError(f"dtype {name}")
+        return np.array(values, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RunError("an array in JSON holds numbers", got=f"{name}: {error}", fix="write it again") from error

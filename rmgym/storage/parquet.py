@@ -18,6 +18,7 @@ import numpy as np
 
 from rmgym.errors import RmgymError
 from rmgym.storage.atomic import replacing
+from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.trees import Array, Tree, Value, leaves
 
 if TYPE_CHECKING:
@@ -57,21 +58,27 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tree], dict[str, Any]]
     import pyarrow.parquet as pq
 
     try:
+        refuse_irregular(Path(path))
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             # pq.read_table would take key=value folders of the path for columns.
             table = file.read()
-        about, total = ((table.schema.metadata or {})[key] for key in _KEYS)
-        if _sha256(about, table) != total:
+        text, total = ((table.schema.metadata or {})[key] for key in _KEYS)
+        if _sha256(text, table) != total:
             raise ValueError("its SHA-256 is not the one that it was written with")
-        about = json.loads(about)
-        trees = {name: _build(table, about["shapes"], name, form) for name, form in about["forms"].items()}
-        return trees, about["metadata"]
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise RmgymError(
-            "transitions are read from a Parquet file written by rmgym",
-            got=f"{path}: {error}",
-            fix="write one with 'rmgym collect ENV --out FILE'",
-        ) from error
+        about = parse_json(text)
+        shapes, forms, metadata = (_table_of(about, name) for name in ("shapes", "forms", "metadata"))
+        return {name: _build(table, shapes, name, form) for name, form in forms.items()}, metadata
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise foreign_file(path, str(error)) from error
+
+
+def foreign_file(path: str | os.PathLike[str], why: str) -> RmgymError:
+    """What is to be said of a file that holds something else."""
+    return RmgymError(
+        "transitions are read from a Parquet file written by rmgym",
+        got=f"{path}: {why}",
+        fix="write one with 'rmgym collect ENV --out FILE'",
+    )
 
 
 def _table(trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> pa.Table:
@@ -88,7 +95,11 @@ def _table(trees: Mapping[str, Tree], metadata: Mapping[str, object]) -> pa.Tabl
 
 
 def _sha256(about: bytes, table: pa.Table) -> bytes:
-    """SHA-256 (hex) of the names, types and values of columns, and of what is said about them."""
+    """SHA-256 (hex) of the names, types and values of columns, and of what is said about them.
+
+    Raises:
+        ValueError: a column holds neither strings nor numbers.
+    """
     import pyarrow as pa
 
     total = hashlib.sha256(about)
@@ -97,8 +108,7 @@ def _sha256(about: bytes, table: pa.Table) -> bytes:
         if pa.types.is_string(column.type):
             total.update(json.dumps([name, column.to_pylist()]).encode())
             continue
-        flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-        values = np.ascontiguousarray(flat.to_numpy(zero_copy_only=False))
+        values = np.ascontiguousarray(_numbers(column, name, is_list=True).to_numpy(zero_copy_only=False))
         total.update(f"{name} {values.dtype} {len(values)}".encode())
         total.update(values.tobytes())
     return total.hexdigest().encode()
@@ -127,7 +137,19 @@ def _column(path: str, leaf: Array) -> pa.Array:
     return flat if leaf.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-def _build(table: pa.Table, shapes: Mapping[str, list[int] | str], name: str, form: object) -> Tree:
+def _table_of(about: object, name: str) -> dict[str, Any]:
+    """A JSON object in a JSON object.
+
+    Raises:
+        ValueError: there is none.
+    """
+    inner = about.get(name) if isinstance(about, dict) else None
+    if not isinstance(inner, dict):
+        raise ValueError(f"its metadata has no table {name!r}")
+    return inner
+
+
+def _build(table: pa.Table, shapes: Mapping[str, object], name: str, form: object) -> Tree:
     if isinstance(form, dict):
         return {key: _build(table, shapes, f"{name}.{key}", part) for key, part in form.items()}
     if isinstance(form, list):
@@ -136,11 +158,30 @@ def _build(table: pa.Table, shapes: Mapping[str, list[int] | str], name: str, fo
     if shape == "json":
         values = np.empty(len(table), object)
         for i, text in enumerate(column.to_pylist()):
-            values[i] = _value(json.loads(text))
+            values[i] = _value(parse_json(text))
         return values
-    values = column.flatten() if shape else column
-    array: Array = values.to_numpy(zero_copy_only=False, writable=True).reshape(len(table), *shape)
+    if not isinstance(shape, list):
+        raise ValueError(f"the shape of {name!r} is {shape!r:.40}")
+    numbers = _numbers(column, name, is_list=bool(shape)).to_numpy(zero_copy_only=False, writable=True)
+    array: Array = numbers.reshape(len(table), *shape)
     return array
+
+
+def _numbers(column: pa.Array, name: str, *, is_list: bool) -> pa.Array:
+    """The numbers of a column, or of the lists of one length in it.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    from pyarrow import types
+
+    values = column.flatten() if is_list and types.is_fixed_size_list(column.type) else column
+    kind = values.type
+    if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
+        raise ValueError(f"{name!r} holds {column.type!s:.40}, where numbers belong")
+    if column.null_count or values.null_count:
+        raise ValueError(f"{name!r} has empty places")
+    return values
 
 
 def _plain(value: Value) -> object:
@@ -164,16 +205,22 @@ def _plain(value: Value) -> object:
 
 
 def _value(plain: Any) -> Any:
-    """Inverse of :func:`_plain`; a list comes back as a tuple."""
+    """Inverse of :func:`_plain`; a list comes back as a tuple.
+
+    Raises:
+        ValueError: it is nothing that :func:`_plain` gives.
+    """
     if plain is None or isinstance(plain, str):
         return plain
-    kind, *parts = plain
-    if kind == "graph":
-        return gym.spaces.GraphInstance(*(_value(part) for part in parts))
-    if kind == "dict":
-        return {key: _value(part) for key, part in parts[0].items()}
-    if kind == "tuple":
-        return tuple(_value(part) for part in parts)
-    dtype, shape, flat = parts
-    array = np.array(flat, np.dtype(dtype)).reshape(shape)
-    return array if shape else array[()]
+    match plain:
+        case ["graph", nodes, edges, links]:
+            return gym.spaces.GraphInstance(_value(nodes), _value(edges), _value(links))
+        case ["dict", dict(parts)]:
+            return {key: _value(part) for key, part in parts.items()}
+        case ["tuple", *parts]:
+            return tuple(_value(part) for part in parts)
+        case ["array", str(name), list(shape), list(flat)] if (dtype := np.dtype(name)).kind in "biuf":
+            array = np.array(flat, dtype).reshape(shape)
+            return array if shape else array[()]
+        case _:
+            raise ValueError(f"no value of a space is written as {str(plain)[:40]}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import TextError
-from rmgym.text.numbers import Numbers, Power, extract_numbers, fill, rounded, slot_counts, split_template
+from rmgym.text.numbers import Numbers, extract_numbers, fill, is_template, render, slot_counts
 from rmgym.text.rows import distinct_rows, offsets_of, padded, take_rows
 from rmgym.trees import Selection
+
+Scalar = TypeVar("Scalar", np.int32, np.int64, np.float64)
 
 
 class Numbered(dict[str, int]):
@@ -133,22 +135,10 @@ class TextBatch:
         """Render every text. For reading; models do not need it."""
         texts = self.filled()
         bounds, numbers = texts.offsets.tolist(), texts.numbers.tolist()
-        for i in texts._powers():
-            numbers[i] = Power(numbers[i])
         return [
-            texts.templates[t].format(*numbers[a:b])
+            render(texts.templates[t], numbers[a:b])
             for t, a, b in zip(texts.template_index.tolist(), bounds[:-1], bounds[1:], strict=True)
         ]
-
-    def _powers(self) -> list[int]:
-        """Numbers that are not all there with the decimals of their slots; of filled templates."""
-        counts = np.diff(self.offsets)
-        decimals = np.zeros((len(self.templates), counts.max(initial=0)), np.int64)
-        for row, template in zip(decimals, self.templates, strict=True):
-            places = split_template(template)[1][: len(row)]  # a template that no text uses may have more
-            row[: len(places)] = places
-        shown = decimals[self.template_index][np.arange(decimals.shape[1]) < counts[:, None]]
-        return np.flatnonzero(rounded(self.numbers, shown) != self.numbers).tolist()
 
     @classmethod
     def from_strings(cls, texts: Sequence[str], *, language: str = "en") -> TextBatch:
@@ -215,14 +205,76 @@ class TextBatch:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TextBatch:
-        """Inverse of :meth:`to_json`."""
+        """Inverse of :meth:`to_json`, whoever wrote it.
+
+        Args:
+            content: the values by name; arrays may be arrays.
+
+        Raises:
+            TextError: something is missing, is of another type, or does not fit the rest.
+        """
+        try:
+            return cls._of_foreign(content)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise TextError(
+                "texts are what TextBatch.to_json gives",
+                got=f"without {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0],
+                fix="make them again",
+            ) from error
+
+    @classmethod
+    def _of_foreign(cls, content: Mapping[str, Any]) -> TextBatch:
+        language, card_hash = content["language"], content["card_hash"]
+        if not isinstance(language, str) or not isinstance(card_hash, str | None):
+            raise ValueError("language and card_hash are strings")
+        _strings([language, card_hash or ""])
+        templates, phrases = _strings(content["templates"]), _strings(content["phrases"])
+        if bad := next((t for t in templates if not is_template(t)), None):
+            raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
+        index, words = _column(content["template_index"], np.int32), _column(content["words"], np.int32)
+        numbers, offsets = _column(content["numbers"], np.float64), _column(content["offsets"], np.int64)
+        if len(index) and not (index.min() >= 0 and index.max() < len(templates)):
+            raise ValueError("template_index names a template that is not there")
+        if not len(offsets) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+            raise ValueError("offsets begin at 0 and never fall")
+        if not np.isfinite(numbers).all():
+            raise ValueError("numbers are finite")
         return cls(
-            templates=tuple(content["templates"]),
-            template_index=np.array(content["template_index"], np.int32),
-            numbers=np.array(content["numbers"], np.float64),
-            offsets=np.array(content["offsets"], np.int64),
-            phrases=tuple(content["phrases"]),
-            words=np.array(content["words"], np.int32),
-            language=content["language"],
-            card_hash=content["card_hash"],
+            templates=templates,
+            template_index=index,
+            numbers=numbers,
+            offsets=offsets,
+            phrases=phrases,
+            words=words,
+            language=language,
+            card_hash=card_hash,
         )
+
+
+def _column(values: Sequence[float], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
+    """Numbers as an array of one dimension; what a dtype cannot hold is refused.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    given = np.array(values)
+    if given.ndim == 1 and (not len(given) or given.dtype.kind in "iuf"):
+        with np.errstate(invalid="ignore"):
+            column = given.astype(dtype)
+        if np.array_equal(column, given):
+            return column
+    raise ValueError(f"a list of {dtype.__name__} holds nothing else, as {str(values)[:40]} does")
+
+
+def _strings(values: Sequence[object]) -> tuple[str, ...]:
+    """Strings as a tuple.
+
+    Raises:
+        ValueError: there is something else, or UTF-8 has no bytes for one of them (half of a surrogate pair).
+    """
+    strings = [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else None
+    if strings is None or len(strings) < len(values):
+        raise ValueError("templates and phrases are strings in a list")
+    for string in strings:
+        string.encode()
+    return tuple(strings)

@@ -11,6 +11,7 @@ rule that a card's numbers do, so that both roads give the same batch once phras
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -66,6 +67,13 @@ def split_template(template: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return tuple(p.replace("{{", "{").replace("}}", "}") for p in pieces), tuple(decimals)
 
 
+def is_template(text: str) -> bool:
+    """Whether a text's only fields are slots, and all its other braces are doubled."""
+    pieces, decimals = split_template(text)
+    slots = [*(WORD if d == IS_WORD else slot(d) for d in decimals), ""]
+    return text == "".join(escape(piece) + then for piece, then in zip(pieces, slots, strict=True))
+
+
 def slot_counts(template: str) -> tuple[int, int]:
     """How many slots for numbers, and how many for phrases, a template has."""
     decimals = split_template(template)[1]
@@ -88,11 +96,14 @@ def show(number: float, decimals: int, sign: str = "") -> str:
     return fixed if float(fixed) == number else f"{number:{sign}.{decimals}e}"
 
 
-class Power(float):
-    """A number that a slot shows as 1.2346e-05 where a template is formatted."""
+def render(template: str, numbers: Sequence[float]) -> str:
+    """A template, whose phrases are filled in, with its numbers; nothing else in it is acted upon.
 
-    def __format__(self, spec: str) -> str:
-        return super().__format__(f"{spec[:-1]}e")
+    Python's own format language would make a billion spaces of ``{:>999999999}``.
+    """
+    pieces, decimals = split_template(template)
+    shown = [*map(show, numbers, decimals), ""]
+    return "".join([part for pair in zip(pieces, shown, strict=True) for part in pair])
 
 
 def rounded(values: Numbers, decimals: npt.NDArray[np.int64] | int) -> Numbers:

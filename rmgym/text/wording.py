@@ -14,7 +14,7 @@ from rmgym.cards.schema import FREE_NUMBER
 from rmgym.errors import CardError
 from rmgym.text.grid_words import GridWords
 from rmgym.text.language import phrases
-from rmgym.text.numbers import WORD, escape, extract_numbers, fill, slot, slot_counts, split_template
+from rmgym.text.numbers import WORD, escape, extract_numbers, fill, render, slot, slot_counts, split_template
 from rmgym.trees import Array
 
 PARTS = ("state", "action", "next_state")
@@ -102,7 +102,7 @@ class Wording:
     def _check(self, template: str) -> None:
         slots = len(split_template(template)[1])
         for number in (1.0, -1.0):
-            text = template.format(*[number] * slots)
+            text = render(template, [number] * slots)
             if extract_numbers(text)[0] != template:
                 raise CardError(
                     f"{self._card.file or self._card.id}: in a text the values of fields, and only they, stand free",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from rmgym.progress import Console, Words
 
 
 class _Bar(TrainerCallback):
@@ -50,11 +51,11 @@ def fit_bar(name: str, *, show: bool) -> Generator[list[TrainerCallback]]:
         yield []
         return
     columns = (
-        TextColumn("{task.description}"),
+        Words("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[scores]}"),
-        TextColumn("{task.fields[rate]}"),
+        Words("{task.fields[scores]}"),
+        Words("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:

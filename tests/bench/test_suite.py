@@ -8,6 +8,7 @@ from rmgym.bench.grid import plan
 from rmgym.bench.suite import load_suite
 from rmgym.cli.main import app
 from rmgym.errors import RmgymError, RunError
+from tests.hostile import DEEP_ENOUGH, DEEP_TOML, IN_THE_WAY, put_in_the_way
 
 GOOD = """
 name = "small"
@@ -150,3 +151,22 @@ def test_a_dry_run_makes_the_environments(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["bench", str(file), "--dry-run"])
     assert result.exit_code == 2
     assert "did you mean CartPole-v1" in result.stderr
+
+
+@pytest.mark.parametrize("text", [DEEP_TOML, f"a = {DEEP_ENOUGH}\n"])
+def test_a_suite_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RunError, match=r"suite\.toml: it is nested deeper"):
+        load_suite(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_a_suite_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    put_in_the_way(tmp_path / "suite.toml", kind)
+    with pytest.raises(RunError, match="a suite is a readable file"):
+        load_suite(tmp_path / "suite.toml")
+
+
+@pytest.mark.parametrize("name", ["9" * 400, "a\\u0000b"])
+def test_a_model_that_no_file_can_be_named_after_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RunError, match="the model of reward 'lm' is built in"):
+        load_suite(write(tmp_path, GOOD.replace('model = "minilm"', f'model = "{name}"')))

@@ -8,6 +8,7 @@ import pytest
 
 from rmgym.cards import AgentCard, EnvCard, find_env_card, load_agent_card, load_env_card
 from rmgym.errors import CardError
+from tests.hostile import DEEP_ENOUGH, DEEP_TOML, IN_THE_WAY, put_in_the_way
 
 ENV = 'id = "X-v0"\ntask.en = "Go."\n'
 FIELD = ENV + '[[observation]]\nkey = "x"\npath = "0"\nname.en = "position"\n'
@@ -218,3 +219,22 @@ def test_what_extends_names_is_a_string(tmp_path: Path) -> None:
 
 def test_an_agent_card_extends_nothing(tmp_path: Path) -> None:
     assert "unknown key 'extends'" in agent_error(tmp_path, 'extends = "base.toml"\n' + AGENT).rule
+
+
+@pytest.mark.parametrize("load", [load_env_card, load_agent_card])
+@pytest.mark.parametrize("text", [DEEP_TOML, f"a = {DEEP_ENOUGH}\n"])
+def test_a_card_nested_too_deeply_is_refused(tmp_path: Path, load: type, text: str) -> None:
+    with pytest.raises(CardError, match=r"card\.toml: it is nested deeper"):
+        load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_a_card_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    put_in_the_way(tmp_path / "card.toml", kind)
+    with pytest.raises(CardError, match="a card is a readable file"):
+        load_env_card(tmp_path / "card.toml")
+
+
+def test_no_file_has_such_a_name() -> None:
+    with pytest.raises(CardError, match="null byte"):
+        load_env_card("card\0.toml")

@@ -45,3 +45,20 @@ def test_a_value_may_hold_the_separator():
     assert step.state == {"mood": "good, calm"}
     assert step.next_state == {"mood": "bad"}
     assert step.ending == "The episode terminated here"
+
+
+def test_parts_are_as_short_as_can_be_and_the_task_is_as_long():
+    text = "Task: t State: a: 1. State: b: 2. Action: c: 3. Action: d: 4. Next state: b: 5. Next state: e: 6. The end.."
+    step = StepReader(None, "en").read(text)
+    assert step.task == "t State: a: 1."
+    assert (step.state, step.action) == ({"b": "2"}, {"c: 3. Action: d": "4"})
+    assert (step.next_state, step.ending) == ({"b": "5"}, "Next state: e: 6. The end.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["State: warm. Action: open. " * 50_000, "Task: t " + "State: a: 1. Action: b: 2. Next state: a: 3. " * 50_000],
+)
+def test_a_long_text_of_another_form_is_read_in_a_moment(text):
+    """Tried out in every combination, 80 repetitions already took a quarter of a minute."""
+    assert StepReader(None, "en").read(text) is None

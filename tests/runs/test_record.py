@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -5,8 +6,11 @@ import numpy as np
 import pytest
 
 from rmgym.errors import RunError
-from rmgym.runs.record import read_run, read_runs
+from rmgym.runs.record import AboutReward, Round, read_run, read_runs
 from tests.bench.folders import write_run
+from tests.hostile import DEEP_ENOUGH, DEEP_JSON, damaged, harmless, put_in_the_way
+
+RECORDS = (None, -1, 10**30, "x", [], {}, [[0]], {"__array__": [1], "dtype": "S999999999"}, {"__tuple__": 5})
 
 
 def test_reads_what_was_written(tmp_path: Path) -> None:
@@ -72,3 +76,40 @@ def test_a_curve_with_other_columns_is_refused_and_not_read_as_empty(tmp_path: P
     (folder / "comparison.csv").write_text("\n".join(",".join(row[:place] + row[place + 1 :]) for row in rows))
     with pytest.raises(RunError, match=r"(?s)every column.*none named round"):
         read_run(folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "reward.json"])
+def test_a_record_that_somebody_else_wrote_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    folder = write_run(tmp_path / "a")
+    AboutReward(rounds=(Round(number=0, steps=0, asked={}, labels=1, pending=0, agreement=None, seconds=1.0),)).write(
+        folder
+    )
+    for what, content in damaged(json.loads((folder / name).read_text()), RECORDS):
+        (folder / name).write_text(json.dumps(content))
+        with harmless(what):
+            run = read_run(folder)
+            assert run.task
+            assert run.recipe
+    for text in (DEEP_JSON, DEEP_ENOUGH, "5", "\0"):
+        (folder / name).write_text(text)
+        with pytest.raises(RunError, match=name):
+            read_run(folder)
+    put_in_the_way(folder / name, "fifo")
+    with pytest.raises(RunError, match=name):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"steps,wall_seconds\n1,2\n", b'"' + b"x" * 200_000])
+@pytest.mark.parametrize("name", ["comparison.csv", "steps.csv"])
+def test_a_table_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    folder = write_run(tmp_path / "a")
+    (folder / name).write_bytes(content)
+    with pytest.raises(RunError, match=name):
+        read_run(folder)
+
+
+def test_a_cell_that_no_table_holds_ends_the_table(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a")
+    with (folder / "comparison.csv").open("a") as file:
+        file.write("x" * 200_000 + "\n")
+    np.testing.assert_array_equal(read_run(folder).curve["steps"], [1000, 2000, 3000])

@@ -140,3 +140,9 @@ def test_impossible_agents(change: dict[str, Any], message: str) -> None:
 def test_what_json_takes_for_something_simpler_is_refused(kwargs: Any) -> None:
     with pytest.raises(RunError, match="JSON-able"):
         EnvSpec(id="Pendulum-v1", kwargs=kwargs)
+
+
+@pytest.mark.parametrize("array", [{"__array__": [1], "dtype": "S999999999"}, {"__array__": ["x"], "dtype": "f4"}])
+def test_an_array_in_json_holds_numbers(array: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="an array in JSON holds numbers"):
+        EnvSpec.from_json({"id": "X-v0", "kwargs": {"a": array}}, "run.json")

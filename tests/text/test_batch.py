@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rmgym.errors import TextError
 from rmgym.text.batch import TextBatch
+from tests.hostile import FIELDS, damaged, harmless
 from tests.text.steps import CARDED, random_steps, say
 
 
@@ -111,3 +112,58 @@ def test_numbers_that_do_not_fit_the_templates_are_refused(numbers: list[float],
             numbers=np.array(numbers, np.float64),
             offsets=np.array(offsets, np.int64),
         )
+
+
+PHRASED = TextBatch(
+    templates=("x is {:.2f}, {:s}", "so {{}}"),
+    template_index=np.array([0, 1, 0], np.int32),
+    numbers=np.array([1.5, 1e-5]),
+    offsets=np.array([0, 1, 1, 2]),
+    phrases=("up", "down"),
+    words=np.array([1, 0], np.int32),
+)
+
+
+def test_json_that_somebody_else_wrote_is_read_or_refused() -> None:
+    content = PHRASED.to_json()
+    assert TextBatch.from_json(content).strings() == ["x is 1.50, down", "so {}", "x is 1.00e-05, up"]
+    for what, changed in damaged(content):
+        with harmless(what):
+            assert len(TextBatch.from_json(changed).strings()) < 4
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_templates_hold_slots_and_no_other_fields(field: str) -> None:
+    content = {**PHRASED.to_json(), "templates": ["x is {:.2f}, {:s}", field]}
+    with pytest.raises(TextError, match="other fields than"):
+        TextBatch.from_json(content)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_that_is_no_slot_is_shown_and_not_acted_upon(field: str) -> None:
+    batch = TextBatch(
+        templates=(f"x is {{:.1f}} {field}",),
+        template_index=np.zeros(1, np.int32),
+        numbers=np.ones(1),
+        offsets=np.array([0, 1]),
+    )
+    assert batch.strings() == [f"x is 1.0 {field}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("template_index", [-1, 0, 0], "names a template that is not there"),
+        ("template_index", [0.5, 0, 0], "a list of int32"),
+        ("offsets", [0, 2**70, 1, 2], "a list of int64"),
+        ("numbers", [1.5, None], "a list of float64"),
+        ("numbers", [1.5, float("inf")], "numbers are finite"),
+        ("phrases", ["up", 3], "strings in a list"),
+        ("words", [0, 9], "positions of its phrases"),
+        ("language", None, "language and card_hash"),
+        ("phrases", ["up", "\ud800"], "surrogates not allowed"),
+    ],
+)
+def test_json_is_refused_by_what_is_wrong(key: str, value: object, why: str) -> None:
+    with pytest.raises(TextError, match=why):
+        TextBatch.from_json({**PHRASED.to_json(), key: value})

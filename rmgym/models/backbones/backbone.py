@@ -27,7 +27,9 @@ from torch import Tensor, nn
 
 from rmgym.errors import ModelError
 from rmgym.models.backbones.conversion import file_sha256
+from rmgym.models.backbones.fitting_weights import check_folder
 from rmgym.models.backbones.weights import PACKAGED, weights_folder, weights_sha256
+from rmgym.models.tokenizer import panics_as_errors
 from rmgym.text.numbers import split_template
 
 LanguageModel = Any
@@ -88,7 +90,8 @@ class Backbone:
     def encode_piece(self, piece: str) -> list[int]:
         """Token ids of a piece of text without special tokens."""
         if piece not in self._pieces:
-            self._pieces[piece] = self.tokenizer.encode(piece, add_special_tokens=False, verbose=False)
+            with panics_as_errors():
+                self._pieces[piece] = self.tokenizer.encode(piece, add_special_tokens=False, verbose=False)
         return self._pieces[piece]
 
     def tokens(self, template: str) -> tuple[list[int], tuple[int, ...]]:
@@ -164,19 +167,20 @@ def _load(name: str, dtype: str) -> Backbone:
                 fix = f"reinstall {packaged.package}"
                 raise ModelError("packaged weights are the published ones", got=total, fix=fix)
     else:
+        check_folder(folder, name)
         sha256 = weights_sha256(folder)
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quietly(logging):
+        with _quietly(logging), panics_as_errors():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **safely)
             lm: LanguageModel
             lm, loading = AutoModel.from_pretrained(
                 folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **safely
             )
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of weights, configuration and tokenizer, each of which raises its own
         raise ModelError(
             "a backbone is an encoder or causal language model that transformers knows, with its tokenizer",
-            got=f"{name}: {str(error).strip().splitlines()[0]}",
+            got=f"{name}: {(str(error).strip() or type(error).__name__).splitlines()[0]}",
             fix="save model and tokenizer to one folder with save_pretrained",
         ) from error
     lm.eval().requires_grad_(False)

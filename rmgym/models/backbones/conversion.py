@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from rmgym.errors import ModelError, StorageError
+from rmgym.progress import visible
 from rmgym.storage.atomic import remove_partials, replacing_folder, write_text
+from rmgym.storage.foreign import read_json
 from rmgym.storage.locks import held
 
 SUMS = "sha256.json"
@@ -70,7 +72,7 @@ def converted_folder(name: str, sha256: str, find_source: Callable[[], Path], *,
 def is_whole(folder: Path) -> bool:
     """Whether every file of a converted folder is there and is what was written."""
     try:
-        sums: Any = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        sums: Any = read_json(folder / SUMS)
         return bool(sums) and all(file_sha256(folder / file) == total for file, total in sums.items())
     except (OSError, ValueError, AttributeError):
         return False
@@ -110,7 +112,7 @@ def dequantise(source: Path, folder: Path) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"rmgym: {message}", file=sys.stderr, flush=True)
+    print(f"rmgym: {visible(message)}", file=sys.stderr, flush=True)
 
 
 def file_sha256(file: Path) -> str:

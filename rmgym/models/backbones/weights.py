@@ -15,7 +15,7 @@ from rmgym.models.backbones.conversion import converted_folder, file_sha256
 
 HUB = "hf:"
 """What the id of a repository on the hub begins with, where a backbone is named."""
-_WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
 """Files that a repository is asked for: weights, configuration, tokenizer; no pickles and no Python."""
 _DECISIVE = ("*.safetensors", "config.json", "tokenizer.json")
 """Files that decide what a language model makes of a text."""
@@ -118,7 +118,7 @@ def _from_hub(repository: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(_WANTED)))
+        return Path(snapshot_download(repository, allow_patterns=list(WANTED)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             "a backbone from the hub is in the local cache, or the hub can be reached",

@@ -107,7 +107,7 @@ class LateReader(nn.Module):
         """
         try:
             self._take(Seen.from_json(facts[_SEEN]))
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise ModelError(
                 "a late-fusion model is saved with what it was fitted on", got=repr(error), fix="fit it again"
             ) from error

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.models.readers.hashing import Name, slot_names
+from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import IS_WORD, split_template
+from rmgym.text.numbers import IS_WORD, is_template, split_template
 from rmgym.text.rows import padded
 
 ALIKE = 3.0
@@ -80,7 +81,23 @@ class Seen:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Inverse of :meth:`to_json`."""
-        content = json.loads(text)
-        numbers = {Name(*name): (mean, spread) for *name, mean, spread in content["numbers"]}
-        return cls(numbers, tuple(content["templates"]), tuple(content["phrases"]))
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: a template is none, or a number is not finite.
+            KeyError: something is missing.
+            TypeError: something is of another type.
+        """
+        content = parse_json(text)
+        numbers = {
+            Name(str(clause), int(before), str(words)): (float(mean), float(spread))
+            for clause, before, words, mean, spread in content["numbers"]
+        }
+        templates, phrases = tuple(content["templates"]), tuple(content["phrases"])
+        if not all(isinstance(word, str) for word in (*templates, *phrases)):
+            raise TypeError("templates and phrases are strings")
+        if not all(map(is_template, templates)):
+            raise ValueError("templates have slots and no other fields")
+        if not np.isfinite([*numbers.values()]).all() or any(spread < 0 for _, spread in numbers.values()):
+            raise ValueError("means and standard deviations are finite, and no deviation is negative")
+        return cls(numbers, templates, phrases)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import time
 import warnings
@@ -15,6 +14,7 @@ import numpy as np
 
 from rmgym.errors import ModelError
 from rmgym.models.remote.wire import CONTENT_TYPE
+from rmgym.storage.foreign import parse_json
 
 TOKEN = "RMGYM_TOKEN"
 """The environment variable that holds a server's token."""
@@ -120,10 +120,10 @@ class Connection:
         """
         body = self.ask(path)
         try:
-            facts: Any = json.loads(body)
+            facts: Any = parse_json(body)
             if all(isinstance(facts[key], kind) for key, kind in _FACTS.items()):
                 return facts  # type: ignore[no-any-return]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             pass
         raise self._other(body[:100].decode(errors="replace"))
 

@@ -7,7 +7,7 @@ digest of scores.
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ from safetensors.numpy import load, save
 
 from rmgym.errors import ModelError, TextError
 from rmgym.models.base import Prediction
+from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
-from rmgym.text.numbers import IS_WORD, WORD, escape, slot, split_template
 
 CONTENT_TYPE = "application/octet-stream"
 _TEXTS = {
@@ -57,29 +57,8 @@ def unpack_texts(body: bytes) -> TextBatch:
     """
     try:
         arrays, facts = _unpack(_TEXTS, body)
-        templates, phrases = _strings(facts["templates"]), _strings(facts["phrases"])
-        language, card_hash = facts["language"], facts["card_hash"]
-        if not isinstance(language, str) or not isinstance(card_hash, str | None):
-            raise ValueError("language and card_hash are strings")
-        _strings([language, card_hash or ""])
-        if bad := next((t for t in templates if not _is_canonical(t)), None):
-            raise ValueError(f"template {bad!r} has other fields than {{:.Nf}} and {{:s}}")
-        index, offsets = arrays["template_index"], arrays["offsets"]
-        if len(index) and not (index.min() >= 0 and index.max() < len(templates)):
-            raise ValueError("template_index names a template that is not there")
-        if not len(offsets) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            raise ValueError("offsets begin at 0 and never fall")
-        return TextBatch(
-            templates=templates,
-            template_index=index,
-            numbers=arrays["numbers"],
-            offsets=offsets,
-            phrases=phrases,
-            words=arrays["words"],
-            language=language,
-            card_hash=card_hash,
-        )
-    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        return TextBatch.from_json({**facts, **arrays})
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TextError(
             "texts to score are a message of rmgym.models.remote.wire.pack_texts",
             got=f"{len(body)} bytes: {error!r}",
@@ -103,7 +82,7 @@ def unpack_prediction(body: bytes) -> tuple[Prediction, str]:
         digest = facts["digest"]
         if not isinstance(digest, str):
             raise ValueError("a digest is a string")
-    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(
             "scores are a message of rmgym.models.remote.wire.pack_prediction",
             got=f"{len(body)} bytes: {error!r}",
@@ -130,30 +109,7 @@ def _unpack(dtypes: dict[str, Any], body: bytes) -> tuple[dict[str, npt.NDArray[
     for name, array in loaded.items():
         if array.dtype != dtypes[name] or array.ndim != 1:
             raise ValueError(f"{name} is {dtypes[name].__name__} with one dimension, not {array.dtype} {array.shape}")
-    facts = json.loads(loaded["facts"].tobytes().decode())
+    facts = parse_json(loaded["facts"].tobytes().decode())  # bytes alone might be UTF-16
     if not isinstance(facts, dict):
         raise ValueError("'facts' is a JSON object")
     return {name: np.array(array) for name, array in loaded.items()}, facts
-
-
-def _strings(values: object) -> tuple[str, ...]:
-    """A list of strings as a tuple.
-
-    Raises:
-        ValueError: it is none, or UTF-8 has no bytes for one of them (half of a surrogate pair).
-    """
-    if not isinstance(values, list):
-        raise ValueError("templates and phrases are strings in a list")
-    strings = [value for value in cast("list[object]", values) if isinstance(value, str)]
-    if len(strings) < len(values):
-        raise ValueError("templates and phrases are strings in a list")
-    for string in strings:
-        string.encode()
-    return tuple(strings)
-
-
-def _is_canonical(template: str) -> bool:
-    """Whether its only fields are slots: others would let a sender run Python's format language on the server."""
-    pieces, decimals = split_template(template)
-    slots = [*(WORD if d == IS_WORD else slot(d) for d in decimals), ""]
-    return template == "".join(escape(piece) + after for piece, after in zip(pieces, slots, strict=True))

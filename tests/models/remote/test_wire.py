@@ -89,9 +89,9 @@ def changed(words: dict[str, Any] | None = None, /, **new: Any) -> bytes:
         (changed(facts=np.frombuffer(b"[]", np.uint8)), "JSON object"),
         (changed(facts=np.frombuffer(b'{"templates": ["\xff"]}', np.uint8)), "UnicodeDecodeError"),
         (changed(facts=np.frombuffer('{"templates": []}'.encode("utf-16"), np.uint8)), "UnicodeDecodeError"),
-        (changed(facts=np.frombuffer(b"[" * 200_000, np.uint8)), "RecursionError"),
-        (changed({"templates": ["{:.2f} \ud800", "{:.0f}{:.0f}"]}), "UnicodeEncodeError"),
-        (changed({"language": "\ud800"}), "UnicodeEncodeError"),
+        (changed(facts=np.frombuffer(b"[" * 200_000, np.uint8)), "nested deeper"),
+        (changed({"templates": ["{:.2f} \ud800", "{:.0f}{:.0f}"]}), "surrogates not allowed"),
+        (changed({"language": "\ud800"}), "surrogates not allowed"),
     ],
 )
 def test_texts_that_do_not_fit_together_are_refused(body: bytes, said: str) -> None:

@@ -120,7 +120,8 @@ def loop(
     Raises:
         JobError: the folder holds a loop and ``resume`` is False, or one begun with other settings.
         FeedbackError: there are too few labels for the first fit, or the teacher cannot tell the steps apart.
-        RunError: ``start`` is no finished loop in this environment, or see :func:`rmgym.sb3.make_agent`.
+        RunError: ``start`` is no finished loop in this environment and of such answers, or see
+            :func:`rmgym.sb3.make_agent`.
     """
     how = LoopOptions.of(options)
     if labels < 2:
@@ -128,12 +129,13 @@ def loop(
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
     how.fit_options(seed, how.fit_steps)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
-    before = None if start is None else finished_loop(Path(start), env)
+    about = _about(teacher)
+    before = None if start is None else finished_loop(Path(start), env.to_json(), about)
     settings: Json = {
         "env": env.to_json(),
         "start": None if before is None else load_reward_model(before.last_model).digest,
         "algo": Path(algo).stem,
-        "teacher": _about(teacher),
+        "teacher": about,
         "labels": labels,
         "options": asdict(how),
         "total_steps": total_steps,

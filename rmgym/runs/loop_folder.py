@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rmgym.errors import RunError
 from rmgym.jobs import read_record
 from rmgym.models.files import MANIFEST
 from rmgym.runs.record import Round, read_object
-from rmgym.specs import EnvSpec
+from rmgym.specs.base import Json
 
 KIND = "loop"
 """Of the job, whose record is ``loop.json``."""
@@ -91,20 +92,37 @@ class LoopFolder:
         return self.model_after(max((each.number for each in self.record()), default=0))
 
 
-def finished_loop(path: Path, env: EnvSpec) -> LoopFolder:
-    """The folder of a finished loop in an environment.
+def finished_loop(path: Path, env: Json, teacher: Mapping[str, Json]) -> LoopFolder:
+    """The folder of a finished loop to go on from.
+
+    Args:
+        path: where it is.
+        env: the environment, as loops record it; so is the teacher.
+        teacher: who is to answer: its answers stand beside those that are there, and have to mean the same.
 
     Raises:
-        RunError: there is none, it is not done, or it is about another environment.
+        RunError: there is none, it is not done, it is not whole, or it is about another environment or answers that
+            mean something else.
     """
-    record = read_record(path, KIND)
+    record, folder = read_record(path, KIND), LoopFolder(path)
     if record is None or record.status != "done":
         got = f"{path}: {'no loop' if record is None else 'a loop that is not done'}"
         raise RunError("a loop goes on from one that is done", got=got, fix="finish it with --resume, or name another")
-    if record.settings.get("env") != env.to_json():
+    if record.settings.get("env") != env:
         raise RunError(
             "a loop goes on in the environment of the one before",
-            got=f"{env.to_json()}; {path} is about {record.settings.get('env')}",
+            got=f"{env}; {path} is about {record.settings.get('env')}",
             fix="name that environment",
         )
-    return LoopFolder(path)
+    there = record.settings.get("teacher")
+    for what in ("source", "levels"):
+        before = there.get(what) if isinstance(there, Mapping) else None
+        if before != teacher.get(what):
+            raise RunError(
+                "a loop goes on with answers that mean what those before did",
+                got=f"{what} {teacher.get(what)!r}; in {path} it is {before!r}",
+                fix="ask as that loop did, or begin another",
+            )
+    if not folder.labels.exists() or not folder.all_policies():
+        raise RunError("a loop goes on from a folder that is whole", got=str(path), fix="copy it again")
+    return folder

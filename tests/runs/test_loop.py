@@ -321,6 +321,9 @@ def test_a_loop_goes_on_from_a_finished_one_in_the_same_environment(tmp_path: Pa
     before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **AFTER)
     with pytest.raises(RunError, match="in the environment of the one before"):
         loop(teacher=TEACHERS["dqn"], out=tmp_path / "loop", start=before.path, **{**DQN, "env_id": "Acrobot-v1"})
+    for teacher in (ScriptedTeacher(levels=5), ScriptedTeacher(levels=10, target="outcome")):
+        with pytest.raises(RunError, match="mean what those before did"):
+            loop(teacher=teacher, out=tmp_path / "loop", start=before.path, **AFTER)
     record = before.path / "loop.json"
     record.write_text(record.read_text().replace('"status": "done"', '"status": "running"'))
     with pytest.raises(RunError, match="not done"):

@@ -145,15 +145,15 @@ class LoopRounds:
         """The last model where there are no further labels, else one that is fitted on all, in a folder."""
         options, last = self.options, self._last_model
         model, steps = self._loaded(last) if last is not None else None, options.warm_steps
-        fresh = fittable(create_reward_model(options.model, seed=self.seed, **options.model_options), self.seed)
-        if model is not None and (model.name, model.config) != (fresh.name, fresh.config):
-            model = None  # the loop that this one goes on from has another
+        if model is not None and not self.folder.record():  # it is that of the loop before
+            fresh = self._unfitted()
+            model = model if (model.name, model.config) == (fresh.name, fresh.config) else None
         if model is not None and model.fitted_on.get("digest") == labels_digest(labels):
             if not self.folder.record():
                 model.save(folder)
             return model
         if model is None or steps is None or not model.has_read(labels.texts):
-            model, steps = fresh, options.fit_steps
+            model, steps = self._unfitted(), options.fit_steps
         model = fit(model, labels, options.fit_options(self.seed, steps), progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
@@ -173,6 +173,10 @@ class LoopRounds:
         count = earlier[0].labels if earlier else self._loaded(self._last_model).fitted_on["preferences"]
         assert labels.preferences is not None
         return labels.texts[: int(labels.preferences.right[:count].max())]
+
+    def _unfitted(self) -> NeuralRewardModel:
+        options = self.options
+        return fittable(create_reward_model(options.model, seed=self.seed, **options.model_options), self.seed)
 
     def _loaded(self, folder: Path | None) -> NeuralRewardModel:
         assert folder is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         OSError: as :func:`read_text`.
         ValueError: as :func:`read_text`, or it is no TOML, or nested deeper than :data:`DEEPEST`.
     """
-    text = read_text(file)
-    try:
-        content = tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST}") from None
-    _refuse_deep(content)
+    content: dict[str, Any] = _parsed(tomllib.loads, read_text(file))
     return content
 
 
@@ -94,8 +90,13 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON, or nested deeper than :data:`DEEPEST`.
     """
+    return _parsed(json.loads, text)
+
+
+def _parsed(parse: Callable[[Any], Any], text: str | bytes) -> Any:
+    """What a parser makes of text, nested as deep as is allowed at most."""
     try:
-        content = json.loads(text)
+        content = parse(text)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST}") from None
     _refuse_deep(content)

@@ -36,8 +36,10 @@ def main() -> None:
     """Run the suites and judge them."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
+    words = sys.argv[1:]
     chosen, sys.argv[1:] = parser.parse_known_args()
     options = arguments(__doc__, flags=JUDGE)
+    sys.argv[1:] = words  # the command that the result names
     measured, claims = measure(options, chosen.suites), []
     if not options.judge and options.out.parent == RESULTS:
         measured = _with_others(measured, json.loads(options.out.read_text(encoding="utf-8")))

@@ -238,8 +238,10 @@ def main() -> None:
     """Run every cell."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    words = sys.argv[1:]
     chosen, sys.argv[1:] = parser.parse_known_args()
     options = arguments(__doc__, seeds=range(5), flags=STOPPED)
+    sys.argv[1:] = words  # the command that the result names
     tasks = [task for task in TASKS if any(task.startswith(name) for name in chosen.tasks)]
     cells = grid(options.seeds, tasks, quick=options.quick)
     if options.dry_run:

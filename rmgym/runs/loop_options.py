@@ -13,6 +13,8 @@ from rmgym.options import read_options
 from rmgym.training import FitOptions
 
 Kind = Literal["rating", "preference"]
+FEWEST_DRAWN, MOST_DRAWN = 32, 128
+"""Labels that an optimiser step draws: its fits take few steps, in which many labels are to be seen often enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class LoopOptions:
         whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
         model: name of the reward model that is fitted, see ``rmgym models``.
         model_options: of the model.
-        fit_steps: optimiser steps of a fit that begins anew.
+        fit_steps: optimiser steps of a fit that begins anew, each on an eighth of the labels, from 32 to 128 of them.
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
             after the first do where no template or phrase is new; None lets each begin anew.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
@@ -101,6 +103,7 @@ class LoopOptions:
         first = min(labels, max(labels * self.first, self.least))
         return round(first + (labels - first) * round_ / len(self.at))
 
-    def fit_options(self, seed: int, steps: int) -> FitOptions:
-        """How a model is fitted in so many steps."""
-        return FitOptions(max_steps=steps, validation=0, patience=None, crop=self.crop, seed=seed)
+    def fit_options(self, seed: int, steps: int, labels: int = 0) -> FitOptions:
+        """How a model is fitted in so many steps on so many labels, of which each draws an eighth, within limits."""
+        batch = min(max(labels // 8, FEWEST_DRAWN), MOST_DRAWN)
+        return FitOptions(max_steps=steps, batch_size=batch, validation=0, patience=None, crop=self.crop, seed=seed)

@@ -154,7 +154,7 @@ class LoopRounds:
             return model
         if model is None or steps is None or not model.has_read(labels.texts):
             model, steps = self._unfitted(), options.fit_steps
-        model = fit(model, labels, options.fit_options(self.seed, steps), progress=self.progress).model
+        model = fit(model, labels, options.fit_options(self.seed, steps, len(labels)), progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
         model.save(folder)

@@ -384,6 +384,11 @@ def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_pa
     assert len({model.digest for model in models}) == 4
 
 
+def test_a_fit_of_few_steps_sees_many_labels_often_enough() -> None:
+    drawn = [LoopOptions().fit_options(0, 300, labels).batch_size for labels in (2, 100, 256, 264, 1000, 5000)]
+    assert drawn == [32, 32, 32, 33, 125, 128]
+
+
 @pytest.mark.parametrize(
     ("labels", "by"),
     [

@@ -135,7 +135,9 @@ def choose_steps(
     """Choose up to ``n`` steps to rate, none with a text that was asked about before.
 
     Before there is a model, steps are chosen by coverage (k-center, as :func:`select_steps`), beside the share of those
-    that ended the task. Afterwards each reason has its share (:class:`QuestionMix`).
+    that ended the task. Afterwards each reason has its share (:class:`QuestionMix`): of those that ended the task the
+    most unsure ones are asked about (a first soft landing among many crashes), and of the unsure ones first a step for
+    each phrase that was in no question (a first time limit).
 
     Args:
         steps: what agents did lately, ``B``.
@@ -151,23 +153,26 @@ def choose_steps(
     n = min(n, len(rows))
     ended = rng.permutation(rows[steps.terminated[rows]])
     if predicted is None:
-        counts = {"terminated": min(len(ended), round(mix.terminated * n))}
+        counts, weight = {"terminated": min(len(ended), round(mix.terminated * n))}, np.ones(len(texts))
     else:
-        counts = mix.counts(n, before, len(ended))
+        counts, weight = mix.counts(n, before, len(ended)), predicted.std.astype(np.float64) + _SAME
+        ended = ended[_farthest(texts[ended], asked, counts.get("terminated", 0), weight[ended])]
     chosen = {"terminated": ended[: counts.get("terminated", 0)]}
     left = np.setdiff1d(rows, chosen["terminated"])
-    weight = np.ones(len(texts))
     if predicted is not None:
         chosen["uniform"] = rng.permutation(left)[: counts["uniform"]]
         left = np.setdiff1d(left, chosen["uniform"])
         top = left[np.argsort(-predicted.mean[left], kind="stable")][:_TOP]
         chosen["largest"] = rng.permutation(top)[: counts["largest"]]
         left = np.setdiff1d(left, chosen["largest"])
-        weight = predicted.std.astype(np.float64) + _SAME
     rest = n - sum(map(len, chosen.values()))
     others = [part for part in (asked, texts[np.concatenate(list(chosen.values()))]) if part is not None and len(part)]
+    known = TextBatch.concatenate(others) if others else None
     reason = "coverage" if predicted is None else "unsure"
-    chosen[reason] = left[_farthest(texts[left], TextBatch.concatenate(others) if others else None, rest, weight[left])]
+    first = left[_of_new_words(texts[left], known)][:rest] if predicted is not None else left[:0]
+    left = np.setdiff1d(left, first)
+    farthest = _farthest(texts[left], known, rest - len(first), weight[left])
+    chosen[reason] = np.concatenate([first, left[farthest]])
     return Chosen(
         ratings=np.concatenate(list(chosen.values())),
         preferences=np.zeros((0, 2), np.int64),
@@ -223,6 +228,14 @@ def _new(texts: TextBatch, asked: TextBatch | None) -> Rows:
     before = 0 if asked is None else len(asked)
     first, _ = distinct(texts if asked is None else TextBatch.concatenate([asked, texts]))
     return np.sort(first[first >= before]) - before
+
+
+def _of_new_words(texts: TextBatch, asked: TextBatch | None) -> Rows:
+    """The first text of each phrase that is in none that was asked about: a model takes it for another one."""
+    known = frozenset() if asked is None else frozenset(asked.used().phrases)
+    words, place = np.unique(texts.words, return_index=True)
+    new = [i for word, i in zip(words.tolist(), place.tolist(), strict=True) if texts.phrases[word] not in known]
+    return np.unique(np.searchsorted(texts.word_offsets, new, side="right") - 1)
 
 
 def _farthest(texts: TextBatch, asked: TextBatch | None, n: int, weight: npt.NDArray[np.float64]) -> Rows:

@@ -85,6 +85,59 @@ def test_the_unsure_ones_are_far_from_what_is_known_and_disputed() -> None:
     assert ask(say(np.array([0.0])), 2) == [11, 3]
 
 
+def test_of_steps_that_ended_the_task_the_unsure_ones_are_asked_about() -> None:
+    values, std = np.arange(100.0), np.full(100, 0.1)
+    std[[40, 70]] = 10.0  # soft landings among crashes
+    chosen = choose_steps(
+        steps_of(values, np.arange(100) % 2 == 0),
+        say(values),
+        10,
+        asked=say(np.array([-1.0])),
+        predicted=predicted(values, std),
+        mix=QuestionMix(terminated=0.2, uniform=0.8, largest=0, unsure=0),
+        before={},
+        rng=np.random.default_rng(0),
+    )
+    assert chosen.reasons.count("terminated") == 2
+    assert set(chosen.ratings[:2].tolist()) == {40, 70}
+
+
+def test_each_phrase_that_was_in_no_question_is_asked_about_first() -> None:
+    how = ["goes on"] * 8 + ["is over", "ran out of time", "goes on", "is over"]
+
+    def say_how(numbers: np.ndarray, ends: list[str]) -> TextBatch:
+        size = len(ends)
+        phrases = tuple(dict.fromkeys(ends))
+        return TextBatch(
+            templates=("x is {:.1f}, it {:s}",),
+            template_index=np.zeros(size, np.int32),
+            numbers=numbers,
+            offsets=np.arange(size + 1),
+            language="en",
+            card_hash=None,
+            phrases=phrases,
+            words=np.array([phrases.index(each) for each in ends], np.int32),
+        )
+
+    values = np.arange(12.0)
+    std = np.where(values == 3, 100.0, 0.1)
+    believed = predicted(values, std)
+    mix = QuestionMix(terminated=0, uniform=0, largest=0, unsure=1)
+
+    def ask(n: int, known: list[str]) -> list[int]:
+        asked = say_how(np.full(len(known), 50.0), known)
+        rng = np.random.default_rng(0)
+        texts = say_how(values, how)
+        return choose_steps(
+            steps_of(values), texts, n, asked=asked, predicted=believed, mix=mix, before={}, rng=rng
+        ).ratings.tolist()
+
+    assert ask(3, ["goes on"]) == [8, 9, 3]
+    assert ask(1, ["goes on"]) == [8]
+    assert ask(2, ["goes on", "is over"]) == [9, 3]
+    assert ask(1, ["goes on", "is over", "ran out of time"]) == [3]
+
+
 def test_before_there_is_a_model_steps_are_chosen_by_coverage() -> None:
     values = np.concatenate([np.linspace(0, 1, 95), [50, -50, 100, 20, 70]])
     chosen = choose_steps(

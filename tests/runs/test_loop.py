@@ -17,6 +17,7 @@ import pytest
 from rmgym import LabelStore, ScriptedTeacher, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
+from rmgym.feedback.choice import QuestionMix
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
@@ -265,7 +266,8 @@ AFTER: dict[str, Any] = {**SETTINGS, "labels": 12, "options": {**OPTIONS, "at": 
 def test_a_finished_loop_goes_on_with_further_labels(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after = {**AFTER, "options": {**AFTER["options"], "kind": kind, "length": 4}}
+    mix = QuestionMix(unsure=0)  # asks about no new words, with which a model would begin anew
+    after = {**AFTER, "options": {**AFTER["options"], "kind": kind, "length": 4, "mix": mix}}
     before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **{**after, "labels": 14})
     first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "after", start=before.path, **after)
     assert [r.labels for r in before.rounds] == [4, 14]

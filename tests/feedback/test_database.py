@@ -15,6 +15,7 @@ import pytest
 
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
+from rmgym.feedback.database import Database
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer, Project, Query, Segment, Table, checksum
 from rmgym.storage.foreign import parse_json
@@ -155,7 +156,9 @@ def test_whichever_byte_is_damaged_nothing_breaks(whole: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", [kind for kind in IN_THE_WAY if kind != "loop"])
-def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
-    put_in_the_way(tmp_path / "labels.sqlite", kind)
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_what_is_no_file_is_refused(tmp_path: Path, kind: str, end: str) -> None:
+    Database(tmp_path / "labels.sqlite").create()
+    put_in_the_way(tmp_path / f"labels.sqlite{end}", kind)
     with pytest.raises(FeedbackError, match="no regular file"):
         LabelStore(tmp_path / "labels.sqlite")

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/ from the result files. No number in them is typed.
+"""Write the tables of README.md, CONTRIBUTING.md and docs/ from the result files. No number in them is typed.
 
 python benchmarks/tables.py            # rewrite what stands between <!-- table: NAME --> and <!-- end -->
 python benchmarks/tables.py --check    # exit 1 if that would change anything
@@ -190,6 +190,17 @@ def devices(result: Result) -> str:
     return "\n".join([about, table(header, rows)])
 
 
+def floors(result: Result) -> str:
+    """The lowest versions that were installed together, by who asks for them, and what their tests came to."""
+    rows = []
+    for who in dict.fromkeys(cell["asked_by"] for cell in result["cells"]):
+        lowest = [f"{c['package']} {c['installed']}" for c in result["cells"] if c["asked_by"] == who]
+        rows.append([who if who == "rmgym" else f"extra `{who}`", ", ".join(lowest)])
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in result["counts"].items())
+    about = f"Python {result['versions']['python']}; tests: {counts}.\n"
+    return "\n".join([about, table(["asked for by", "lowest versions, installed together"], rows)])
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
@@ -203,6 +214,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "registry_sweep": registry_sweep,
     "distillation": distillation,
     "devices": devices,
+    "floors": floors,
     "text_batch": text_batch,
     "text_share": text_share,
     "throughput": throughput,
@@ -225,11 +237,11 @@ def fill(text: str, root: str = "") -> str:
 
 
 def main() -> None:
-    """Rewrite or check README.md and docs/."""
+    """Rewrite or check README.md, CONTRIBUTING.md and docs/."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
         before = file.read_text()
         after = fill(before, "" if file.parent == ROOT else "../")
         if options.check and after != before:

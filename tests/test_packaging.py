@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -148,6 +149,17 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
             if module not in (*sys.stdlib_module_names, "rmgym") and not owners & names:
                 undeclared.add(f"{path.relative_to(REPOSITORY)} imports {module}")
     assert undeclared == set()
+
+
+def test_the_lower_bounds_are_those_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    from floors import AS_PINNED, EXTRAS, bounds
+
+    result = json.loads((REPOSITORY / "benchmarks" / "results" / "floors.json").read_text(encoding="utf-8"))
+    tried = {(cell["asked_by"], cell["package"]): cell["floor"] for cell in result["cells"]}
+    assert tried == {(who, name): floor for who, packages in bounds().items() for name, floor in packages.items()}
+    assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ray", "docs", "dev"}
+    assert Version(bounds()["rmgym"][AS_PINNED]) <= Version(result["versions"]["torch"].partition("+")[0])
 
 
 def _imports(path: Path) -> set[str]:

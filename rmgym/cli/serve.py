@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass, field
 from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -51,7 +52,22 @@ def serve(
     token = token or None
     check_exposure(host, token)
     batching = BatchOptions(max_batch=max_batch, max_wait=max_wait_ms / 1000, max_pending=max_pending)
-    (_with_ray if ray else _here)(model, host, port, token, batching, device, allow_remote, as_json)
+    asked = _Asked(model, host, port, token, batching, device, allow_remote, as_json)
+    (_with_ray if ray else _here)(asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be served, where, to whom, and how."""
+
+    model: str
+    host: str
+    port: int
+    token: str | None = field(repr=False)
+    batching: BatchOptions
+    device: str
+    allow_remote: bool
+    as_json: bool
 
 
 def _require(extra: str, *modules: str) -> None:
@@ -69,51 +85,37 @@ def _require(extra: str, *modules: str) -> None:
             ) from error
 
 
-def _here(
-    model: str,
-    host: str,
-    port: int,
-    token: str | None,
-    batching: BatchOptions,
-    device: str,
-    allow_remote: bool,
-    as_json: bool,
-) -> None:
+def _here(asked: _Asked) -> None:
     """Serve in this process."""
     from rmgym.models.registry import load_reward_model
     from rmgym.serving.listening import listen, run
     from rmgym.serving.server import score_app
 
-    loaded = load_reward_model(model, device=device, allow_remote=allow_remote)
-    app = score_app(loaded, token=token, batching=batching)
-    listening, url = listen(host, port)
-    facts = {"url": url, "model": model, "name": loaded.name, "digest": loaded.digest}
-    run(app, listening, on_ready=lambda server: _say(facts, as_json))
+    loaded = load_reward_model(asked.model, device=asked.device, allow_remote=asked.allow_remote)
+    app = score_app(loaded, token=asked.token, batching=asked.batching)
+    listening, url = listen(asked.host, asked.port)
+    facts = {"url": url, "model": asked.model, "name": loaded.name, "digest": loaded.digest}
+    run(app, listening, on_ready=lambda server: _say(facts, asked.as_json))
 
 
-def _with_ray(
-    model: str,
-    host: str,
-    port: int,
-    token: str | None,
-    batching: BatchOptions,
-    device: str,
-    allow_remote: bool,
-    as_json: bool,
-) -> None:
+def _with_ray(asked: _Asked) -> None:
     """Serve with Ray until Ctrl-C or SIGTERM."""
     from rmgym.serving import ray_serve
     from rmgym.serving.listening import listen, url_of
 
-    free, _ = listen(host, port)  # Ray says less clearly that a port is taken, and takes no port 0
+    free, _ = listen(asked.host, asked.port)  # Ray says less clearly that a port is taken, and takes no port 0
     port = free.getsockname()[1]
     free.close()
     try:
         deployment = ray_serve.deployment(
-            model, device=device, token=token, batching=batching, allow_remote=allow_remote
+            asked.model,
+            device=asked.device,
+            token=asked.token,
+            batching=asked.batching,
+            allow_remote=asked.allow_remote,
         )
-        ray_serve.start(deployment, host, port)
-        _say({"url": url_of(host, port), "model": model}, as_json)
+        ray_serve.start(deployment, asked.host, port)
+        _say({"url": url_of(asked.host, port), "model": asked.model}, asked.as_json)
         stopped = Event()
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
         stopped.wait()

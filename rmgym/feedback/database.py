@@ -15,8 +15,8 @@ from sqlmodel import Session
 from rmgym.errors import FeedbackError, RmgymError
 from rmgym.feedback.tables import SCHEMA_VERSION, DamagedRowError, Table
 from rmgym.storage.atomic import make_folder
-from rmgym.storage.foreign import parse_json, refuse_irregular
-from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+from rmgym.storage.foreign import parse_json
+from rmgym.storage.sqlite import connect, connect_to_read, use_write_ahead_log
 
 _PATIENCE = 30.0  # seconds
 _KEPT = "; what was asked and answered before is intact"
@@ -46,8 +46,6 @@ class Database:
         self._reading, self._writing = _engine(path, write=False), _engine(path, write=True)
         if not path.exists():
             return
-        with self.explained():
-            refuse_irregular(path)
         with self.transaction() as session:
             version = _pragma_version(session)
             tables = session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
@@ -144,7 +142,7 @@ def _engine(path: Path, *, write: bool) -> Engine:
     engine = create_engine(
         "sqlite://",
         poolclass=NullPool,
-        creator=lambda: (sqlite3.connect if write else connect_to_read)(path, timeout=_PATIENCE),
+        creator=lambda: (connect if write else connect_to_read)(path, timeout=_PATIENCE),
         json_deserializer=parse_json,
     )
 

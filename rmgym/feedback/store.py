@@ -38,6 +38,7 @@ from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.storage.atomic import replacing
 from rmgym.storage.parquet import write_table
+from rmgym.storage.sqlite import connect
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
 
@@ -265,7 +266,7 @@ class LabelStore:
         Raises:
             StorageError: the file cannot be written.
         """
-        with closing(sqlite3.connect(self.path)) as here, closing(sqlite3.connect(":memory:")) as there:
+        with closing(connect(self.path, timeout=5)) as here, closing(sqlite3.connect(":memory:")) as there:
             here.backup(there)  # unlike the file, it holds what still waits in the write-ahead log
             with replacing(Path(path), what="a label database") as file:
                 file.write(there.serialize())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import PARTIAL, write_bytes
-from rmgym.storage.foreign import is_there, read_json
+from rmgym.storage.foreign import is_there, read_json, refuse_hollow
 from rmgym.storage.foreign import read_bytes as read_foreign
 from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
@@ -164,6 +164,7 @@ def _contents(folder: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, torc
         try:
             if not isinstance(name, str) or not _OURS.fullmatch(name):
                 raise ValueError("not the name of a model's file")
+            refuse_hollow(folder / name)
             content = read_foreign(folder / name)
             if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(key):
                 raise ValueError("its SHA-256 is not the one in the manifest")
@@ -173,7 +174,7 @@ def _contents(folder: Path, manifest: Mapping[str, Any]) -> tuple[dict[str, torc
                 tensors = load(content)
             else:
                 texts[key] = content.decode()
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError, MemoryError, SafetensorError) as error:
             raise ModelError(
                 "a reward model's files are whole and unaltered",
                 got=f"{folder / str(name)}: {error}",

@@ -23,7 +23,7 @@ from rmgym.sb3.hyperparameters import algorithm_class
 from rmgym.sb3.spec import RECORD, check_digest
 from rmgym.specs import AgentSpec
 from rmgym.storage.atomic import replacing
-from rmgym.storage.foreign import parse_json
+from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.wrappers.source import Model, load
 
 STATISTICS = "rmgym_statistics"
@@ -122,6 +122,7 @@ def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
     if not file.exists() and file.with_name(file.name + ".zip").exists():
         file = file.with_name(file.name + ".zip")
     try:
+        refuse_irregular(file)
         with zipfile.ZipFile(file) as archive:
             attributes: Any = parse_json(archive.read("data"))
         if not isinstance(attributes, dict):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import make_folder
-from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+from rmgym.storage.sqlite import connect, connect_to_read, use_write_ahead_log
 
 Scores = tuple[float, float]
 """Mean and std."""
@@ -78,7 +78,7 @@ class ScoreFile:
 
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Work on the file, in one transaction; none is shared with forked workers or other threads."""
-        with self._explained(), closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as file:
+        with self._explained(), closing(connect(self._path, timeout=_PATIENCE)) as file:
             if not self._is_ours(file):
                 use_write_ahead_log(file)
             file.execute("PRAGMA synchronous = NORMAL")
@@ -102,7 +102,7 @@ class ScoreFile:
         try:
             yield
         except sqlite3.Error as error:
-            if self._path.is_dir() or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DISK:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DISK:
                 raise self._refusal(f"{self._path}: {error}") from error
             self._leave(str(error))
 

@@ -14,7 +14,7 @@ from fastapi.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rmgym.errors import ServeError
-from rmgym.models.remote.connection import TOKEN, is_loopback
+from rmgym.models.remote.connection import TOKEN, TOKEN_HOST, is_loopback
 from rmgym.serving.refusals import Refusal
 
 
@@ -56,7 +56,7 @@ class Gate:
             error = ServeError(
                 "a server without a token is asked by a name of this machine's loopback",
                 got=f"Host: {', '.join(hosts) or 'none'}",
-                fix=f"ask http://127.0.0.1:PORT, or set {TOKEN} for the server and its clients",
+                fix=f"ask http://127.0.0.1:PORT, or set {TOKEN} for server and clients (there {TOKEN_HOST} too)",
             )
             raise Refusal(421, error)
         if any(origin.partition("://")[2].lower() != hosts[0].lower() for origin in origins):

@@ -9,7 +9,7 @@ from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from rmgym.errors import ServeError
-from rmgym.models.remote.connection import TOKEN, is_loopback
+from rmgym.models.remote.connection import TOKEN, TOKEN_HOST, is_loopback
 
 if TYPE_CHECKING:
     import uvicorn
@@ -31,7 +31,8 @@ def check_exposure(host: str, token: str | None) -> None:
         raise ServeError(
             "a server that other machines can reach wants a token",
             got=f"host {host} and none",
-            fix=f"export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())'), here and for clients",
+            fix=f"export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())'), here and for clients, "
+            f"and {TOKEN_HOST}=NAME:PORT of this machine for clients that are not on it",
         )
 
 

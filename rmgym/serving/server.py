@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from rmgym.errors import ModelError, RmgymError, ServeError, TextError
 from rmgym.models.base import Prediction, RewardModel, check_fitted
-from rmgym.models.remote.connection import check_token
+from rmgym.models.remote.connection import TOKEN, TOKEN_HOST, check_token
 from rmgym.models.remote.wire import CONTENT_TYPE, pack_prediction, unpack_texts
 from rmgym.serving.batching import Batcher, BatchOptions
 from rmgym.serving.gate import Gate
@@ -155,8 +155,8 @@ class _Server:
             error = ServeError(
                 "this reward server knows its clients by a token",
                 got="another one" if given else "a request without one",
-                fix="set RMGYM_TOKEN and give this server's URL (a saved folder sends no token), or pass token= to the "
-                "model 'remote'",
+                fix=f"set {TOKEN}, beyond loopback {TOKEN_HOST} too, and give this server's URL (a saved folder sends "
+                "no token), or pass token= to the model 'remote'",
             )
             raise Refusal(401, error, www_authenticate="Bearer")
 

@@ -5,7 +5,9 @@ Whoever reads them catches ``OSError`` and ``ValueError``, and says what the fil
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 import tomllib
 from collections.abc import Callable
@@ -16,6 +18,9 @@ DEEPEST = 64
 """Lists and tables inside each other; nothing that rmgym writes comes near, and Python's stack ends not far above."""
 LARGEST = 256 * 2**20
 """Bytes of a text; what is larger would be a table, an archive or weights."""
+
+_HOLLOW, _SPARSEST = 64 * 2**20, 16
+"""Bytes up to which a file may have holes, and how many times larger than what it holds a larger one may be."""
 
 
 def is_there(path: Path) -> bool:
@@ -37,6 +42,38 @@ def refuse_irregular(file: Path) -> None:
     """
     if not stat.S_ISREG(file.stat().st_mode):
         raise OSError("it is no regular file")
+
+
+def refuse_hollow(file: Path) -> None:
+    """Refuse a large file that is next to nothing but a hole, which would be read as gigabytes or terabytes of zeros.
+
+    Where the system does not tell holes (Windows, some network file systems), there seem to be none.
+
+    Raises:
+        OSError: as :func:`refuse_irregular`.
+        ValueError: as :func:`refuse_irregular`, or it is such a file.
+    """
+    refuse_irregular(file)
+    size = file.stat().st_size
+    if size <= _HOLLOW or not hasattr(os, "SEEK_HOLE"):
+        return
+    with file.open("rb") as content:
+        if _held(content.fileno(), size // _SPARSEST) < size // _SPARSEST:
+            raise ValueError(f"of its {size:,} bytes, less than one in {_SPARSEST} is there; the rest is a hole")
+
+
+def _held(file: int, enough: int) -> int:
+    """How many bytes of a file are no hole, counted until they are enough."""
+    held = end = 0
+    try:
+        while held < enough:
+            start = os.lseek(file, end, os.SEEK_DATA)
+            end = os.lseek(file, start, os.SEEK_HOLE)
+            held += end - start
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which says that nothing but a hole is left
+            raise
+    return held
 
 
 def read_bytes(file: Path) -> bytes:

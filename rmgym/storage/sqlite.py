@@ -1,4 +1,4 @@
-"""SQLite files that several processes make and open at once."""
+"""SQLite files that several processes make and open at once; what somebody put in their place is not opened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import sqlite3
 import time
 from pathlib import Path
 
+from rmgym.storage.foreign import is_there, refuse_irregular
+
+_BESIDE = ("", "-journal", "-wal", "-shm")
+"""Ends of the names that SQLite opens: the file's own, and those of what it keeps beside it."""
 _NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}
 
 
@@ -34,6 +38,21 @@ def use_write_ahead_log(file: sqlite3.Connection, *, patience: float = 60.0) -> 
             time.sleep(0.01)
 
 
+def connect(path: str | os.PathLike[str], *, timeout: float) -> sqlite3.Connection:
+    """A connection for reading and writing; the first write makes the file.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for others.
+
+    Raises:
+        sqlite3.Error: it cannot be opened; or a pipe, whose reader would wait for ever, a device or a folder is in its
+            place or in that of a file which SQLite keeps beside it.
+    """
+    _refuse_irregular(path)
+    return sqlite3.connect(path, timeout=timeout)
+
+
 def connect_to_read(path: str | os.PathLike[str], *, timeout: float) -> sqlite3.Connection:
     """A connection for reading, also where a full or read-only disk takes none of the files that processes share.
 
@@ -44,9 +63,9 @@ def connect_to_read(path: str | os.PathLike[str], *, timeout: float) -> sqlite3.
         timeout: seconds to wait for others.
 
     Raises:
-        sqlite3.Error: it cannot be opened, or is no database.
+        sqlite3.Error: as :func:`connect`, or it is no database.
     """
-    file = sqlite3.connect(path, timeout=timeout)
+    file = connect(path, timeout=timeout)
     try:
         file.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
@@ -59,3 +78,13 @@ def connect_to_read(path: str | os.PathLike[str], *, timeout: float) -> sqlite3.
         file.close()
         raise
     return file
+
+
+def _refuse_irregular(path: str | os.PathLike[str]) -> None:
+    for end in _BESIDE:
+        file = Path(os.fspath(path) + end)
+        try:
+            if is_there(file):
+                refuse_irregular(file)
+        except OSError as error:
+            raise sqlite3.DatabaseError(f"{file.name}: {error}") from error

@@ -15,6 +15,7 @@ import pytest
 
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
+from rmgym.feedback.database import Database
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer, Project, Query, Segment, Table, checksum
 from rmgym.storage.foreign import parse_json
@@ -137,13 +138,21 @@ def test_whatever_stands_in_a_column_nothing_breaks(
 ) -> None:
     with closing(sqlite3.connect(whole)) as file:
         columns = [(t, row[1]) for t in ("answer", "segment") for row in file.execute(f"PRAGMA table_info({t})")]
+    refused = dict[tuple[str, str], str]()
     for table, column in columns:
+        try:
+            store = change(table, column, value)
+        except sqlite3.IntegrityError:  # no database can hold it
+            assert (column, isinstance(value, int)) == ("id", False)
+            continue
+        except FeedbackError as error:
+            refused[table, column] = str(error)
+            continue
         with harmless(f"{table}.{column}"):
-            try:
-                store = change(table, column, value)
-            except (sqlite3.IntegrityError, FeedbackError):
-                continue
             read_everything(store)
+    # On opening, what leads nowhere is refused and nothing else: one odd row must not hide what the others hold.
+    assert set(refused) == {("answer", "query")} | ({("segment", "id")} if value == -1 else set())
+    assert all("labels.sqlite: a row of" in error and "that is not there" in error for error in refused.values())
 
 
 def test_whichever_byte_is_damaged_nothing_breaks(whole: Path, tmp_path: Path) -> None:
@@ -155,7 +164,9 @@ def test_whichever_byte_is_damaged_nothing_breaks(whole: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", [kind for kind in IN_THE_WAY if kind != "loop"])
-def test_what_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
-    put_in_the_way(tmp_path / "labels.sqlite", kind)
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_what_is_no_file_is_refused(tmp_path: Path, kind: str, end: str) -> None:
+    Database(tmp_path / "labels.sqlite").create()
+    put_in_the_way(tmp_path / f"labels.sqlite{end}", kind)
     with pytest.raises(FeedbackError, match="no regular file"):
         LabelStore(tmp_path / "labels.sqlite")

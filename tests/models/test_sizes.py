@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -169,6 +170,37 @@ def test_only_regular_files_are_read(saved: dict[str, Path], tmp_path: Path, nam
         put_in_the_way(folder / file.name, kind)
         with pytest.raises(ModelError, match=f"{MANIFEST}|whole and unaltered"):
             use(folder)
+
+
+def weights_of(folder: Path) -> Path:
+    (file,) = folder.glob("*.safetensors")
+    return file
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("holds", ["a header and a hole", "a header alone", "a hole alone", "texts that are a hole"])
+def test_terabytes_of_a_sparse_file_are_refused_before_memory_is_taken(
+    saved: dict[str, Path], tmp_path: Path, name: str, holds: str
+) -> None:
+    size = 2**40
+    folder = Path(shutil.copytree(saved[name], tmp_path / "model"))
+    file = weights_of(folder)
+    header = json.dumps({"scale": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}).encode()
+    start = b"" if "alone" in holds and "hole" in holds else len(header).to_bytes(8, "little") + header
+    if "texts" in holds:
+        file = next(file for file in folder.glob("*-*.json"))
+    else:
+        file.write_bytes(start)
+    if "hole" in holds:
+        with file.open("rb+") as content:
+            content.truncate(len(start) + size)
+    else:  # its checksum is right, so that the header is read
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest["sha256"]["weights"] = hashlib.sha256(start).hexdigest()
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+    with harmless(holds, gigabytes=2), pytest.raises(ModelError, match="whole and unaltered") as error:
+        use(folder)
+    assert ("a hole" if "hole" in holds else "not fully covered") in str(error.value.got)
 
 
 def test_files_may_be_links_as_those_of_the_hubs_cache_are(saved: dict[str, Path], tmp_path: Path) -> None:

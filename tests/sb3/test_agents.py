@@ -28,6 +28,7 @@ from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.spec import spec_of
 from rmgym.text import textualizer
 from tests.doubles import COUNTER, ToyReward
+from tests.hostile import IN_THE_WAY, put_in_the_way
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
 
 CARD = """
@@ -184,6 +185,13 @@ def test_what_is_not_a_saved_agent(tmp_path: Path) -> None:
     for name, said in (("text.zip", "zip"), ("missing.zip", "zip"), ("plain.zip", "score_rollouts")):
         with pytest.raises(RunError, match=said):
             load_agent(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_a_saved_agent_is_a_regular_file(tmp_path: Path, kind: str) -> None:
+    put_in_the_way(tmp_path / "agent.zip", kind)
+    with pytest.raises(RunError, match="a zip that Stable-Baselines3 wrote"):
+        load_agent(tmp_path / "agent.zip")
 
 
 @pytest.mark.parametrize("normalized", [False, True])

@@ -18,6 +18,7 @@ from rmgym.scoring.score_file import ScoreFile
 from rmgym.text.batch import TextBatch
 from tests.disks import small_disk
 from tests.doubles import ToyReward
+from tests.hostile import IN_THE_WAY, put_in_the_way
 
 
 def other_program(file: Path) -> None:
@@ -46,9 +47,13 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_was(
     assert [path.name for path in tmp_path.iterdir()] == ["labels.sqlite"]
 
 
-def test_a_folder_is_no_cache(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="a SQLite file of their own"):
-        ScoreCache(tmp_path)
+@pytest.mark.parametrize("kind", [kind for kind in IN_THE_WAY if kind != "loop"])
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_cache_is_a_regular_file(tmp_path: Path, kind: str, end: str) -> None:
+    ScoreCache(tmp_path / "scores.sqlite")
+    put_in_the_way(tmp_path / f"scores.sqlite{end}", kind)
+    with pytest.raises(ModelError, match=rf"a SQLite file of their own\n.*scores\.sqlite{end}: it is no regular file"):
+        ScoreCache(tmp_path / "scores.sqlite")
 
 
 def test_a_score_that_is_not_as_it_was_written_is_asked_for_again(tmp_path: Path) -> None:

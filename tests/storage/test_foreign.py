@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rmgym.storage.foreign import DEEPEST, is_there, parse_json, read_json, read_text, read_toml
+from rmgym.storage.foreign import DEEPEST, is_there, parse_json, read_json, read_text, read_toml, refuse_hollow
 from tests.hostile import DEEP_ENOUGH, DEEP_JSON, DEEP_TOML, IN_THE_WAY, put_in_the_way
 
 
@@ -53,3 +53,17 @@ def test_what_is_larger_than_any_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a\0b", "9" * 400])
 def test_what_is_no_name_names_nothing(name: str) -> None:
     assert not is_there(Path(name))
+
+
+@pytest.mark.parametrize(("size", "held", "hollow"), [(2**40, 0, True), (2**40, 2**20, True), (2**27, 2**26, False)])
+def test_a_large_file_that_is_a_hole_is_refused(tmp_path: Path, size: int, held: int, hollow: bool) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.write(b"x" * (held // 2))
+        file.seek(size - held // 2)
+        file.write(b"x" * (held // 2))
+        file.truncate(size)
+    if hollow:
+        with pytest.raises(ValueError, match="the rest is a hole"):
+            refuse_hollow(tmp_path / "a")
+    else:
+        refuse_hollow(tmp_path / "a")

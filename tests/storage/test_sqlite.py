@@ -14,8 +14,9 @@ import pytest
 
 from rmgym.feedback.database import Database
 from rmgym.scoring.cache import ScoreCache
-from rmgym.storage.sqlite import connect_to_read, use_write_ahead_log
+from rmgym.storage.sqlite import connect, connect_to_read, use_write_ahead_log
 from tests.disks import small_disk
+from tests.hostile import IN_THE_WAY, put_in_the_way
 
 
 def about_to_write(file: Path, *, empty: bool = False) -> sqlite3.Connection:
@@ -109,3 +110,24 @@ def test_what_only_the_log_holds_is_never_left_out(tmp_path: Path) -> None:
         disk.read_only()
         with pytest.raises(sqlite3.OperationalError):
             connect_to_read(disk.folder / "some.sqlite", timeout=1)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in IN_THE_WAY if kind != "loop"])
+@pytest.mark.parametrize("end", ["", "-journal", "-wal", "-shm"])
+def test_what_is_no_regular_file_is_not_opened_nor_beside_one(tmp_path: Path, kind: str, end: str) -> None:
+    file = tmp_path / "a.sqlite"
+    with closing(connect(file, timeout=1)) as mine, mine:
+        mine.execute("CREATE TABLE something (a)")
+    put_in_the_way(Path(f"{file}{end}"), kind)
+    for way in (connect, connect_to_read):
+        with pytest.raises(sqlite3.DatabaseError, match=rf"a\.sqlite{end}: it is no regular file"):
+            way(file, timeout=1)
+
+
+def test_a_link_is_the_database_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.sqlite").symlink_to("a.sqlite")
+    for name in ("link.sqlite", "a.sqlite"):
+        with closing(connect(tmp_path / name, timeout=1)) as mine, mine:
+            mine.execute("CREATE TABLE IF NOT EXISTS something (a)")
+    assert (tmp_path / "a.sqlite").is_file()
+    assert (tmp_path / "link.sqlite").is_symlink()

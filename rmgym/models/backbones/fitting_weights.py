@@ -11,7 +11,7 @@ import torch
 
 from rmgym.errors import ModelError
 from rmgym.models.backbones.weights import WANTED
-from rmgym.storage.foreign import refuse_irregular
+from rmgym.storage.foreign import refuse_hollow
 
 LanguageModel = Any
 """Of ``transformers``, whose classes share no base that says how they are called."""
@@ -23,7 +23,7 @@ _BUFFERS = 2**28
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder with pipes or devices among its files, or whose weights are not those of its configuration.
+    """Refuse a folder with pipes, devices or hollow files, or whose weights are not those of its configuration.
 
     Args:
         folder: of ``config.json`` and safetensors.
@@ -35,7 +35,7 @@ def check_folder(folder: Path, name: str) -> None:
     try:
         for file in sorted(folder.iterdir()):
             if any(fnmatchcase(file.name, pattern) for pattern in WANTED):
-                refuse_irregular(file)
+                refuse_hollow(file)
         if any(folder.glob("*.safetensors")):
             _check_sizes(folder)
     except Exception as error:  # transformers' configurations raise whatever comes of an impossible value

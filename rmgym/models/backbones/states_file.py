@@ -18,7 +18,7 @@ from rmgym.errors import StorageError
 from rmgym.models.backbones.backbone import Backbone
 from rmgym.models.backbones.conversion import cache_folder
 from rmgym.storage.atomic import make_folder
-from rmgym.storage.sqlite import use_write_ahead_log
+from rmgym.storage.sqlite import connect, use_write_ahead_log
 
 MOST_BYTES = 256 * 2**20
 """Size from which on nothing is added to a file."""
@@ -75,7 +75,7 @@ class StatesFile:
         """Work on the file, in one transaction."""
         try:
             make_folder(self._path.parent, what="the states of a language model")
-            with closing(sqlite3.connect(self._path, timeout=60)) as file:
+            with closing(connect(self._path, timeout=60)) as file:
                 use_write_ahead_log(file)
                 with file:
                     file.execute(_TABLE)

@@ -16,8 +16,8 @@ from rmgym.errors import ModelError
 from rmgym.models.remote.wire import CONTENT_TYPE
 from rmgym.storage.foreign import parse_json
 
-TOKEN = "RMGYM_TOKEN"
-"""The environment variable that holds a server's token."""
+TOKEN, TOKEN_HOST = "RMGYM_TOKEN", "RMGYM_TOKEN_HOST"
+"""The environment variables that hold a server's token, and the ``host`` or ``host:port`` that it is for."""
 _FACTS: dict[str, Any] = {"name": str, "digest": str, "card_hash": str | None, "describe": dict}
 _BINARY = {"Content-Type": CONTENT_TYPE}
 _LONGEST_PAUSE = 2.0
@@ -64,6 +64,27 @@ def check_token(token: str) -> str:
             fix="make one: python -c 'import secrets; print(secrets.token_urlsafe())'",
         )
     return token
+
+
+def token_of_environment(url: str) -> str | None:
+    """The token in ``RMGYM_TOKEN``, where it is for this server.
+
+    It is for the host that ``RMGYM_TOKEN_HOST`` names, at the port named there or at any; without that variable, for
+    this machine's loopback.
+    """
+    token, given = os.environ.get(TOKEN) or None, os.environ.get(TOKEN_HOST, "").lower()
+    server = httpx2.URL(url)
+    if not given:
+        return token if is_loopback(server.host) else None
+    return token if given in (_host_of(server), _host_and_port_of(server)) else None
+
+
+def _host_of(server: httpx2.URL) -> str:
+    return f"[{server.host}]" if ":" in server.host else server.host
+
+
+def _host_and_port_of(server: httpx2.URL) -> str:
+    return f"{_host_of(server)}:{server.port or {'http': 80, 'https': 443}[server.scheme]}"
 
 
 class Connection:
@@ -128,6 +149,13 @@ class Connection:
         raise self._other(body[:100].decode(errors="replace"))
 
     def _refusal(self, answer: httpx2.Response, explanation: dict[str, str] | None) -> ModelError:
+        withheld = os.environ.get(TOKEN) and token_of_environment(self.url) is None
+        if answer.status_code == 401 and withheld and "Authorization" not in self._client.headers:
+            return ModelError(
+                f"{TOKEN} goes to this machine's loopback, or to the host in {TOKEN_HOST}, and nowhere else",
+                got=f"{self.url} wants a token, and was sent none",
+                fix=f"where that token is for it, set {TOKEN_HOST}={_host_and_port_of(httpx2.URL(self.url))}",
+            )
         if explanation is None:
             return self._other(f"HTTP {answer.status_code}: {answer.text[:100]}")
         return ModelError(explanation["rule"], got=explanation["received"], fix=explanation["fix"])

@@ -27,9 +27,9 @@ class RemoteOptions:
 
     Attributes:
         url: where ``rmgym serve`` listens, such as ``http://127.0.0.1:8765``.
-        token: what the server knows its clients by; by default the environment variable ``RMGYM_TOKEN``, where the URL
-            is the user's own and not that of a saved folder. It is neither saved, shown nor pickled: another process
-            reads the variable.
+        token: what the server knows its clients by; by default that of the environment, as
+            :func:`~rmgym.models.remote.connection.token_of_environment` gives it, where the URL is the user's own and
+            not that of a saved folder. It is neither saved, shown nor pickled: another process reads the environment.
         wait: seconds to wait for a server that is away or busy, from the first request that failed.
         timeout: seconds that the server may take for one request; after them it counts as away.
         batch: most texts in one request.
@@ -186,10 +186,10 @@ class RemoteRewardModel:
 
     def _connect(self) -> Connection:
         """The connection of this process; a forked one must not talk on its parent's sockets."""
-        from rmgym.models.remote.connection import TOKEN, Connection
+        from rmgym.models.remote.connection import Connection, token_of_environment
 
         if self._connection is None or self._connection.pid != os.getpid():
             o = self.options
-            token = o.token if o.token is not None or not self._typed else os.environ.get(TOKEN) or None
+            token = o.token if o.token is not None or not self._typed else token_of_environment(o.url)
             self._connection = Connection(o.url, token=token, wait=o.wait, timeout=o.timeout)
         return self._connection

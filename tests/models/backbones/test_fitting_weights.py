@@ -49,3 +49,15 @@ def test_a_pipe_among_the_files_is_not_opened(encoder: Path, tmp_path: Path, nam
     put_in_the_way(folder / name, "fifo")
     with pytest.raises(ModelError, match=r"plain files(?s:.)*no regular file"):
         load_backbone(str(folder))
+
+
+def test_terabytes_that_are_a_hole_are_refused_before_memory_is_taken(encoder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(encoder, tmp_path / "lm"))
+    config, width = json.loads((folder / "config.json").read_text()), 2**40
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": width // config["hidden_size"] // 4}))
+    header = json.dumps({"embeddings": {"dtype": "F32", "shape": [width // 4], "data_offsets": [0, width]}}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + width)
+    with harmless("a hole", gigabytes=2), pytest.raises(ModelError, match=r"plain files(?s:.)*the rest is a hole"):
+        load_backbone(str(folder))

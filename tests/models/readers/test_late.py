@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from rmgym.errors import ModelError
 from rmgym.models import create_reward_model
 from rmgym.models.backbones.backbone import load_backbone
-from rmgym.models.backbones.states_file import states_file
+from rmgym.models.backbones.states_file import StatesFile, states_file
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.readers.alike import drawn, matched
@@ -27,6 +27,7 @@ from rmgym.models.readers.late import LateReader, decorrelation
 from rmgym.models.readers.seen import Seen
 from rmgym.models.readers.whole_texts import read_texts, states_of
 from rmgym.text.batch import TextBatch
+from tests.hostile import put_in_the_way
 from tests.models.tiny import save_causal, save_encoder
 
 
@@ -309,6 +310,19 @@ def test_states_are_kept_on_disk_and_a_broken_file_is_left_alone(
             assert len(states_of(lm, ["x: {:.1f}"])) == 1
     assert len(caplog.records) == 1
     assert "are not kept" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_pipe_in_the_place_of_kept_states_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    states, texts = {"x": np.ones(3, np.float32)}, StatesFile(tmp_path / "states.sqlite", 3)
+    texts.put(states)
+    put_in_the_way(tmp_path / f"states.sqlite{end}", "fifo")
+    assert texts.get(["x"]) == {}
+    texts.put(states)
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == ["it is no regular file"]
+    assert [path.is_fifo() for path in tmp_path.iterdir() if path.name == f"states.sqlite{end}"] == [True]
 
 
 def test_states_are_kept_within_their_bytes() -> None:

@@ -28,6 +28,7 @@ from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.contract import RewardModelContract
 from rmgym.models.files import MANIFEST, digest_of
 from rmgym.models.registry import restore_model
+from rmgym.models.remote.connection import token_of_environment
 from rmgym.models.remote.model import RemoteRewardModel
 from rmgym.runs.train import train
 from rmgym.sb3.agents import make_agent
@@ -131,15 +132,18 @@ def folder_of(url: str, folder: Path) -> Path:
 
 
 @contextmanager
-def stranger(leads_to: str = "") -> Iterator[tuple[str, list[str | None]]]:
-    """A server that notes the tokens which it is sent, and its URL; it may send its clients on."""
+def stranger(leads_to: str = "", *, refuses: bool = False) -> Iterator[tuple[str, list[str | None]]]:
+    """A server that notes the tokens which it is sent, and its URL; it may send clients on, or refuse them (401)."""
     tokens = list[str | None]()
 
     class Greedy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
             tokens.append(self.headers["Authorization"])
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(307 if leads_to else 404)
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(307 if leads_to else 401 if refuses else 404)
             self.send_header("Location", leads_to + self.path)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -190,6 +194,54 @@ def test_a_token_of_the_environment_goes_to_a_url_that_was_given_and_to_no_folde
             with pytest.raises(ModelError, match="a reward server answers at this URL"):
                 model.predict(TEXTS)
     assert tokens == [None, "Bearer s3cret", "Bearer another"]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "sent"),
+    [
+        ("http://127.0.0.1:8765", None, True),
+        ("http://localhost:8765", "", True),
+        ("http://[::1]:8765", None, True),
+        ("http://rm.example.org:8765", None, False),
+        ("http://127.0.0.1.example.org:8765", None, False),
+        ("http://rm.example.org:8765", "rm.example.org", True),
+        ("http://RM.example.org:8765", "rm.EXAMPLE.org:8765", True),
+        ("https://rm.example.org", "rm.example.org:443", True),
+        ("http://rm.example.org", "rm.example.org:443", False),
+        ("http://rm.example.org:8765", "rm.example.org:8766", False),
+        ("http://evil.rm.example.org:8765", "rm.example.org", False),
+        ("http://rm.example.org.evil.net:8765", "rm.example.org", False),
+        ("http://[2001:db8::1]:8765", "[2001:db8::1]:8765", True),
+        ("http://[2001:db8::1]:8765", "[2001:db8::1]", True),
+        ("http://127.0.0.1:8765", "rm.example.org", False),
+    ],
+)
+def test_which_server_the_token_of_the_environment_is_for(
+    url: str, host: str | None, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RMGYM_TOKEN_HOST", raising=False)
+    if host is not None:
+        monkeypatch.setenv("RMGYM_TOKEN_HOST", host)
+    monkeypatch.setenv("RMGYM_TOKEN", "s3cret")
+    assert token_of_environment(url) == ("s3cret" if sent else None)
+    monkeypatch.setenv("RMGYM_TOKEN", "")
+    assert token_of_environment(url) is None
+
+
+def test_a_typed_url_of_another_host_gets_the_token_that_is_for_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy stands for the other host here: it is sent whatever that would be sent."""
+    monkeypatch.setenv("RMGYM_TOKEN", "s3cret")
+    monkeypatch.delenv("RMGYM_TOKEN_HOST", raising=False)
+    with stranger(refuses=True) as (proxy, tokens):
+        monkeypatch.setenv("http_proxy", proxy)
+        for url in ("http://rm.example.org:8765", "http://rm.example.org:8766"):
+            with pytest.raises(ModelError, match=r"sent none\n.*set RMGYM_TOKEN_HOST=rm\.example\.org:876"):
+                _ = remote(url).digest
+            monkeypatch.setenv("RMGYM_TOKEN_HOST", "rm.example.org:8765")
+        for options in ({"url": "http://rm.example.org:8765"}, {"url": url, "token": "another"}):
+            with pytest.raises(ModelError, match="a reward server answers at this URL"):
+                _ = create_reward_model("remote", **options).digest
+    assert tokens == [None, None, "Bearer s3cret", "Bearer another"]
 
 
 def test_nobody_is_sent_on_to_another_host() -> None:

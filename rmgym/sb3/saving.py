@@ -23,7 +23,7 @@ from rmgym.sb3.hyperparameters import algorithm_class
 from rmgym.sb3.spec import RECORD, check_digest
 from rmgym.specs import AgentSpec
 from rmgym.storage.atomic import replacing
-from rmgym.storage.foreign import parse_json
+from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.wrappers.source import Model, load
 
 STATISTICS = "rmgym_statistics"
@@ -113,7 +113,7 @@ def load_agent(
 
 
 def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
-    """Read what a saved agent was made of; nothing is unpickled.
+    """Read what a saved agent was made of, and the checksums of all its parts; nothing is unpickled.
 
     Raises:
         RunError: the file is not a saved agent or was not made by rmgym.
@@ -122,11 +122,14 @@ def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
     if not file.exists() and file.with_name(file.name + ".zip").exists():
         file = file.with_name(file.name + ".zip")
     try:
+        refuse_irregular(file)
         with zipfile.ZipFile(file) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"{damaged} is damaged")
             attributes: Any = parse_json(archive.read("data"))
         if not isinstance(attributes, dict):
             raise ValueError("its data is no JSON object")
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(
             "a saved agent is a zip that Stable-Baselines3 wrote", got=f"{file}: {error}", fix="check the path"
         ) from error

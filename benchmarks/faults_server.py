@@ -8,6 +8,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 from common import Cell
@@ -44,7 +45,7 @@ class Client:
 
 
 def server(cell: Cell, runs: Path) -> Cell:
-    """Clients for so many seconds, the server killed so many times in between; all answers are compared."""
+    """Clients for so many seconds of a server, which is killed so many times in between; all answers are compared."""
     folder = inputs(runs)
     model = rmgym.load_reward_model(folder / "model")
     steps = rmgym.Transitions.load(folder / "steps.parquet")
@@ -56,7 +57,7 @@ def server(cell: Cell, runs: Path) -> Cell:
         """One client, in a thread of its own, until the time is over."""
         seen, rng = Client(), np.random.default_rng([cell["seed"], number])
         client = rmgym.create_reward_model("remote", url=f"http://127.0.0.1:{port}", wait=120.0)
-        while time.monotonic() < end:
+        while not over.is_set():
             rows = rng.integers(len(texts), size=int(rng.integers(1, _MOST)))
             try:
                 answer = client.predict(texts[rows])
@@ -71,15 +72,16 @@ def server(cell: Cell, runs: Path) -> Cell:
 
     arguments = ("serve", str(folder / "model"), "--port", str(port))
     process = ServerProcess(*arguments)
-    end = time.monotonic() + cell["length"]
-    killed = list[int]()
+    killed, over, pause = list[int](), Event(), cell["length"] / (cell["kills"] + 1)
     with warnings.catch_warnings(record=True) as said, ThreadPoolExecutor(cell["clients"]) as pool:
         warnings.simplefilter("always")
         clients = [pool.submit(work, number) for number in range(cell["clients"])]
-        for number in range(cell["kills"]):
-            time.sleep(max(end - time.monotonic(), 0) / (cell["kills"] - number + 1))
+        for _ in range(cell["kills"]):
+            time.sleep(pause)
             killed.append(process.end()[0])
             process = ServerProcess(*arguments)
+        time.sleep(pause)
+        over.set()
         seen = [client.result() for client in clients]
         waits = sum("is away" in str(warning.message) for warning in said)
     process.end()

@@ -255,7 +255,7 @@ def algos(source: Path, wire: Path) -> Iterator[Harm]:
     )
     for given in hyperparameters:
         text = ALGO.replace("gamma = 0.9", given) if "n_steps" not in given else ALGO.replace("n_steps = 64", given)
-        yield f"hyperparameter {given:.60}", partial(_written, "small_ppo.toml", text)
+        yield f"hyperparameter {given.replace(str(wire), 'FILE'):.60}", partial(_written, "small_ppo.toml", text)
     for n in (-1, 0, 10**9):
         yield f"n_envs = {n}", partial(_written, "small_ppo.toml", ALGO.replace("n_envs = 4", f"n_envs = {n}"))
 

@@ -16,8 +16,8 @@ def faults(result: Result) -> str:
     parts += [_kills(result), _hostile(result), _server(result), _flips(result)]
     machine = result["machine"]
     parts.append(
-        f"{result['minutes']:.0f} minutes, one process at a time, on one of {machine['cores']} cores that other work"
-        f" shared ({machine['architecture']}, {machine['system']}).\n"
+        f"All cells took {result['minutes']:.0f} minutes together, on a machine of {machine['cores']} cores that other"
+        f" work shared ({machine['architecture']}, {machine['system']}).\n"
     )
     return "\n".join(parts)
 

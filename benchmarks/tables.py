@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faults_table import faults
 from heads_tables import ablation, heads, language
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
@@ -218,6 +219,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "text_batch": text_batch,
     "text_share": text_share,
     "throughput": throughput,
+    "faults": faults,
 }
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from rmgym.bench.board import Board
 from rmgym.bench.grid import LOG, Task, plan
 from rmgym.bench.suite import Suite
+from rmgym.errors import BusyError
 from rmgym.jobs.processes import LocalProcesses, last_lines
 from rmgym.runs.record import Run, read_runs
 from rmgym.storage.atomic import explained
 from rmgym.storage.locks import held
 
-_LOOK_EVERY = 0.2  # seconds
+_LOOK_EVERY, _LETS_GO = 0.2, 10.0  # seconds
 _NO_LOG = "its log is empty: was it killed at once, or is the disk full?"
 
 
@@ -68,11 +69,29 @@ def run_suite(
     tasks = plan(suite, folder)
     with held(folder / ".lock", what="a suite's folder"):
         for task in tasks:
-            task.prepare()
+            _prepare(task)
         with Board(tasks, shown=progress) as board:
             failures = _run(tasks, folder, workers, board)
     there = [task.folder for task in tasks if task.kind == "train" and (task.folder / "run.json").exists()]
     return Outcome(runs=read_runs(there), failures=failures)
+
+
+def _prepare(task: Task) -> None:
+    """Write down what a cell is, once the process of a suite that was just killed has let go of it, as it does soon.
+
+    Raises:
+        JobError: the folder was begun with other settings.
+        BusyError: somebody else works there.
+    """
+    end = time.monotonic() + _LETS_GO
+    while True:
+        try:
+            task.prepare()
+            return
+        except BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_LOOK_EVERY)
 
 
 def _run(tasks: Sequence[Task], out: Path, workers: int | None, board: Board) -> list[Failure]:

@@ -11,6 +11,9 @@ from pydantic.dataclasses import dataclass
 
 from rmgym.cards.schema import STRICT, Key, fits, specificity
 
+MOST_ENVS = 4096
+"""Parallel environments of a card; what asks for more would never come to its first step."""
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class EnvironmentOverride:
@@ -27,7 +30,7 @@ class EnvironmentOverride:
 
     id: str
     source: str
-    n_envs: Annotated[int, Rule(ge=1)] | None = None
+    n_envs: Annotated[int, Rule(ge=1, le=MOST_ENVS)] | None = None
     total_steps: Annotated[int, Rule(ge=1)] | None = None
     normalize: bool | None = None
     hyperparameters: dict[str, object] = Rule(default_factory=dict)
@@ -59,7 +62,7 @@ class AgentCard:
     name: Key
     algorithm: Annotated[str, AfterValidator(_in_sb3)]
     policy: str = "MlpPolicy"
-    n_envs: Annotated[int, Rule(ge=1)] = 1
+    n_envs: Annotated[int, Rule(ge=1, le=MOST_ENVS)] = 1
     total_steps: Annotated[int, Rule(ge=1)] = 100_000
     normalize: bool = False
     source: str = ""

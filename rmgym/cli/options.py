@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -60,7 +61,7 @@ def _environment(
         id=env,
         kwargs=parse_json_option("--env-kwargs", env_kwargs),
         horizon=fixed_horizon,
-        card=None if card is None else str(card.resolve()),
+        card=None if card is None else os.path.realpath(card),  # which a link to itself does not fail
         language=language,
     )
 

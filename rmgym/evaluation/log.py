@@ -1,12 +1,15 @@
-"""What evaluations leave on disk: ``comparison.csv``, a row each, and ``steps.csv``, some steps of the last one."""
+"""What evaluations leave on disk: ``comparison.csv``, a row each, and ``steps.csv``, some steps of the last one.
+
+The last column of both is a checksum (CRC-32) of the row, so that a damaged number is not read as another.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,7 @@ COLUMNS = (
 STEP_COLUMNS = ("episode", "step", "true_reward", "learned_reward")
 """Of ``steps.csv``."""
 _STEP_ROWS = 2_000
+_CHECKSUM = "checksum"
 
 
 class ComparisonLog:
@@ -61,8 +65,8 @@ class ComparisonLog:
         Raises:
             StorageError: they cannot be written; the old ones are intact.
         """
-        _write(self.folder / COMPARISON, COLUMNS, rows)
-        _write(self.folder / STEPS, STEP_COLUMNS, _sample(last))
+        write_rows(self.folder / COMPARISON, COLUMNS, rows)
+        write_rows(self.folder / STEPS, STEP_COLUMNS, _sample(last))
 
     def rows(self) -> list[Row]:
         """All evaluations; none if there is no file yet."""
@@ -81,37 +85,52 @@ class ComparisonLog:
         return _columns(self.folder / STEPS, STEP_COLUMNS)
 
 
-def _write(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> None:
-    """Counts are written without a point."""
+def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> None:
+    """Replace a table of numbers in one step; counts are written without a point.
+
+    Raises:
+        StorageError: it cannot be written; the old one is intact.
+    """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
+    table.writerow([*columns, _CHECKSUM])
     for row in rows:
-        table.writerow([int(v) if math.isfinite(v) and v == int(v) else v for v in (row[c] for c in columns)])
+        values = [str(int(v) if math.isfinite(v) and v == int(v) else v) for v in (row[c] for c in columns)]
+        table.writerow([*values, _checksum(values)])
     with replacing(file) as target:
         target.write(text.getvalue().encode())
 
 
 def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
-    """Columns of a CSV file; a line that is not whole ends it, a missing file is empty.
+    """Columns of a CSV file; a missing file is empty.
 
     Raises:
-        StorageError: it has other columns, or is no text.
+        StorageError: it has other columns, is no text, or a row is not as it was written.
     """
-    fix = "it is another program's or an older version's: train into another folder"
-    try:
-        table_rows = csv.DictReader(io.StringIO(read_text(file), newline="")) if file.exists() else None
-        missing = set(names) - set(names if table_rows is None else table_rows.fieldnames or names)
-    except (OSError, ValueError, csv.Error) as error:
-        raise StorageError(f"{file.name} is a table of numbers", got=f"{file}: {error}", fix=fix) from error
-    if missing:
-        raise StorageError(f"{file.name} has every column", got=f"none named {', '.join(sorted(missing))}", fix=fix)
+    if not file.exists():
+        return {name: np.zeros(0) for name in names}
     rows = list[list[float]]()
-    with suppress(TypeError, ValueError, csv.Error):
-        for row in table_rows or ():
-            rows.append([float(row[name]) if row[name] != "" else math.nan for name in names])
-    table = np.array(rows, np.float64).reshape(-1, len(names))
-    return {name: table[:, i] for i, name in enumerate(names)}
+    try:
+        table = csv.DictReader(io.StringIO(read_text(file), newline=""))
+        if missing := {*names, _CHECKSUM} - set(table.fieldnames or ()):
+            raise ValueError(f"no column {', '.join(sorted(missing))}")
+        for row in table:
+            values = [row[name] for name in names]
+            if None in (*values, row[_CHECKSUM]) or _checksum(values) != row[_CHECKSUM]:
+                raise ValueError(f"row {len(rows) + 1} is not as it was written")
+            rows.append([float(value) for value in values])
+    except (OSError, ValueError, csv.Error) as error:
+        raise StorageError(
+            f"{file.name} is a table of numbers, as it was written",
+            got=f"{file}: {error}",
+            fix="put a copy of the file back, or train into another folder",
+        ) from error
+    columns = np.array(rows, np.float64).reshape(-1, len(names))
+    return {name: columns[:, i] for i, name in enumerate(names)}
+
+
+def _checksum(values: Sequence[str]) -> str:
+    return f"{zlib.crc32(','.join(values).encode()):08x}"
 
 
 def _sample(comparison: Comparison) -> list[Row]:

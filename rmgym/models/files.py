@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import PARTIAL, write_bytes
+from rmgym.storage.checksum import signed
 from rmgym.storage.foreign import is_there, read_json, refuse_hollow
 from rmgym.storage.foreign import read_bytes as read_foreign
 from rmgym.storage.locks import held
@@ -74,7 +75,7 @@ def write_model(
     ending = {key: "safetensors" if key == "weights" else "json" for key in data}
     files = {key: f"{key}-{sums[key][:16]}.{ending[key]}" for key in data}
     content = {"format": FORMAT, "versions": versions(), **manifest, "files": files, "sha256": sums}
-    whole = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    whole = json.dumps(signed(content), indent=2, ensure_ascii=False).encode()
     with held(folder / _LOCK, what="a reward model's folder", wait=True, keep=False):
         _replace(folder, {files[key]: bits for key, bits in data.items()}, whole)
     return folder
@@ -117,7 +118,9 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         manifest: Any = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
-        raise ModelError(f"{MANIFEST} is JSON", got=f"{folder}: {error!r}", fix="save the model again") from error
+        raise ModelError(
+            f"{MANIFEST} is JSON, as it was saved", got=f"{folder}: {error!r}", fix="save the model again"
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         got = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise ModelError(f"{MANIFEST} has format {FORMAT}", got=got, fix="use the rmgym that wrote it")

@@ -125,7 +125,7 @@ def make_agent(
     arguments |= {"seed": seed, "device": device, "verbose": verbose, "tensorboard_log": log}
     try:
         agent = cls(policy=_policy(agent_card.policy, venv.observation_space), env=venv, **arguments)
-    except (AssertionError, TypeError, ValueError) as error:
+    except (AssertionError, MemoryError, TypeError, ValueError) as error:
         raise RunError(
             f"{cls.__name__} can be built for {env.id}",
             got=f"{error}; hyperparameters {setup.hyperparameters}",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
 from rmgym.specs.base import Spec
 from rmgym.storage.atomic import replacing_folder, write_json
 from rmgym.storage.foreign import read_json
+from rmgym.storage.sums import check_sums, write_sums
 from rmgym.wrappers.source import Model
 
 _AGENT, _REPLAY, _STUDENT, _STATE = "agent.zip", "replay_buffer.pkl", "student", "state.json"
@@ -121,6 +124,7 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, progress: Progress) -> P
         if (student := _student(agent)) is not None:
             student.save_state(partial / _STUDENT)
         write_json(partial / _STATE, progress.to_json())
+        write_sums(partial)
     for old in _checkpoints(folder)[:-1]:
         shutil.rmtree(old, ignore_errors=True)
     _remove_unfinished(folder)
@@ -151,6 +155,8 @@ def load_checkpoint(path: Path, reward_model: Model, **options: Any) -> tuple[Ba
     Raises:
         RunError: a file is damaged, or the agent trained on another reward model.
     """
+    with _whole(path):
+        check_sums(path)  # before anything is unpickled
     agent = load_agent(path / _AGENT, reward_model, **options)
     if (student := _student(agent)) is not None:
         student.load_state(path / _STUDENT)
@@ -174,14 +180,25 @@ def _progress(file: Path) -> Progress:
     Raises:
         RunError: the file is damaged.
     """
-    try:
+    with _whole(file):
         content = read_json(file)
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
         return Progress.from_json(content, _STATE)
+
+
+@contextmanager
+def _whole(path: Path) -> Generator[None]:
+    """Say what is to be done about a damaged checkpoint.
+
+    Raises:
+        RunError: it is one.
+    """
+    try:
+        yield
     except (OSError, ValueError) as error:
         fix = "remove this checkpoint: an earlier one is taken, or the run begins anew"
-        raise RunError("a checkpoint is whole", got=f"{file}: {error}", fix=fix) from error
+        raise RunError("a checkpoint is whole", got=f"{path}: {error}", fix=fix) from error
 
 
 def _remove_unfinished(folder: Path) -> None:

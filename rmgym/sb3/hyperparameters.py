@@ -169,16 +169,27 @@ def _value(name: str, value: Any) -> Any:
         ) from error
 
 
+def _is_no_number(name: str, value: object) -> bool:
+    """A table, a list or a word; a schedule is as good as a number, and a frequency may have a unit."""
+    if isinstance(value, str):
+        return not value.startswith("linear:") and value != "auto"
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and name != "train_freq")
+
+
 def _check(
     arguments: Mapping[str, Any], cls: type[BaseAlgorithm], policy: str, where: str, error: type[RmgymError]
 ) -> None:
-    """Refuse names that the algorithm, or its policy, does not take."""
-    valid = set(inspect.signature(cls).parameters) - set(_SET_ELSEWHERE)
+    """Refuse names that the algorithm, or its policy, does not take, and what is no number where it has one."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
+    valid = set(defaults) - set(_SET_ELSEWHERE)
     for name in arguments:
         if name in _SET_ELSEWHERE:
             raise error(f"{where}: {name!r} is not a hyperparameter", got=arguments[name], fix=_SET_ELSEWHERE[name])
         if name not in valid:
             raise error(f"{where}: {cls.__name__} has no hyperparameter {name!r}", got=name, fix=nearest(name, valid))
+        if isinstance(defaults[name], int | float) and _is_no_number(name, arguments[name]):
+            fix = f"write a number: the algorithm's own is {defaults[name]}"
+            raise error(f"{where}: {name!r} of {cls.__name__} is a number", got=arguments[name], fix=fix)
     if policy not in cls.policy_aliases:
         raise CardError(
             f"{where}: {cls.__name__} has no policy {policy!r}", got=policy, fix=nearest(policy, cls.policy_aliases)

@@ -113,7 +113,7 @@ def load_agent(
 
 
 def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
-    """Read what a saved agent was made of; nothing is unpickled.
+    """Read what a saved agent was made of, and the checksums of all its parts; nothing is unpickled.
 
     Raises:
         RunError: the file is not a saved agent or was not made by rmgym.
@@ -124,10 +124,12 @@ def read_saved(path: str | os.PathLike[str]) -> SavedAgent:
     try:
         refuse_irregular(file)
         with zipfile.ZipFile(file) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"{damaged} is damaged")
             attributes: Any = parse_json(archive.read("data"))
         if not isinstance(attributes, dict):
             raise ValueError("its data is no JSON object")
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(
             "a saved agent is a zip that Stable-Baselines3 wrote", got=f"{file}: {error}", fix="check the path"
         ) from error

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_native_id
 from typing import IO
 
 from rmgym.errors import StorageError
+from rmgym.storage.checksum import signed
 
 StrPath = str | os.PathLike[str]
 PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
@@ -132,14 +133,14 @@ def write_text(path: StrPath, text: str, *, what: str = "a file") -> Path:
     return write_bytes(path, text.encode(), what=what)
 
 
-def write_json(path: StrPath, content: object, *, what: str = "a file") -> Path:
-    """Write JSON, as :func:`replacing` does.
+def write_json(path: StrPath, content: Mapping[str, object], *, what: str = "a file") -> Path:
+    """Write a JSON object with its checksum, as :func:`replacing` does.
 
     Raises:
         TypeError: ``content`` has no JSON; nothing is written.
         StorageError: see :func:`replacing`.
     """
-    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", what=what)
+    return write_text(path, json.dumps(signed(content), indent=2, ensure_ascii=False) + "\n", what=what)
 
 
 def sync_tree(folder: Path) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rmgym.storage.checksum import checked
+
 DEEPEST = 64
 """Lists and tables inside each other; nothing that rmgym writes comes near, and Python's stack ends not far above."""
 LARGEST = 256 * 2**20
@@ -101,13 +103,13 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> Any:
-    """JSON in a regular file.
+    """JSON in a regular file; an object without the checksum that it says of itself.
 
     Raises:
         OSError: as :func:`read_text`.
-        ValueError: as :func:`read_text` and :func:`parse_json`.
+        ValueError: as :func:`read_text` and :func:`parse_json`, or the checksum is another one.
     """
-    return parse_json(read_text(file))
+    return checked(parse_json(read_text(file)))
 
 
 def read_toml(file: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 ``fit.json``
     the record of a :class:`rmgym.jobs.Job`: what is fitted on what, and, once done, how well.
 ``checkpoints/checkpoint-N/``
-    weights (now and best), optimiser, schedule, random state. ``Trainer`` writes its files one after the other into
+    weights (now and best), optimiser, schedule, random state, and the SHA-256 of each file. ``Trainer`` writes its
+    files one after the other into
     ``checkpoints/.partial``; only when all are on the disk does a rename give them their name. So a folder with that
     name is whole, and the highest number is the place to go on from.
 """
@@ -21,10 +22,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import StorageError
 from rmgym.feedback.labels import Labels
 from rmgym.jobs import Json
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.storage.atomic import move_into_place
+from rmgym.storage.sums import check_sums, write_sums
 from rmgym.text.batch import TextBatch
 from rmgym.training.fit_options import FitOptions
 
@@ -41,6 +44,7 @@ def put_in_place(written: Path) -> None:
         OSError: it cannot be synced or renamed; the older ones are intact.
     """
     place = written.parent.parent
+    write_sums(written)
     move_into_place(written, place / written.name)
     for old in place.glob("checkpoint-*"):
         if old.name != written.name:
@@ -63,10 +67,20 @@ class FitCheckpoints:
         return self.folder / ".partial"
 
     def last(self) -> Path | None:
-        """The checkpoint to go on from; what was half written is dropped."""
+        """The checkpoint to go on from; what was half written is dropped.
+
+        Raises:
+            StorageError: it is not as it was written.
+        """
         shutil.rmtree(self.partial, ignore_errors=True)
-        whole = self.folder.glob("checkpoint-*")
-        return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+        last = max(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None)
+        if last is not None:
+            try:
+                check_sums(last)
+            except (OSError, ValueError) as error:
+                fix = "remove this checkpoint: the fit begins anew"
+                raise StorageError("a checkpoint is whole", got=f"{last}: {error}", fix=fix) from error
+        return last
 
     def remove(self) -> None:
         """Drop them all: of a fit that is done, or that begins anew."""

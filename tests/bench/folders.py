@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rmgym.composition import Composition
-from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS
+from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS, write_rows
 from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.runs.record import AboutReward, Outcome
 from rmgym.specs import AgentSpec, EnvSpec, RewardSpec, RunSpec
@@ -89,7 +88,4 @@ def write_run(
 
 
 def _write(file: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with file.open("w", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_rows(file, columns, [dict(zip(columns, row, strict=True)) for row in rows])

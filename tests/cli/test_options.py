@@ -14,6 +14,7 @@ from rmgym.cli.main import app
 from rmgym.runs.record import read_run
 from rmgym.specs import EnvSpec
 from rmgym.transitions import Transitions
+from tests.hostile import put_in_the_way
 
 COMMANDS = ("envs", "collect", "label", "distil", "train")
 SHARED = ("--env-kwargs", "--fixed-horizon", "--card", "--language")
@@ -23,6 +24,13 @@ def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def test_a_card_that_is_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    put_in_the_way(tmp_path / "card.toml", "loop")
+    result = CliRunner().invoke(app, ["envs", "Pendulum-v1", "--card", str(tmp_path / "card.toml")])
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert "error: " in result.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from rmgym.errors import BusyError, JobError, StorageError
 from rmgym.jobs import Job, read_record
 from rmgym.jobs.settings import as_json, differences
+from rmgym.storage.checksum import signed
 from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
 from tests.disks import small_disk
@@ -61,15 +62,26 @@ def test_fresh_then_resumed_then_done(tmp_path: Path) -> None:
 
 def test_the_record_is_json_that_says_everything(tmp_path: Path) -> None:
     finished(tmp_path)
-    assert json.loads((tmp_path / "fit.json").read_text()) == {
-        "schema": 1,
-        "kind": "fit",
-        "settings": {"seed": 1, "options": {"lr": 0.1, "layers": [64, 64], "name": None}},
-        "status": "done",
-        "result": 42,
-        "notes": {},
-        "versions": versions(),
-    }
+    record = json.loads((tmp_path / "fit.json").read_text())
+    assert record == signed(
+        {
+            "schema": 1,
+            "kind": "fit",
+            "settings": {"seed": 1, "options": {"lr": 0.1, "layers": [64, 64], "name": None}},
+            "status": "done",
+            "result": 42,
+            "notes": {},
+            "versions": versions(),
+        }
+    )
+
+
+def test_a_record_with_a_flipped_bit_is_damaged(tmp_path: Path) -> None:
+    finished(tmp_path)
+    file = tmp_path / "fit.json"
+    file.write_text(file.read_text().replace('"result": 42', '"result": 43'))
+    with pytest.raises(JobError, match="not the one that it was written with"):
+        read_record(tmp_path, "fit")
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -133,7 +145,7 @@ def test_a_damaged_record_is_an_error_in_words_and_may_be_begun_over(tmp_path: P
 def test_a_record_without_one_of_its_keys_is_damaged(tmp_path: Path, key: str) -> None:
     finished(tmp_path)
     content = json.loads((tmp_path / "fit.json").read_text())
-    del content[key]
+    del content[key], content["checksum"]
     (tmp_path / "fit.json").write_text(json.dumps(content))
     with pytest.raises(JobError, match="is the record"):
         read_record(tmp_path, "fit")
@@ -359,7 +371,7 @@ while True:
     job = Job(folder, {"number": number, "filler": "x" * 50_000}, kind="fit")
     with job.claim(resume=False, overwrite=True) as status:
         assert status == "fresh"
-        write_json(folder / "work.json", number)
+        write_json(folder / "work.json", {"number": number})
         job.finish(number)
 """
 

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from rmgym.errors import ModelError, StorageError
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.files import MANIFEST, digest_of, read_files, read_manifest
+from rmgym.storage.foreign import read_json
 
 TINY = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
 TEXTS = ["angle: 0.25", "angle: -1.50"]
@@ -28,10 +30,21 @@ def saved(tmp_path):
 
 
 def change_manifest(folder, **changes):
-    said = json.loads((folder / MANIFEST).read_text())
+    said = read_json(folder / MANIFEST)  # and it says no checksum any more
     for key, change in changes.items():
         said[key] = {**said[key], **change} if isinstance(change, dict) else change
     (folder / MANIFEST).write_text(json.dumps(said))
+
+
+def test_no_flipped_bit_of_a_manifest_is_read_as_another(saved):
+    file, whole = saved[0] / MANIFEST, read_manifest(saved[0])
+    content = file.read_bytes()
+    for bit in range(0, 8 * len(content), 3):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        with suppress(ModelError):
+            assert whole.items() <= read_manifest(saved[0]).items(), f"bit {bit}"  # but for the checksum's name
 
 
 def data_file(folder, key="weights"):

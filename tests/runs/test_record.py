@@ -1,11 +1,13 @@
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rmgym.errors import RunError
+from rmgym.errors import RunError, StorageError
+from rmgym.evaluation.log import ComparisonLog
 from rmgym.runs.record import AboutReward, Round, read_run, read_runs
 from tests.bench.folders import write_run
 from tests.hostile import DEEP_ENOUGH, DEEP_JSON, damaged, harmless, put_in_the_way
@@ -30,11 +32,8 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     assert (run.random.returns, run.random.action_seed) == ((-1210, -1190), 3)
 
 
-def test_a_run_that_still_writes_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "a", status="running")
-    with (folder / "comparison.csv").open("a") as file:
-        file.write("4000,8.0,10,-1")
-    run = read_run(folder)
+def test_a_run_that_is_not_done_is_read_up_to_its_last_evaluation(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "a", status="running"))
     assert (run.status, run.wall_seconds, run.steps_per_second) == ("running", 6, 500)
     np.testing.assert_array_equal(run.curve["steps"], [1000, 2000, 3000])
 
@@ -74,7 +73,7 @@ def test_a_curve_with_other_columns_is_refused_and_not_read_as_empty(tmp_path: P
     rows = [line.split(",") for line in (folder / "comparison.csv").read_text().splitlines()]
     place = rows[0].index("round")
     (folder / "comparison.csv").write_text("\n".join(",".join(row[:place] + row[place + 1 :]) for row in rows))
-    with pytest.raises(RunError, match=r"(?s)every column.*none named round"):
+    with pytest.raises(RunError, match=r"(?s)comparison\.csv: no column round"):
         read_run(folder)
 
 
@@ -108,8 +107,26 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, name: str, content: byt
         read_run(folder)
 
 
-def test_a_cell_that_no_table_holds_ends_the_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["4000,8.0,10,-1", "x" * 200_000 + "\n"])
+def test_a_line_that_is_not_whole_is_refused(tmp_path: Path, line: str) -> None:
     folder = write_run(tmp_path / "a")
     with (folder / "comparison.csv").open("a") as file:
-        file.write("x" * 200_000 + "\n")
-    np.testing.assert_array_equal(read_run(folder).curve["steps"], [1000, 2000, 3000])
+        file.write(line)
+    with pytest.raises(RunError, match=r"comparison\.csv"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("name", ["comparison.csv", "steps.csv"])
+def test_no_flipped_bit_of_a_table_is_read_as_another_number(tmp_path: Path, name: str) -> None:
+    folder = write_run(tmp_path / "a")
+    whole, content = ComparisonLog(folder), (folder / name).read_bytes()
+    curve, steps = whole.curve(), whole.steps()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (folder / name).write_bytes(flipped)
+        with suppress(StorageError):
+            read = ComparisonLog(folder)
+            for before, now in ((curve, read.curve()), (steps, read.steps())):
+                for column in before:
+                    np.testing.assert_array_equal(before[column], now[column], err_msg=f"bit {bit}")

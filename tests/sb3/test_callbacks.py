@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rmgym.errors import PlaceholderRewardError, RunError
-from rmgym.evaluation.log import COLUMNS
+from rmgym.evaluation.log import COLUMNS, ComparisonLog
 from rmgym.sb3 import LearnedRewardVecEnv, RewardComparisonCallback, evaluate, load_agent, make_agent
 from tests.doubles import COUNTER, ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, SMALL, parameters
@@ -44,16 +44,15 @@ def test_rows_are_evaluations_at_their_steps(tmp_path: Path, capsys: pytest.Capt
         **{**PPO_SMALL, "learning_rate": 0.05},
     ).learn(192, callback=watch)  # fmt: skip
     with (tmp_path / "run" / "comparison.csv").open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    assert tuple(rows[0]) == COLUMNS
+        assert tuple(next(csv.reader(file))) == (*COLUMNS, "checksum")
+    rows = ComparisonLog(tmp_path / "run").rows()
     assert [row["steps"] for row in rows] == [40, 80, 120, 160, 192]
     assert rows == watch.rows
     now = evaluate(agent, COUNTER, model, episodes=3)  # the last row is about the agent after its last update
     assert {key: rows[-1][key] for key in now.row()} == now.row()
-    with (tmp_path / "run" / "steps.csv").open(newline="") as file:
-        steps = [[float(v) for v in row.values()] for row in csv.DictReader(file)]
+    steps = ComparisonLog(tmp_path / "run").steps()
     columns = (now.steps.episode, now.steps.step, now.steps.true_reward, now.learned_reward)
-    assert np.array_equal(np.array(steps), np.stack(columns, axis=1))
+    assert np.array_equal(np.stack(list(steps.values())), np.stack(columns))
     best = load_agent(tmp_path / "run" / "best_learned.zip", model)
     assert evaluate(best, COUNTER, model, episodes=3).row()["learned_return_mean"] == max(
         row["learned_return_mean"] for row in rows

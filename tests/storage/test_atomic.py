@@ -20,6 +20,7 @@ from rmgym.storage.atomic import (
     write_json,
     write_text,
 )
+from rmgym.storage.checksum import signed
 
 
 def full(*_: object) -> None:
@@ -116,9 +117,8 @@ def test_file_and_folder_are_synced_in_this_order(tmp_path: Path, monkeypatch: p
 def test_folders_are_made_and_values_come_back(tmp_path: Path) -> None:
     assert write_bytes(tmp_path / "a" / "b", b"\0\xff").read_bytes() == b"\0\xff"
     assert write_text(tmp_path / "a" / "c", "飞\n").read_text(encoding="utf-8") == "飞\n"
-    assert json.loads(write_json(tmp_path / "a" / "d", {"飞": [1, None]}).read_text(encoding="utf-8")) == {
-        "飞": [1, None]
-    }
+    written = json.loads(write_json(tmp_path / "a" / "d", {"飞": [1, None]}).read_text(encoding="utf-8"))
+    assert written == signed({"飞": [1, None]})
 
 
 def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path: Path) -> None:

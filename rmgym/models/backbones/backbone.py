@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from rmgym.errors import ModelError
-from rmgym.models.backbones.conversion import file_sha256
 from rmgym.models.backbones.fitting_weights import check_folder
 from rmgym.models.backbones.weights import PACKAGED, weights_folder, weights_sha256
 from rmgym.models.tokenizer import panics_as_errors
+from rmgym.storage.sums import file_sha256
 from rmgym.text.numbers import split_template
 
 LanguageModel = Any

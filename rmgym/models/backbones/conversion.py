@@ -8,8 +8,6 @@ processes that need the same folder, one converts and the other waits.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import warnings
@@ -21,12 +19,10 @@ from typing import Any
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.progress import visible
-from rmgym.storage.atomic import remove_partials, replacing_folder, write_text
-from rmgym.storage.foreign import read_json
+from rmgym.storage.atomic import remove_partials, replacing_folder
 from rmgym.storage.locks import held
+from rmgym.storage.sums import file_sha256, is_whole, write_sums
 
-SUMS = "sha256.json"
-"""File of a converted folder that holds the SHA-256 of the others."""
 _WHAT = "converted weights"
 
 
@@ -69,15 +65,6 @@ def converted_folder(name: str, sha256: str, find_source: Callable[[], Path], *,
     return folder
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether every file of a converted folder is there and is what was written."""
-    try:
-        sums: Any = read_json(folder / SUMS)
-        return bool(sums) and all(file_sha256(folder / file) == total for file, total in sums.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def _convert(name: str, sha256: str, source: Path, folder: Path, fix: str) -> None:
     """Convert, all or nothing; the lock is held."""
     if find_spec("gguf") is None:
@@ -92,8 +79,7 @@ def _convert(name: str, sha256: str, source: Path, folder: Path, fix: str) -> No
     _say(f"converting the weights of {name} once into {folder} (about half a minute)")
     with replacing_folder(folder, what=_WHAT) as new:
         dequantise(source, new)
-        sums = {file.name: file_sha256(file) for file in sorted(new.iterdir())}
-        write_text(new / SUMS, json.dumps(sums, indent=2), what=_WHAT)
+        write_sums(new)
 
 
 def dequantise(source: Path, folder: Path) -> None:
@@ -113,9 +99,3 @@ def dequantise(source: Path, folder: Path) -> None:
 
 def _say(message: str) -> None:
     print(f"rmgym: {visible(message)}", file=sys.stderr, flush=True)
-
-
-def file_sha256(file: Path) -> str:
-    """SHA-256 (hex) of a file of any size."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

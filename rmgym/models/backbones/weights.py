@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rmgym.errors import ModelError
-from rmgym.models.backbones.conversion import converted_folder, file_sha256
+from rmgym.models.backbones.conversion import converted_folder
+from rmgym.storage.sums import file_sha256
 
 HUB = "hf:"
 """What the id of a repository on the hub begins with, where a backbone is named."""

@@ -14,8 +14,9 @@ import pytest
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.models.backbones import conversion
-from rmgym.models.backbones.conversion import SUMS, cache_folder, converted_folder, is_whole
+from rmgym.models.backbones.conversion import cache_folder, converted_folder
 from rmgym.models.backbones.weights import weights_folder
+from rmgym.storage.sums import SUMS, is_whole
 
 SOURCE = b"quantised weights"
 SHA256 = hashlib.sha256(SOURCE).hexdigest()
@@ -78,7 +79,7 @@ def test_weights_are_converted_once_with_a_message_and_a_checksum(source, conver
     assert (folder / "model.safetensors").read_bytes() == b"whole " + SOURCE
     sums = json.loads((folder / SUMS).read_text())
     assert sums["model.safetensors"] == hashlib.sha256(b"whole " + SOURCE).hexdigest()
-    assert set(sums) == {"model.safetensors", "config.json"}
+    assert set(sums) == {"model.safetensors", "config.json", "checksum"}
     said = capsys.readouterr()
     assert "converting the weights of small once into" in said.err
     assert not said.out
@@ -94,7 +95,7 @@ def test_a_damaged_cache_is_converted_again_with_a_warning(source, conversions, 
     folder = convert(source)
     content = (folder / file).read_bytes()
     flipped = bytes([content[0] ^ 1]) + content[1:]
-    (folder / file).write_bytes({"flip": flipped, "truncate": content[:-1], "missing": b""}[damage])
+    (folder / file).write_bytes({"flip": flipped, "truncate": content[:-2], "missing": b""}[damage])
     if damage == "missing":
         (folder / file).unlink()
     with pytest.warns(UserWarning, match="damaged and are converted again"):

@@ -26,7 +26,7 @@ import rmgym
 from rmgym.errors import ModelError, RunError
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.contract import RewardModelContract
-from rmgym.models.files import MANIFEST, digest_of
+from rmgym.models.files import MANIFEST, digest_of, read_manifest
 from rmgym.models.registry import restore_model
 from rmgym.models.remote.connection import token_of_environment
 from rmgym.models.remote.model import RemoteRewardModel
@@ -256,7 +256,7 @@ def test_nobody_is_sent_on_to_another_host() -> None:
 def test_a_token_that_somebody_wrote_into_a_folder_is_not_sent(tmp_path: Path) -> None:
     with stranger() as (url, tokens):
         folder = folder_of(url, tmp_path / "model")
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = read_manifest(folder)
         manifest["config"]["token"] = "theirs"
         manifest["digest"] = digest_of({"model": "remote", **manifest["config"]})
         (folder / MANIFEST).write_text(json.dumps(manifest))

@@ -160,6 +160,7 @@ def test_the_lower_bounds_are_those_that_were_tried(monkeypatch: pytest.MonkeyPa
     assert tried == {(who, name): floor for who, packages in bounds().items() for name, floor in packages.items()}
     assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ray", "docs", "dev"}
     assert Version(bounds()["rmgym"][AS_PINNED]) <= Version(result["versions"]["torch"].partition("+")[0])
+    assert all(claim["holds"] for claim in result["claims"])
 
 
 def _imports(path: Path) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from rmgym.models.remote.connection import token_of_environment
 from tests.serving.serving import ServerProcess, free_port
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -62,7 +63,7 @@ def test_watching_it(server: ServerProcess) -> None:
 
 
 def test_with_a_token(tmp_path: Path) -> None:
-    export, serve = (line for line in COMMANDS if line.startswith("export") or "--host" in line)
+    export, serve = (line for line in COMMANDS if line.startswith("export RMGYM_TOKEN=") or "--host" in line)
     variable, _, made = export.removeprefix("export ").partition("=")
     python = re.fullmatch(r"\$\(python -c '(.*)'\)", made)
     assert python is not None
@@ -72,6 +73,15 @@ def test_with_a_token(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{server.port}/model"
         assert httpx2.get(url).status_code == 401
         assert httpx2.get(url, headers={"Authorization": f"Bearer {token}"}).json()["name"] == "random"
+
+
+def test_the_token_is_for_the_host_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = (line for line in COMMANDS if line.startswith("export RMGYM_TOKEN_HOST="))
+    variable, _, host = line.removeprefix("export ").partition("=")
+    monkeypatch.setenv("RMGYM_TOKEN", "secret")
+    monkeypatch.setenv(variable, host)
+    assert token_of_environment(f"http://{host}") == "secret"
+    assert token_of_environment("http://rewards.example.com:8766") is None
 
 
 def test_every_command_of_the_page_is_run_here() -> None:

@@ -167,11 +167,11 @@ def choose_steps(
         left = np.setdiff1d(left, chosen["largest"])
     rest = n - sum(map(len, chosen.values()))
     others = [part for part in (asked, texts[np.concatenate(list(chosen.values()))]) if part is not None and len(part)]
-    known = TextBatch.concatenate(others) if others else None
+    rated = TextBatch.concatenate(others) if others else None
     reason = "coverage" if predicted is None else "unsure"
-    first = left[_of_new_words(texts[left], known)][:rest] if predicted is not None else left[:0]
+    first = left[_of_new_words(texts[left], rated)][:rest] if predicted is not None else left[:0]
     left = np.setdiff1d(left, first)
-    farthest = _farthest(texts[left], known, rest - len(first), weight[left])
+    farthest = _farthest(texts[left], rated, rest - len(first), weight[left])
     chosen[reason] = np.concatenate([first, left[farthest]])
     return Chosen(
         ratings=np.concatenate(list(chosen.values())),
@@ -232,9 +232,9 @@ def _new(texts: TextBatch, asked: TextBatch | None) -> Rows:
 
 def _of_new_words(texts: TextBatch, asked: TextBatch | None) -> Rows:
     """The first text of each phrase that is in none that was asked about: a model takes it for another one."""
-    known = frozenset() if asked is None else frozenset(asked.used().phrases)
+    before = frozenset() if asked is None else frozenset(asked.used().phrases)
     words, place = np.unique(texts.words, return_index=True)
-    new = [i for word, i in zip(words.tolist(), place.tolist(), strict=True) if texts.phrases[word] not in known]
+    new = [i for word, i in zip(words.tolist(), place.tolist(), strict=True) if texts.phrases[word] not in before]
     return np.unique(np.searchsorted(texts.word_offsets, new, side="right") - 1)
 
 

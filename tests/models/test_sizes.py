@@ -16,6 +16,7 @@ from rmgym.errors import ModelError
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.files import MANIFEST, digest_of, read_files, write_model
 from rmgym.models.neural import NeuralRewardModel
+from rmgym.storage.checksum import checked, signed
 from rmgym.text.batch import TextBatch
 from tests.hostile import DEEP_JSON, IN_THE_WAY, damaged, harmless, put_in_the_way
 
@@ -195,9 +196,9 @@ def test_terabytes_of_a_sparse_file_are_refused_before_memory_is_taken(
         with file.open("rb+") as content:
             content.truncate(len(start) + size)
     else:  # its checksum is right, so that the header is read
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = checked(json.loads((folder / MANIFEST).read_text()))
         manifest["sha256"]["weights"] = hashlib.sha256(start).hexdigest()
-        (folder / MANIFEST).write_text(json.dumps(manifest))
+        (folder / MANIFEST).write_text(json.dumps(signed(manifest)))
     with harmless(holds, gigabytes=2), pytest.raises(ModelError, match="whole and unaltered") as error:
         use(folder)
     assert ("a hole" if "hole" in holds else "not fully covered") in str(error.value.got)

@@ -1,13 +1,14 @@
 """Does asking where the agent goes make few labels enough? The loop beside the same labels all up front.
 
-Every arm trains the same agent for as many steps. Of its evaluations under its last reward the agent with the largest
-learned return is kept (of ``true``: the largest true return), and judged on 100 other episodes of the raw environment:
+Every arm trains the same agent for as many steps. Of all evaluated agents the one with the largest return under the
+last learned reward is kept (of ``true``: the largest true return), and judged on 100 other episodes of the raw
+environment:
 
 - ``loop``: three tenths of the labels, at least 35, up front, the others in nine rounds while the agent trains
   (``rmgym loop``);
 - ``up front``: as many labels, all by coverage before training;
 - ``loop, no-lm``: the loop without a language model;
-- ``loop, anew``: each round's model begins anew, instead of going on from the one before;
+- ``loop, warm``: each round's model goes on from the one before for 100 steps, instead of beginning anew;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward.
@@ -63,6 +64,7 @@ class Task:
             and of the worst seed.
         options: of the loop.
         levels: of ratings; None for exact ones.
+        evaluations: of the agent on the way, among which one is kept.
         by_share: whether ``least`` is of shares.
         seconds: of one core that a run takes, about.
     """
@@ -74,6 +76,7 @@ class Task:
     least: dict[int, tuple[float, float]]
     options: LoopOptions = field(default_factory=LoopOptions)
     levels: int | None = None
+    evaluations: int = 10
     by_share: bool = False
     seconds: float = 120
 
@@ -103,12 +106,13 @@ TASKS = {
         steps=100_000,
         labels=(1000, 500),
         least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
+        evaluations=20,
         by_share=True,
         seconds=420,
     ),
 }
 FEW_FIRST = "loop, few first"
-ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, anew")
+ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, warm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +139,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
     task, arm, seed = TASKS[cell["task"]], cell["arm"], cell["seed"]
     steps, name = task.steps // cell["share"], "-".join(str(value) for value in cell.values()).replace(" ", "_")
     out = runs / "runs" / name.replace(",", "")
-    how: dict[str, Any] = {"total_steps": steps, "seed": seed, "episodes": EPISODES, "resume": True, "progress": False}
+    how: dict[str, Any] = {"total_steps": steps, "seed": seed, "resume": True, "progress": False}
+    how |= {"episodes": EPISODES, "eval_every": steps // task.evaluations}
     if arm == "true":
         run = train(task.algo, task.env, "true", out=out, save_best=SELECTED_BY, **how)
         rounds: list[Cell] = []
@@ -147,8 +152,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, model="no-lm")
         if arm == FEW_FIRST:
             options = replace(options, least=2)
-        if arm == "loop, anew":
-            options = replace(options, warm_steps=None)
+        if arm == "loop, warm":
+            options = replace(options, warm_steps=100)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
         result = loop(
             task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how

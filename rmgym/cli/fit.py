@@ -28,7 +28,7 @@ def fit(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps (1500).")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the model's own.")] = None,
     lm_lr: Annotated[float | None, typer.Option(help="Learning rate of a tuned language model (5e-5).")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Labels per step (32).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Labels per step (32 to 128, an eighth of all).")] = None,
     loss: Annotated[str | None, typer.Option(help="Loss of ratings: huber or mse (huber).")] = None,
     validation: Annotated[float | None, typer.Option(help="Share of labels held out, by episode (0.1).")] = None,
     steps_per_segment: Annotated[

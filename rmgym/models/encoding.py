@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from rmgym.text.batch import TextBatch
-from rmgym.text.rows import padded
+from rmgym.text.rows import Counts, padded
+
+NumbersOf = Callable[[TextBatch], tuple[npt.NDArray[np.float64], Counts]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +28,8 @@ class Encoded:
         combinations: the distinct combinations: a template and its phrases, -1 where it has no more of them,
             ``int64 [C, 1 + most phrases]``.
         combination: of each text, ``int64 [B]``.
-        numbers: as the texts show them, ``float64 [B, S]``, zero where a text has fewer than ``S``; on a
-            device that knows no float64 (MPS), in float32.
+        numbers: of the texts, as they show them or as their reader does, ``float64 [B, S]``, zero where a text has
+            fewer than ``S``; on a device that knows no float64 (MPS), in float32.
         mask: True where there is a number, ``bool [B, S]``.
     """
 
@@ -79,11 +83,21 @@ class Encoded:
         )
 
 
-def encode(texts: TextBatch) -> Encoded:
-    """Pad ragged numbers and drop what does not occur; no string is rendered."""
-    texts = texts.used()
+def as_written(texts: TextBatch) -> tuple[npt.NDArray[np.float64], Counts]:
+    """The numbers of texts, ``[B, S]``, and how many each text has."""
     counts = np.diff(texts.offsets)
-    numbers = padded(texts.numbers, counts)
+    return padded(texts.numbers, counts), counts
+
+
+def encode(texts: TextBatch, numbers_of: NumbersOf = as_written) -> Encoded:
+    """Pad ragged numbers and drop what does not occur; no string is rendered.
+
+    Args:
+        texts: the texts.
+        numbers_of: which numbers they have; by default those that they show.
+    """
+    texts = texts.used()
+    numbers, counts = numbers_of(texts)
     combinations, combination = texts.combinations()
     return Encoded(
         texts.templates,

@@ -72,7 +72,7 @@ class LanguageModelReward(NeuralRewardModel):
         self.heads = make_heads(config, self.reader.size)
         self.micro_batch = self.reader.micro_batch
         if isinstance(self.reader, LateReader) and isinstance(self.heads, BindingHeads):
-            self.learning_rate = self.heads.learning_rate
+            self.learning_rate, self.most_drawn = self.heads.learning_rate, self.heads.most_drawn
             guess = partial(self.reader.guess, self.tower, heads=config.heads)
             self._written = WrittenHeads(self.heads, partial(self.reader.read, self.tower), guess)
 

@@ -54,6 +54,7 @@ class NeuralRewardModel(nn.Module):
     name: str
     micro_batch: int = 256  # what a micro-batch makes of itself still fits a core's cache; 1024 was a third slower
     learning_rate: float = 1e-3  # at which it is fitted where the options say nothing else
+    most_drawn: int = 32  # labels of a step then, where there are many
     offset: Tensor
     scale: Tensor
     noise: Tensor

@@ -64,7 +64,7 @@ class NoLanguageModel(NeuralRewardModel):
     def __init__(self, config: NoLanguageModelConfig) -> None:
         super().__init__(config)
         self.reader, self.heads = _parts(config)
-        self.learning_rate = self.heads.learning_rate
+        self.learning_rate, self.most_drawn = self.heads.learning_rate, self.heads.most_drawn
         guess = partial(self.reader.guess, None, heads=config.heads)
         self._written = WrittenHeads(self.heads, partial(self.reader.read, None), guess)
 

@@ -92,7 +92,7 @@ def loop(
     begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), the
     model goes on with all labels, and the agent with what came of it: on-policy from the next rollout, a replay buffer
     relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one ``learn()``. Of
-    the agents evaluated after the last round, the one with the largest learned return is kept beside the last one.
+    all agents evaluated, the one with the largest return under the last model is kept beside the last one.
 
     The process may be killed at any moment; with ``resume=True`` the same call goes on and gives what an uninterrupted
     one gives.
@@ -127,7 +127,7 @@ def loop(
     if labels < 2:
         raise FeedbackError("a loop has at least two labels", got=labels, fix="pass labels=100")
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
-    how.fit_options(seed, how.fit_steps)
+    how.fit_options(seed, labels)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
     about = _about(teacher)
     before = None if start is None else finished_loop(Path(start), env.to_json(), about)

@@ -13,8 +13,8 @@ from rmgym.options import read_options
 from rmgym.training import FitOptions
 
 Kind = Literal["rating", "preference"]
-FEWEST_DRAWN, MOST_DRAWN = 32, 128
-"""Labels that an optimiser step draws: its fits take few steps, in which many labels are to be seen often enough."""
+FEWEST_STEPS, MOST_STEPS = 300, 800
+"""Optimiser steps of a fit that begins anew: the more labels there are, the more they tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,10 @@ class LoopOptions:
         whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
         model: name of the reward model that is fitted, see ``rmgym models``.
         model_options: of the model.
-        fit_steps: optimiser steps of a fit that begins anew, each on an eighth of the labels, from 32 to 128 of them.
+        fit_steps: optimiser steps of a fit that begins anew; by default four for five labels, from 300 to 800.
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
-            after the first do where no template or phrase is new; None lets each begin anew.
+            after the first then do where no template or phrase is new; None lets each begin anew. What is new and rare
+            (a first landing among crashes) is learned too late by a model that goes on.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
@@ -53,7 +54,7 @@ class LoopOptions:
     kind: Kind = "rating"
     first: float = 0.3
     least: int = 35
-    at: tuple[float, ...] = (0.03, 0.06, 0.1, 0.15, 0.21, 0.28, 0.36, 0.45, 0.55)
+    at: tuple[float, ...] = (0.03, 0.07, 0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85)
     mix: QuestionMix = field(default_factory=QuestionMix)
     behaviours: tuple[Behaviour, ...] = BEHAVIOURS
     collect: int = 6000
@@ -63,8 +64,8 @@ class LoopOptions:
     whole_episodes: bool = False
     model: str = "minilm"
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    fit_steps: int = 300
-    warm_steps: int | None = 100
+    fit_steps: int | None = None
+    warm_steps: int | None = None
     crop: float = 0.6
     settled: float = 0.98
     stop_when_settled: bool = False
@@ -103,7 +104,8 @@ class LoopOptions:
         first = min(labels, max(labels * self.first, self.least))
         return round(first + (labels - first) * round_ / len(self.at))
 
-    def fit_options(self, seed: int, steps: int, labels: int = 0) -> FitOptions:
-        """How a model is fitted in so many steps on so many labels, of which each draws an eighth, within limits."""
-        batch = min(max(labels // 8, FEWEST_DRAWN), MOST_DRAWN)
-        return FitOptions(max_steps=steps, batch_size=batch, validation=0, patience=None, crop=self.crop, seed=seed)
+    def fit_options(self, seed: int, labels: int, *, warm: bool = False) -> FitOptions:
+        """How a model is fitted on so many labels, one that begins anew or one that goes on (``warm``)."""
+        steps = self.warm_steps if warm else self.fit_steps
+        steps = steps or min(max(labels * 4 // 5, FEWEST_STEPS), MOST_STEPS)
+        return FitOptions(max_steps=steps, validation=0, patience=None, crop=self.crop, seed=seed)

@@ -144,7 +144,7 @@ class LoopRounds:
     def _model(self, labels: Labels, folder: Path) -> NeuralRewardModel:
         """The last model where there are no further labels, else one that is fitted on all, in a folder."""
         options, last = self.options, self._last_model
-        model, steps = self._loaded(last) if last is not None else None, options.warm_steps
+        model = self._loaded(last) if last is not None else None
         if model is not None and not self.folder.record():  # it is that of the loop before
             fresh = self._unfitted()
             model = model if (model.name, model.config) == (fresh.name, fresh.config) else None
@@ -152,9 +152,10 @@ class LoopRounds:
             if not self.folder.record():
                 model.save(folder)
             return model
-        if model is None or steps is None or not model.has_read(labels.texts):
-            model, steps = self._unfitted(), options.fit_steps
-        model = fit(model, labels, options.fit_options(self.seed, steps, len(labels)), progress=self.progress).model
+        warm = model is not None and options.warm_steps is not None and model.has_read(labels.texts)
+        model = model if model is not None and warm else self._unfitted()
+        how = options.fit_options(self.seed, len(labels), warm=warm)
+        model = fit(model, labels, how, progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
         model.save(folder)
@@ -214,7 +215,7 @@ class LoopRounds:
         else:
             model = None if (last := self._last_model) is None else load_reward_model(last)
             before = Counter[str]()
-            for each in earlier:
+            for each in earlier[1:]:  # those before training were chosen by coverage
                 before.update(each.asked)
             chosen = choose_steps(
                 steps,

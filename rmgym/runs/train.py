@@ -23,6 +23,7 @@ from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
 from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent, make_agent, save_agent
 from rmgym.sb3.agents import Agent
 from rmgym.sb3.callbacks import best_agent
+from rmgym.sb3.candidates import Candidates
 from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints, steps_of
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
@@ -32,6 +33,7 @@ from rmgym.scoring.absorbing import unseen_absorbing
 from rmgym.specs import EnvSpec, RunSpec, When
 from rmgym.specs.base import Json
 from rmgym.specs.run import Best
+from rmgym.text.textualizer import Textualizer
 from rmgym.threads import torch_threads
 from rmgym.trees import Space
 from rmgym.wrappers.source import Model, load
@@ -198,10 +200,11 @@ def run_agent(
     """
     learned, seed = learned_env(agent), spec.agent.seed or 0
     assert learned is not None  # make_agent has seen to it
-    job = Job(folder, spec.settings(), kind=KIND)
+    job, candidates = Job(folder, spec.settings(), kind=KIND), Candidates(folder / "candidates")
     with job.claim(resume=resume, clear=lambda: _clear(folder)) as status:
         if status == "done":
             remove_checkpoints(folder)  # which a kill right at the end has left
+            candidates.remove()
             return _finished(read_run(folder))
         _LOG.info(
             "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
@@ -210,7 +213,12 @@ def run_agent(
         random = _random_policy(job, agent.action_space, spec)
         checkpoint, seconds = latest_checkpoint(folder), 0.0
         comparison = RewardComparisonCallback(
-            eval_every=spec.eval_every, episodes=spec.episodes, out=folder, save_best=spec.save_best, verbose=verbose
+            eval_every=spec.eval_every,
+            episodes=spec.episodes,
+            out=folder,
+            save_best=spec.save_best,
+            candidates=None if rounds is None or spec.save_best != "learned" else candidates,
+            verbose=verbose,
         )
         if checkpoint is not None:
             model: Model = learned.loaded
@@ -228,10 +236,13 @@ def run_agent(
         checkpoints = Checkpoints(folder, spec.checkpoint_every, seed, started, after=after, comparison=comparison)
         learn(agent, spec, comparison, checkpoints, rounds, progress=progress)
         save_agent(agent, folder / AGENT)
+        if rounds is not None and comparison.candidates is not None:
+            comparison.kept = _selected(candidates, comparison, learned.textualizer, rounds.model_after(len(rounds.at)))
         outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
         outcome = replace(outcome, best=_best(comparison, spec, folder))
         job.finish(outcome.to_json())
         remove_checkpoints(folder)
+        candidates.remove()
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
 
 
@@ -292,6 +303,17 @@ def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -
         student=None if comparison.student is None else _without_nan(comparison.student),
         unseen_absorbing=_unseen_absorbing(comparison),
     )
+
+
+def _selected(candidates: Candidates, comparison: RewardComparisonCallback, words: Textualizer, last: Model) -> Row:
+    """The evaluation at which an agent was the best under the last model, which it is saved with."""
+    model, log = comparison.reward_model, comparison.log
+    assert isinstance(model, RewardModel)  # this and the next: rounds are those of a learned reward, in a folder
+    assert log is not None
+    rows = {int(row["steps"]): row for row in comparison.rows}
+    best, learned_return = candidates.best(rows, lambda steps: model.predict(words.batch(steps)).mean.astype(float))
+    candidates.keep(best, last, log.folder / best_agent(comparison.save_best))
+    return {**rows[best], "round": comparison.rows[-1]["round"], "learned_return_mean": learned_return}
 
 
 def _best(comparison: RewardComparisonCallback, spec: RunSpec, folder: Path) -> dict[str, float | None] | None:

@@ -22,6 +22,7 @@ from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
 from rmgym.evaluation.leakage import survival_bonus
 from rmgym.evaluation.log import ComparisonLog, Row
 from rmgym.metrics.gaming import gamed_since
+from rmgym.sb3.candidates import Candidates
 from rmgym.sb3.deferred import finished_returns, is_deferred, learned_env
 from rmgym.sb3.evaluation import load_as_trained, own_env
 from rmgym.sb3.layers import view_of
@@ -58,8 +59,9 @@ class RewardComparisonCallback(BaseCallback):
             step where it goes on.
         env: environment to evaluate in, an id or a spec; by default the agent's own, wrappers included.
         save_best: keep the agent with the best ``"true"`` or ``"learned"`` return as ``best_true.zip`` or
-            ``best_learned.zip`` in ``out``: the name says which reward selected it. Of learned returns, those under the
-            last reward model alone are compared.
+            ``best_learned.zip`` in ``out``: the name says which reward selected it.
+        candidates: where the reward model changes on the way (:mod:`rmgym.sb3.rounds`) and ``save_best`` is
+            ``"learned"``, keeps all evaluated agents, of which the last model selects one afterwards.
         alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
         verbose: 1 prints a line per evaluation.
 
@@ -88,6 +90,7 @@ class RewardComparisonCallback(BaseCallback):
         out: str | os.PathLike[str] | None = None,
         env: str | EnvSpec | None = None,
         save_best: Literal["true", "learned"] | None = None,
+        candidates: Candidates | None = None,
         alarm_window: int = 3,
         verbose: int = 0,
     ) -> None:
@@ -106,7 +109,7 @@ class RewardComparisonCallback(BaseCallback):
         self.eval_every, self.episodes, self.seed, self.alarm_window = eval_every, episodes, seed, alarm_window
         self.log = None if out is None else ComparisonLog(Path(out))
         self.env: EnvSpec | None = EnvSpec(id=env, wrappers=policy_layers(env, None)) if isinstance(env, str) else env
-        self.save_best = save_best
+        self.save_best, self.candidates = save_best, candidates
         self.started: float | None = None
         self.rows: list[Row] = []
         self.last: Comparison | None = None
@@ -122,12 +125,9 @@ class RewardComparisonCallback(BaseCallback):
     def exchange(self, model: Model, round_: int) -> None:
         """Compare with another model from now on, that of a round of feedback.
 
-        Its learned returns are not compared with earlier ones, which are another reward's; nor does it pay for what an
-        earlier one did.
+        It does not pay for what an earlier one did.
         """
         self.reward_model, self._round, self.survival_bonus = model, round_, None
-        if self.save_best == "learned":
-            self.kept = None
 
     def _init_callback(self) -> None:
         """Fill in what the agent knows about itself."""
@@ -241,13 +241,16 @@ class RewardComparisonCallback(BaseCallback):
             self.log.write(self.rows, self.last)
 
     def _keep_best(self, row: Row) -> None:
-        if self.log is not None and self._is_better(row):
+        if self.candidates is not None:
+            assert self.last is not None  # it is what was evaluated just now
+            self.candidates.add(self.model, self.last.steps)
+        elif self.log is not None and self._is_better(row):
             self.kept = row
             save_agent(self.model, self.log.folder / best_agent(self.save_best))
 
     def _is_better(self, row: Row) -> bool:
         """Whether an agent is to be kept rather than the one before; NaN is never better."""
-        if self.save_best is None or (self.save_best == "learned" and row["round"] != self._round):
+        if self.save_best is None or self.candidates is not None:
             return False
         column = f"{self.save_best}_return_mean"
         return row[column] > (-math.inf if self.kept is None else self.kept[column])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self, get_args
 
 from rmgym.errors import FitError, nearest
+from rmgym.models.neural import NeuralRewardModel
 from rmgym.options import read_options
 
 LossKind = Literal["huber", "mse"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "bfloat16"]
+FEWEST_DRAWN = 32
+"""Labels that a step draws at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,8 @@ class FitOptions:
 
     Attributes:
         max_steps: optimiser steps, unless early stopping ends the run before.
-        batch_size: labels per step; every label is drawn once before any is drawn again.
+        batch_size: labels per step; every label is drawn once before any is drawn again. By default 32, and where a
+            step costs little (binding heads) an eighth of the labels, up to 128, so that many are seen often enough.
         learning_rate: of everything but a tuned language model; by default the model's own, 2e-3 for binding heads and
             1e-3 for others. AdamW (Loshchilov & Hutter 2019).
         lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
@@ -52,7 +57,7 @@ class FitOptions:
     """
 
     max_steps: int = 1500
-    batch_size: int = 32
+    batch_size: int | None = None
     learning_rate: float | None = None
     lm_learning_rate: float = 5e-5
     weight_decay: float = 0.01
@@ -90,6 +95,18 @@ class FitOptions:
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))
+
+    def settled(self, model: NeuralRewardModel, labels: int) -> Self:
+        """These options with what they leave to a model and a number of labels.
+
+        A step of more labels than usual may be longer: for Adam, with the square root of their number (Malladi et al.
+        2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", https://arxiv.org/abs/2205.10287).
+        """
+        rate = model.learning_rate
+        if (batch := self.batch_size) is None:
+            batch = min(max(labels // 8, FEWEST_DRAWN), model.most_drawn)
+            rate *= math.sqrt(batch / FEWEST_DRAWN)
+        return replace(self, batch_size=batch, learning_rate=self.learning_rate or rate)
 
     @classmethod
     def of(cls, values: Mapping[str, object], owner: str = "options of a fit") -> Self:

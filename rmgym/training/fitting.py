@@ -33,6 +33,7 @@ from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.trainer import RewardTrainer, best_look
+from rmgym.training.units import robust_units
 
 FEWEST_HELD_OUT = 5
 """Fewer labels than this are not held out: they would cost more than they tell."""
@@ -91,9 +92,10 @@ def fit(
 ) -> FitResult:
     """Fit a reward model on ratings (regression), preferences (Bradley-Terry), or both in one run.
 
-    Ratings are standardised, and the model predicts in their units. Given preferences alone, a reward is known only up
-    to an affine map: the model is then scaled so that its rewards on the training steps have mean 0 and variance 1.
-    Given both, the ratings' units win, and a preference compares sums of standardised rewards.
+    Ratings are standardised (:func:`rmgym.training.units.robust_units`), and the model predicts in their units. Given
+    preferences alone, a reward is known only up to an affine map: the model is then scaled so that its rewards on the
+    training steps have mean 0 and variance 1. Given both, the ratings' units win, and a preference compares sums of
+    standardised rewards.
 
     The caller's random state (Python, NumPy, torch) is left as it was. On one machine and CPU, the same model, labels
     and options give the same weights to the bit, also when the run was killed and resumed in between.
@@ -236,7 +238,7 @@ def _fit(
         plan = _plan(used, options)
         model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
     model.card_hash = used.texts.card_hash
-    metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
+    metrics, history = _train(model, used, plan, options.settled(model, len(labels)), checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
     model.fitted_on = _facts(labels, options, metrics)
     model.eval()
@@ -245,10 +247,8 @@ def _fit(
 
 def _plan(labels: Labels, options: FitOptions) -> _Plan:
     """Hold labels out and find the units of the others."""
-    everything = np.arange(len(labels))
     train, held_out = split_groups(groups_of(labels), options.validation, options.seed)
-    values = labels.ratings.values.astype(np.float64) if labels.ratings is not None else np.zeros(0)
-    note = ""
+    values, note = labels.ratings.values.astype(np.float64) if labels.ratings is not None else np.zeros(0), ""
     if options.validation == 0:
         note = "nothing held out, as asked"
     elif len(held_out) < FEWEST_HELD_OUT:
@@ -259,9 +259,9 @@ def _plan(labels: Labels, options: FitOptions) -> _Plan:
     elif len(values) and len(np.unique(values[train[train < len(values)]])) < 2:
         note = "nothing held out: the other ratings would be all equal"
     if note:
-        train, held_out = everything, everything[:0]
+        train, held_out = np.arange(len(labels)), held_out[:0]
     rated = values[train[train < len(values)]]
-    offset, scale = (float(rated.mean()), float(rated.std())) if len(rated) else (0.0, 1.0)
+    offset, scale = robust_units(rated) if len(rated) else (0.0, 1.0)
     return _Plan(train=train, held_out=held_out, note=note, offset=offset, scale=scale)
 
 

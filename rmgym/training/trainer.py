@@ -46,7 +46,7 @@ class RewardTrainer(Trainer):
         data: all labels.
         train: items to fit on.
         held_out: items to judge by; empty for none.
-        options: how.
+        options: how, settled for this model and these labels.
         folder: where ``Trainer`` may write.
         checkpoints: whether to write checkpoints; a whole one is moved one folder up.
         callbacks: more callbacks, such as a progress bar.
@@ -68,6 +68,7 @@ class RewardTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
+        assert options.batch_size is not None  # they are settled
         collator = Collator(data, steps_per_segment=options.steps_per_segment, crop=options.crop, seed=options.seed)
         self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
         super().__init__(
@@ -152,13 +153,15 @@ def best_look(history: Sequence[dict[str, float]]) -> dict[str, float]:
 def _arguments(
     options: FitOptions, folder: Path, *, judged: bool, checkpoints: bool, model: NeuralRewardModel
 ) -> TrainingArguments:
+    assert options.batch_size is not None
+    assert options.learning_rate is not None
     on_cpu = model.device.type == "cpu"
     schedule = "constant_with_warmup" if options.schedule == "constant" else options.schedule
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=options.max_steps,
         per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate or model.learning_rate,
+        learning_rate=options.learning_rate,
         lr_scheduler_type=schedule,
         warmup_steps=round(options.warmup_ratio * options.max_steps),
         weight_decay=options.weight_decay,

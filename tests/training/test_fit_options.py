@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from rmgym.errors import FitError
+from rmgym.models import create_reward_model
 from rmgym.training import FitOptions
 
 
@@ -35,3 +36,21 @@ def test_impossible_options_are_refused(wrong: dict[str, Any], message: str) -> 
 
 def test_patience_and_steps_per_segment_can_be_switched_off() -> None:
     assert FitOptions(patience=None, steps_per_segment=None).patience is None
+
+
+def test_a_step_draws_an_eighth_of_the_labels_and_is_as_much_longer() -> None:
+    model = create_reward_model("no-lm")
+    settled = {n: FitOptions().settled(model, n) for n in (2, 256, 264, 800, 5000)}
+    assert {n: each.batch_size for n, each in settled.items()} == {2: 32, 256: 32, 264: 33, 800: 100, 5000: 128}
+    rates = {n: each.learning_rate for n, each in settled.items()}
+    assert rates == pytest.approx(
+        {2: 2e-3, 256: 2e-3, 264: 2e-3 * (33 / 32) ** 0.5, 800: 2e-3 * 3.125**0.5, 5000: 4e-3}, rel=1e-4
+    )
+
+
+def test_what_is_given_stays_and_costly_steps_stay_short() -> None:
+    given = FitOptions(batch_size=64).settled(create_reward_model("no-lm"), 5000)
+    assert (given.batch_size, given.learning_rate) == (64, 2e-3)
+    assert FitOptions(learning_rate=1e-4).settled(create_reward_model("no-lm"), 5000).learning_rate == 1e-4
+    costly = FitOptions().settled(create_reward_model("seq2seq"), 5000)
+    assert (costly.batch_size, costly.learning_rate) == (32, 1e-3)

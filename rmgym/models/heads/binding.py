@@ -27,6 +27,8 @@ PHRASE_ROLES, PHRASE_FILLER = 16, 32
 """Sizes of the two vectors that are bound where a phrase stands."""
 TEXT = 64
 """Size of what is kept of a whole text's state."""
+FAR = 3.0
+"""Standard deviations of a number from its mean, beyond which it counts by its logarithm."""
 COMMON = 128**-0.5
 """What the roles of all numbers have in common, beside what sets them apart. The vectors of slots have mean 0, so that
 with nothing in common roles would nearly add up to nothing, and what all numbers do together could not be read."""
@@ -45,6 +47,7 @@ class BindingHeads(nn.Module):
     """
 
     learning_rate = 2e-3
+    most_drawn = 128
 
     def __init__(self, size: int, heads: int, width: int, roles: int, frequencies: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -88,9 +91,10 @@ class BindingHeads(nn.Module):
     def number_features(self, mean: Tensor, spread: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Fillers that depend on the number, ``[B, S, features]``: itself, standardised, then its Fourier features.
 
-        Numbers are exact until they are standardised: a time stamp needs more digits than a weight.
+        Numbers are exact until they are standardised: a time stamp needs more digits than a weight. Far from what was
+        seen (an angle that jumps by a turn) they grow by their logarithm alone.
         """
-        x = ((values - mean) / spread).clamp(-20, 20).to(self.bind.dtype)
+        x = squashed((values - mean) / spread).to(self.bind.dtype)
         features = [x]
         for k in self.frequencies:
             features += [0.3 * (math.pi * 2.0**k * x).sin(), 0.3 * (math.pi * 2.0**k * x).cos()]
@@ -133,6 +137,12 @@ class BindingHeads(nn.Module):
     def _projected(self, layer: nn.Linear, vectors: Tensor, size: int) -> Tensor:
         """Vectors ``[..., size]`` for each head, normalised, ``[..., heads, projected size]``."""
         return F.layer_norm(layer(vectors.to(layer.weight.dtype)).unflatten(-1, (self.heads, size)), (size,))
+
+
+def squashed(x: Tensor) -> Tensor:
+    """Numbers as they are up to ``FAR``, and beyond it with their logarithm: ``3 + log(1 + (|x| - 3))``."""
+    near = x.clamp(-FAR, FAR)
+    return near + torch.copysign(torch.log1p((x - near).abs()), x)
 
 
 def _matrices(count: int, rows: int, columns: int) -> nn.Parameter:

@@ -1,9 +1,11 @@
 """Late fusion: templates, phrases and names of slots are read once, whatever the numbers; heads put them together.
 
 What is read of a text is the language model's state and, beside it, hashed words, so that a model is never much worse
-than one without a language model. A slot is read by its name, the clause before it. All are standardised over what was
-there when the model was fitted: the states of two templates differ by little, and would drown otherwise; slots for
-numbers are told apart further, see :func:`decorrelation`. Without a language model, hashed words are all.
+than one without a language model. A slot is read by its name, the clause before it; a number that was there before with
+the same clause is read once more, as how much it has changed (:mod:`rmgym.models.readers.changes`). All are
+standardised over what was there when the model was fitted: the states of two templates differ by little, and would
+drown otherwise; slots for numbers are told apart further, see :func:`decorrelation`. Without a language model, hashed
+words are all.
 
 A slot or a phrase that was not there is read as those that were and mean most the same
 (:mod:`rmgym.models.readers.alike`): heads know nothing of other vectors.
@@ -27,6 +29,7 @@ from rmgym.models.encoding import Encoded, encode
 from rmgym.models.readers import hashing
 from rmgym.models.readers.alike import blended, cosines, drawn, matched
 from rmgym.models.readers.base import HeadInputs, KeptStates
+from rmgym.models.readers.changes import with_changes
 from rmgym.models.readers.hashing import Name
 from rmgym.models.readers.late_reading import Reading
 from rmgym.models.readers.seen import Seen, names_of
@@ -70,7 +73,7 @@ class LateReader(nn.Module):
 
     def encode(self, texts: TextBatch) -> Encoded:
         """Texts with their phrases in slots; plain strings like those of the fitted texts are recognised."""
-        return encode(self._recognised(texts))
+        return encode(self._recognised(texts), with_changes)
 
     @torch.no_grad()
     def prepare(self, tower: Tower | None, texts: TextBatch) -> None:

@@ -10,20 +10,22 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.models.readers.changes import number_names, with_changes
 from rmgym.models.readers.hashing import Name, slot_names
 from rmgym.storage.foreign import parse_json
 from rmgym.text.batch import TextBatch
 from rmgym.text.numbers import IS_WORD, is_template, split_template
-from rmgym.text.rows import padded
 
 ALIKE = 3.0
 """Times by which the spread of a slot's numbers may differ for them to be read by what was seen before."""
 
 
 def names_of(template: str, *, words: bool) -> list[Name]:
-    """The names of a template's slots for phrases, or of those for numbers."""
+    """The names of a template's slots for phrases, or of its numbers and their changes."""
+    if not words:
+        return list(number_names(template))
     decimals = split_template(template)[1]
-    return [name for name, d in zip(slot_names(template), decimals, strict=True) if (d == IS_WORD) == words]
+    return [name for name, d in zip(slot_names(template), decimals, strict=True) if d == IS_WORD]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Seen:
     def of(cls, texts: TextBatch) -> Self:
         """What there is in some texts."""
         texts = texts.used()
-        table = padded(texts.numbers, np.diff(texts.offsets))
+        table, _ = with_changes(texts)
         values = dict[Name, list[npt.NDArray[np.float64]]]()
         order = np.argsort(texts.template_index, kind="stable")
         ends = np.bincount(texts.template_index, minlength=len(texts.templates)).cumsum()
@@ -84,7 +86,7 @@ class Seen:
         """Inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: a template is none, or a number is not finite.
+            ValueError: a template is none, a number is not finite, or one has no mean.
             KeyError: something is missing.
             TypeError: something is of another type.
         """
@@ -100,4 +102,7 @@ class Seen:
             raise ValueError("templates have slots and no other fields")
         if not np.isfinite([*numbers.values()]).all() or any(spread < 0 for _, spread in numbers.values()):
             raise ValueError("means and standard deviations are finite, and no deviation is negative")
-        return cls(numbers, templates, phrases)
+        seen = cls(numbers, templates, phrases)
+        if missing := set(seen.slots(words=False)) - numbers.keys():
+            raise ValueError(f"no mean of {missing.pop()}")
+        return seen

@@ -70,7 +70,8 @@ def by_hand(heads: BindingHeads, reader: LateReader, row: tuple[int, list[float]
     bound, linear = torch.zeros(heads.roles, heads.features + 1), torch.zeros(())
     for j, value in enumerate(values):
         role = projected(heads.role, reading.slots[0, j], heads.roles) / len(values) ** 0.5
-        x = torch.tensor((value - float(reading.mean[0, j])) / float(reading.spread[0, j])).clamp(-20, 20)
+        x = torch.tensor((value - float(reading.mean[0, j])) / float(reading.spread[0, j]))
+        x = x if abs(x) <= 3 else x.sign() * (3 + torch.log(x.abs() - 2))
         filler = [x]
         for k in heads.frequencies:
             filler += [0.3 * torch.sin(torch.pi * 2.0**k * x), 0.3 * torch.cos(torch.pi * 2.0**k * x)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from contextlib import closing
@@ -173,8 +174,8 @@ def test_slots_never_seen_are_taken_for_those_that_mean_most_the_same() -> None:
     model.prepare(batch(seen, [[0, 10, 20, 30, 40, 50], [2, 12, 22, 32, 42, 52]]))
     new = card.format(*("leftward inclination", "elevation above the target", "horizontal rate of travel") * 2)
     expected, reading = (model.reader.read(model.tower, [template], []) for template in (seen, new))
-    order = [2, 0, 1, 5, 3, 4]  # what comes before and what comes next are kept apart
-    assert reading.mean.tolist() == [[21, 1, 11, 51, 31, 41]]
+    order = [2, 0, 1, 5, 3, 4, 8, 6, 7]  # what comes before, what comes next and the changes are kept apart
+    assert reading.mean.tolist() == [[21, 1, 11, 51, 31, 41, 30, 30, 30]]
     assert torch.equal(reading.slots[0], expected.slots[0][order])
 
 
@@ -336,3 +337,14 @@ def test_states_are_kept_within_their_bytes() -> None:
     assert len(kept) == 0
     kept.keep("next", torch.zeros(1))
     assert "next" in kept
+
+
+def test_a_model_that_lacks_what_is_known_of_a_number_is_refused() -> None:
+    model: Any = create_reward_model("no-lm", width=16, roles=8)
+    model.prepare(batch("height: {:.1f}, height: {:.1f}", [[1, 2], [3, 5]]))
+    facts = json.loads(model.reader.facts()["seen"])
+    assert len(facts["numbers"]) == 3  # both, and the change
+    model.reader.restore({"seen": json.dumps(facts)})
+    facts["numbers"].pop()
+    with pytest.raises(ModelError, match="fitted on"):
+        model.reader.restore({"seen": json.dumps(facts)})

@@ -181,10 +181,7 @@ def _progress(file: Path) -> Progress:
         RunError: the file is damaged.
     """
     with _whole(file):
-        content = read_json(file)
-        if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
-        return Progress.from_json(content, _STATE)
+        return Progress.from_json(read_json(file), _STATE)
 
 
 @contextmanager
@@ -215,5 +212,5 @@ def _student(agent: BaseAlgorithm) -> Student | None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first; the last file written in one is its state."""
-    paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
+    paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdecimal()]
     return sorted(paths, key=steps_of)

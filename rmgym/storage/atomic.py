@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from threading import get_native_id
 from typing import IO
 
 from rmgym.errors import StorageError
-from rmgym.storage.checksum import signed
+from rmgym.storage.checksum import signed_json
 
 StrPath = str | os.PathLike[str]
 PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
@@ -140,7 +139,7 @@ def write_json(path: StrPath, content: Mapping[str, object], *, what: str = "a f
         TypeError: ``content`` has no JSON; nothing is written.
         StorageError: see :func:`replacing`.
     """
-    return write_text(path, json.dumps(signed(content), indent=2, ensure_ascii=False) + "\n", what=what)
+    return write_bytes(path, signed_json(content) + b"\n", what=what)
 
 
 def sync_tree(folder: Path) -> None:

@@ -11,6 +11,7 @@ from rmgym.errors import RunError
 from rmgym.sb3 import make_agent
 from rmgym.sb3.checkpoints import Progress, load_checkpoint, save_checkpoint
 from rmgym.sb3.saving import read_saved, save_agent
+from rmgym.storage.checksum import signed_json
 from rmgym.storage.sums import write_sums
 from tests.hostile import DEEP_JSON, IN_THE_WAY, damaged, harmless, put_in_the_way
 from tests.sb3.small import PPO_SMALL
@@ -21,13 +22,14 @@ def test_how_far_a_run_was_comes_back_and_what_is_damaged_is_refused(tmp_path: P
     far = Progress(steps=0, wall_seconds=1.5, survival_bonus="it pays for steps")
     folder = save_checkpoint(agent, tmp_path, far)
     assert load_checkpoint(folder, "constant")[1] == far
-    for text in ("{}", "5", "\0", DEEP_JSON, json.dumps({**far.to_json(), "wall_seconds": "x"})):
+    other = signed_json({**far.to_json(), "wall_seconds": "x"}).decode()
+    for text in ("{}", "5", "\0", DEEP_JSON, other, json.dumps(far.to_json())):
         (folder / "state.json").write_text(text)
         write_sums(folder)
         with pytest.raises(RunError, match=r"a checkpoint is whole(?s:.)*state\.json"):
             load_checkpoint(folder, "constant")
     for what, content in damaged(far.to_json(), (None, "x", [], 10**400)):
-        (folder / "state.json").write_text(json.dumps(content))
+        (folder / "state.json").write_bytes(signed_json(content))
         write_sums(folder)
         with harmless(what):
             load_checkpoint(folder, "constant")

@@ -23,7 +23,14 @@ from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
 from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent, make_agent, save_agent
 from rmgym.sb3.agents import Agent
 from rmgym.sb3.callbacks import best_agent
-from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints, steps_of
+from rmgym.sb3.checkpoints import (
+    Checkpoints,
+    latest_checkpoint,
+    load_checkpoint,
+    remove_checkpoints,
+    restore_checkpoint,
+    steps_of,
+)
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
 from rmgym.sb3.rounds import Rounds
@@ -208,6 +215,7 @@ def run_agent(
             spec.agent.algo, spec.agent.env.id, spec.reward_name, folder,
         )  # fmt: skip
         random = _random_policy(job, agent.action_space, spec)
+        restore_checkpoint(folder)
         checkpoint, seconds = latest_checkpoint(folder), 0.0
         comparison = RewardComparisonCallback(
             eval_every=spec.eval_every, episodes=spec.episodes, out=folder, save_best=spec.save_best, verbose=verbose

@@ -26,7 +26,7 @@ from rmgym.sb3.deferred import attach, is_deferred, learned_env
 from rmgym.sb3.restart import restart
 from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
 from rmgym.specs.base import Spec
-from rmgym.storage.atomic import replacing_folder, write_json
+from rmgym.storage.atomic import ASIDE, replacing_folder, restore_folder, write_json
 from rmgym.storage.foreign import read_json
 from rmgym.storage.sums import check_sums, write_sums
 from rmgym.wrappers.source import Model
@@ -131,6 +131,12 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, progress: Progress) -> P
     return target
 
 
+def restore_checkpoint(folder: Path) -> None:
+    """Bring back a checkpoint that a killed process was replacing; for who has claimed the run."""
+    for path in folder.glob(f".checkpoint-*{ASIDE}"):
+        restore_folder(folder / path.name[1:].removesuffix(ASIDE))
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, or None."""
     return next(reversed(_checkpoints(folder)), None)
@@ -199,8 +205,8 @@ def _whole(path: Path) -> Generator[None]:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove what a killed attempt was writing; a run has one process at a time."""
-    for path in folder.glob(".checkpoint-*.partial"):
+    """Remove what a killed attempt was writing or replacing; a run has one process at a time."""
+    for path in (*folder.glob(".checkpoint-*.partial"), *folder.glob(f".checkpoint-*{ASIDE}")):
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -55,7 +55,12 @@ def arguments(
 
 
 def run_cells(
-    cells: Sequence[Cell], work: Callable[[Cell], Cell], runs: Path, *, processes: int | None = None
+    cells: Sequence[Cell],
+    work: Callable[[Cell], Cell],
+    runs: Path,
+    *,
+    processes: int | None = None,
+    minutes: float | None = None,
 ) -> list[Cell]:
     """Run every cell once, in as many single-threaded processes as there are cores; go on where a killed run stopped.
 
@@ -64,9 +69,10 @@ def run_cells(
         work: from a cell's settings to its measurements; importable from the script.
         runs: folder of the cells, a job each, in a folder of its own.
         processes: how many at a time (as many as cores); 1 for timings.
+        minutes: after which no cell is begun any more; what cells took that were done before counts.
 
     Returns:
-        Settings and measurements of each cell, in the order of ``cells``.
+        Settings and measurements of each cell that is done, in the order of ``cells``: of all without ``minutes``.
     """
     os.environ.update(ONE_THREAD)
     jobs = [Job(runs / cell_name(cell), cell, kind="cell") for cell in cells]
@@ -74,20 +80,22 @@ def run_cells(
         with job.claim(resume=True):  # refuses one begun with other settings, before any is run
             pass
     todo = [job for job in jobs if job.status != "done"]
+    spent = sum(cast("Cell", job.result)["seconds"] for job in jobs if job not in todo)
+    end = math.inf if minutes is None else time.time() + 60 * minutes - spent
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, TimeRemainingColumn()) as progress,
         ProcessPoolExecutor(processes or available_cores(), mp_context=get_context("spawn")) as pool,
     ):
         bar = progress.add_task(runs.name, total=len(cells), completed=len(cells) - len(todo))
-        for future in as_completed([pool.submit(_measure, work, job) for job in todo]):
+        for future in as_completed([pool.submit(_measure, work, job, end) for job in todo]):
             future.result()
             progress.advance(bar)
-    return [{**cell, **cast("Cell", job.result)} for cell, job in zip(cells, jobs, strict=True)]
+    return finished(cells, work, runs)
 
 
 def finished(cells: Sequence[Cell], work: Callable[[Cell], Cell], runs: Path) -> list[Cell]:
-    """What :func:`run_cells` would return of the cells that are done already."""
+    """Settings and measurements of the cells that are done already."""
     del work
     jobs = [Job(runs / cell_name(cell), cell, kind="cell") for cell in cells]
     done = [(cell, job) for cell, job in zip(cells, jobs, strict=True) if job.status == "done"]
@@ -106,8 +114,13 @@ def cell_name(cell: Cell) -> str:
     return "-".join(str(value).replace("/", "_").replace(" ", "") for value in cell.values())
 
 
-def _measure(work: Callable[[Cell], Cell], job: Job) -> None:
-    """Do one cell, in a process that writes its result down itself: it is kept though the others are killed."""
+def _measure(work: Callable[[Cell], Cell], job: Job, end: float) -> None:
+    """Do one cell, unless it is later than ``end``, in a process that writes its result down itself.
+
+    It is kept though the others are killed.
+    """
+    if time.time() > end:
+        return
     with job.claim(resume=True) as status:
         if status != "done":
             start = time.perf_counter()

@@ -24,6 +24,7 @@ from typing import TypeAlias
 from faults_jobs import ALGO, SUITE
 
 from rmgym.models.files import MANIFEST, digest_of, read_files, write_model
+from rmgym.storage.checksum import signed_json
 
 sys.path.append(str(Path(__file__).parents[1]))  # where tests/ is
 from tests.hostile import (
@@ -130,11 +131,11 @@ def _safetensors(header: Mapping[str, object]) -> bytes:
 def _resigned(key: str, content: bytes, folder: Path) -> None:
     """Put content in the place of a model's file, with the checksum that fits it in the manifest."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    del manifest["checksum"]
+    del manifest["checksum"]  # which is made anew
     total, ending = sha256(content).hexdigest(), manifest["files"][key].rpartition(".")[2]
     manifest["files"][key], manifest["sha256"][key] = f"{key}-{total[:16]}.{ending}", total
     (folder / manifest["files"][key]).write_bytes(content)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_bytes(signed_json(manifest))
 
 
 def _alone(name: str, content: bytes, folder: Path) -> None:

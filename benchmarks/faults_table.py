@@ -15,6 +15,9 @@ def faults(result: Result) -> str:
     parts = [table(["what went wrong", "how often", "as asked for: never"], claims)]
     parts += [_kills(result), _hostile(result), _server(result), _flips(result)]
     machine = result["machine"]
+    if "bound_minutes" in result:
+        run, asked, bound = result["cells_run"], result["cells_asked"], result["bound_minutes"]
+        parts.append(f"After {bound:g} minutes no cell was begun; {run} of {asked} were run.\n")
     parts.append(
         f"All cells took {result['minutes']:.0f} minutes together, on a machine of {machine['cores']} cores that other"
         f" work shared ({machine['architecture']}, {machine['system']}).\n"

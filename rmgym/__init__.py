@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
+from rmgym.forks import survive_forks
+
 if TYPE_CHECKING:
     from rmgym import errors as errors
     from rmgym import sb3 as sb3
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from rmgym.wrappers import LearnedRewardWrapper as LearnedRewardWrapper
 
 __version__ = _version("rmgym")
+survive_forks()
 
 _HOME = {
     "CachedReward": "rmgym.scoring",

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
 
 import torch
 
@@ -23,17 +22,6 @@ def torch_threads(count: int) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@cache
-def survive_forks() -> None:
-    """From now on, let forked children of this process compute with one thread.
-
-    A fork copies one thread alone. Where torch has used several before (OpenMP's), the child's first computation that
-    wants them waits for ever, as in a worker of ``SubprocVecEnv(start_method="fork")`` that scores.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def warn_if_crowded() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rmgym.errors import RmgymError
+from rmgym.storage.checksum import signed
 
 DEPTH = 100_000
 DEEP_JSON = "[" * DEPTH + "]" * DEPTH
@@ -31,10 +32,12 @@ VALUES: tuple[Any, ...] = (
 def damaged(content: Any, values: tuple[Any, ...] = VALUES) -> Iterator[tuple[str, Any]]:
     """Copies of a JSON value with one change each, and where: a part gone, or another value in its place.
 
-    Without the checksum that an object says of itself: who does harm can write another.
+    An object that says its checksum says the one that fits: who does harm can write it.
     """
-    if isinstance(content, dict):
-        content = {key: value for key, value in content.items() if key != "checksum"}
+    if isinstance(content, dict) and "checksum" in content:
+        plain = {key: value for key, value in content.items() if key != "checksum"}
+        yield from ((what, signed(changed)) for what, changed in damaged(plain, values))
+        return
     for where in _places(content):
         for value in values:
             yield f"{where} = {value!r:.40}", _changed(content, where, value)

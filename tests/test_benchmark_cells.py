@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 SCRIPT = """
@@ -31,7 +33,8 @@ def measure(cell):
 
 if __name__ == "__main__":
     cells = [{"env": "a/b", "seed": seed, **json.loads(sys.argv[1])} for seed in range(3)]
-    run = finished if os.environ["FAILS"] == "none is run" else partial(run_cells, processes=1)
+    minutes = float(os.environ["MINUTES"]) if "MINUTES" in os.environ else None
+    run = finished if os.environ["FAILS"] == "none is run" else partial(run_cells, processes=1, minutes=minutes)
     print(json.dumps(run(cells, measure, HERE / "runs")))
 """
 
@@ -64,6 +67,14 @@ def test_what_was_measured_is_kept_when_another_cell_fails(tmp_path: Path) -> No
     again = run(tmp_path, fails=-1)
     assert [cell["value"] for cell in json.loads(again.stdout.splitlines()[-1])] == [0, 0.5, 1]
     assert (tmp_path / "measured.txt").read_text().split() == ["0", "1", "2", "1"]
+
+
+def test_after_the_minutes_no_cell_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    for minutes, begun in (("0", []), ("60", [0, 1, 2]), ("0", [0, 1, 2])):
+        monkeypatch.setenv("MINUTES", minutes)
+        done = run(tmp_path, fails=-1)
+        assert [cell["seed"] for cell in json.loads(done.stdout.splitlines()[-1])] == begun, done.stderr
 
 
 def test_a_cell_begun_with_other_settings_is_refused_before_any_is_measured(tmp_path: Path) -> None:

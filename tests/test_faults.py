@@ -65,6 +65,20 @@ def test_what_goes_wrong_fails_a_claim(result: dict[str, Any], monkeypatch: pyte
     )
 
 
+@pytest.mark.parametrize(("what", "failing"), [("kills", 2), ("hostile", 5), ("flips", 2), ("server", 2)])
+def test_claims_fail_where_less_was_tried_than_asked_for(
+    result: dict[str, Any], monkeypatch: pytest.MonkeyPatch, what: str, failing: int
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from faults import claims_of
+
+    assert result["cells_run"] == result["cells_asked"] == len(result["cells"])
+    assert result["bound_minutes"] == 20
+    cells = list(result["cells"])
+    cells.remove(next(cell for cell in cells if cell["what"] == what))
+    assert sum(not claim["holds"] for claim in claims_of(cells, quick=True)) == failing
+
+
 def test_a_flipped_bit_that_nothing_protects_is_silent_or_a_crash(tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -43,14 +43,25 @@ def test_crowding_is_named(count: int, cores: int, load: float, warned: bool, mo
 
 
 FORKED = """
-import gymnasium as gym, numpy as np, torch, rmgym
+import sys, gymnasium as gym, numpy as np, torch, rmgym
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 torch.set_num_threads(2)
+torch.ones(2_000_000).exp().sum()  # by both of them
 sizes = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
-model = rmgym.create_reward_model("seq2seq", **sizes).accept_random_weights()
-model.predict([f"angle: {i / 8:.3f}, speed: {i / 3:.2f}" for i in range(2000)])
-makers = [lambda: rmgym.LearnedRewardWrapper(gym.make("Pendulum-v1"), model)] * 2
+TEXTS = [f"angle: {i / 8:.3f}, speed: {i / 3:.2f}" for i in range(2000)]
+
+def scored():
+    model = rmgym.create_reward_model("seq2seq", **sizes).accept_random_weights()
+    model.predict(TEXTS)
+    return model
+
+models = {
+    "of the parent": lambda model=scored() if sys.argv[1] == "of the parent" else None: model,
+    "of its own": scored,
+    "constant": lambda: rmgym.load_reward_model("constant"),
+}
+makers = [lambda: rmgym.LearnedRewardWrapper(gym.make("Pendulum-v1"), models[sys.argv[1]]())] * 2
 workers = SubprocVecEnv(makers, start_method="fork")
 workers.reset()
 rewards = workers.step(np.zeros((2, 1)))[1]
@@ -60,9 +71,10 @@ print(np.isfinite(rewards).all(), torch.get_num_threads())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_forked_workers_score_after_several_threads_have() -> None:
+@pytest.mark.parametrize("model", ["of the parent", "of its own", "constant"])
+def test_forked_workers_score_after_several_threads_have(model: str) -> None:
     """OpenMP's threads are not copied by a fork; waiting for them, a worker hung."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, model]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "True 2\n"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from rmgym.bench.table import duration
 from rmgym.errors import RunError
 from rmgym.progress import Console, Words
 from rmgym.runs.record import read_run
+from rmgym.storage.foreign import read_text
 
 _READ_EVERY = 1.0
 _STAGE_SHARE = {"collect": 0.0, "label": 0.1, "fit": 0.15}
@@ -110,9 +112,10 @@ class Board:
 def _progress(task: Task) -> tuple[float, str]:
     """How much of a task is done, and in words."""
     if task.kind == "model":
-        file = task.folder / STAGE
-        stage = file.read_text(encoding="utf-8") if file.exists() else "starting"
-        return _STAGE_SHARE.get(stage, 0.0), stage
+        stage = ""
+        with suppress(OSError, ValueError):  # none yet, or somebody else's
+            stage = read_text(task.folder / STAGE)
+        return (_STAGE_SHARE[stage], stage) if stage in _STAGE_SHARE else (0.0, "starting")
     try:
         run = read_run(task.folder)
     except RunError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmgym.bench.cells import KINDS, Cell, ModelCell, TrainCell, kind_of
-from rmgym.bench.suite import Environment, Reward, Suite
+from rmgym.bench.suite import Environment, Reward, Suite, algorithm_name
 from rmgym.errors import RunError
 from rmgym.jobs import Job, read_record
 
@@ -119,10 +119,10 @@ def _model_task(suite: Suite, environment: Environment, reward: Reward, seed: in
 def _run_task(
     suite: Suite, environment: Environment, algo: str, reward: Reward, seed: int, out: Path, model: Task | None
 ) -> Task:
-    steps = environment.steps or suite.steps
+    steps, name = environment.steps or suite.steps, algorithm_name(algo)
     return Task(
-        folder=out / "runs" / environment.folder / algo / reward.name / f"seed{seed}",
-        title=_title(suite, environment, f"{algo} on {reward.name}", seed),
+        folder=out / "runs" / environment.folder / name / reward.name / f"seed{seed}",
+        title=_title(suite, environment, f"{name} on {reward.name}", seed),
         cell=TrainCell(
             env=environment.spec,
             algo=algo,

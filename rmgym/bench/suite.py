@@ -136,7 +136,7 @@ class Suite:
     Attributes:
         name: the suite's name.
         environments: ids or tables.
-        algorithms: names of agent cards.
+        algorithms: names of agent cards, or files of them (``.toml``), from where the suite is run.
         reward: rewards to compare.
         seeds: seeds; each counts for collecting, fitting and training alike.
         steps: training steps of each run.
@@ -175,6 +175,11 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     return suite
 
 
+def algorithm_name(algorithm: str) -> str:
+    """What an algorithm of a suite, and its folder, is called: of a file its own name, wherever it lies."""
+    return Path(algorithm).stem if algorithm.endswith(".toml") else algorithm
+
+
 def _check(file: Path, suite: Suite) -> None:
     """Refuse what the keys alone cannot: doubled names, unknown algorithms and models, shuffling of nothing."""
     from rmgym.cards import find_agent_card
@@ -183,7 +188,7 @@ def _check(file: Path, suite: Suite) -> None:
     for kind, names in (
         ("environment", [e.folder for e in suite.environments]),
         ("reward", [r.name for r in suite.reward]),
-        ("algorithm", suite.algorithms),
+        ("algorithm", [algorithm_name(a) for a in suite.algorithms]),
         ("seed", [str(s) for s in suite.seeds]),
     ):
         if doubled := sorted({n for n in names if names.count(n) > 1}):

@@ -13,7 +13,6 @@ What the model says is remembered and the student is fitted on it anew whenever 
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from rmgym.distillation.student_options import StudentOptions
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
 from rmgym.scoring.strategy import Ask
-from rmgym.storage.atomic import write_text
+from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
 from rmgym.text.batch import TextBatch
 
@@ -214,7 +213,7 @@ class Student:
             "counts": [self._asked, self._answered, self._fits, self._fitted_on],
             "generator": self._rng.bit_generator.state,
         }
-        write_text(folder / "state.json", json.dumps(state))  # last: it names the student it belongs to
+        write_json(folder / "state.json", state)  # last: it names the student it belongs to
         return folder
 
     def load_state(self, path: str | os.PathLike[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rmgym.errors import JobError
 from rmgym.jobs.settings import Json
@@ -55,7 +55,7 @@ def _read(file: Path, kind: str) -> Record:
         JobError: it is damaged.
     """
     try:
-        content: Any = read_json(file)
+        content = read_json(file)
         if content["schema"] != SCHEMA or content["kind"] != kind or content["status"] not in ("running", "done"):
             raise ValueError(f"schema {content['schema']}, kind {content['kind']}, status {content['status']}")
         for name in ("settings", "notes", "versions"):

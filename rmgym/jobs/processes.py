@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from rmgym.storage.foreign import refuse_irregular
+
 Key = TypeVar("Key", bound=Hashable)
 
 ONE_THREAD = {
@@ -25,6 +27,8 @@ ONE_THREAD = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Environment of each process: two of two threads each on two cores are many times slower than two of one."""
+_TAIL = 64 * 2**10
+"""Bytes of a log that hold its last lines."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -69,8 +73,10 @@ class LocalProcesses(Generic[Key]):
             log: file to which its standard output and error are added.
 
         Raises:
-            OSError: it cannot be started, or the log cannot be written.
+            OSError: it cannot be started, or the log cannot be written or is no file.
         """
+        if log.exists():
+            refuse_irregular(log)  # a pipe without a reader would be waited for
         with log.open("ab") as written:
             # Its standard input stays open as long as this process lives; a session of its own keeps Ctrl-C here.
             self._working[key] = subprocess.Popen(
@@ -110,9 +116,15 @@ def available_cores() -> int:
 
 
 def last_lines(log: Path, count: int = 12) -> str:
-    """The end of a log, empty where there is none."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return "\n".join(lines[-count:])
+    """The end of a log, empty where there is none or what is there is no file."""
+    try:
+        refuse_irregular(log)
+        with log.open("rb") as content:
+            content.seek(max(log.stat().st_size - _TAIL, 0))
+            end = content.read(_TAIL).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(end.splitlines()[-count:])
 
 
 def _wait_for_parent() -> None:

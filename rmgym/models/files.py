@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rmgym.errors import ModelError, StorageError
 from rmgym.storage.atomic import PARTIAL, write_bytes
-from rmgym.storage.checksum import signed
+from rmgym.storage.checksum import signed_json
 from rmgym.storage.foreign import is_there, read_json, refuse_hollow
 from rmgym.storage.foreign import read_bytes as read_foreign
 from rmgym.storage.locks import held
@@ -75,9 +75,8 @@ def write_model(
     ending = {key: "safetensors" if key == "weights" else "json" for key in data}
     files = {key: f"{key}-{sums[key][:16]}.{ending[key]}" for key in data}
     content = {"format": FORMAT, "versions": versions(), **manifest, "files": files, "sha256": sums}
-    whole = json.dumps(signed(content), indent=2, ensure_ascii=False).encode()
     with held(folder / _LOCK, what="a reward model's folder", wait=True, keep=False):
-        _replace(folder, {files[key]: bits for key, bits in data.items()}, whole)
+        _replace(folder, {files[key]: bits for key, bits in data.items()}, signed_json(content))
     return folder
 
 
@@ -116,14 +115,15 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
             fix="fit one with 'rmgym fit', or name a built-in model ('rmgym models')",
         )
     try:
-        manifest: Any = read_json(folder / MANIFEST)
+        manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{MANIFEST} is JSON, as it was saved", got=f"{folder}: {error!r}", fix="save the model again"
         ) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        got = manifest.get("format") if isinstance(manifest, dict) else manifest
-        raise ModelError(f"{MANIFEST} has format {FORMAT}", got=got, fix="use the rmgym that wrote it")
+    if manifest.get("format") != FORMAT:
+        raise ModelError(
+            f"{MANIFEST} has format {FORMAT}", got=manifest.get("format"), fix="use the rmgym that wrote it"
+        )
     manifest.setdefault("fitted_on", {})
     for key, kind in _KEYS.items():
         if not isinstance(value := manifest.get(key), kind):

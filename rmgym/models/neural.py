@@ -27,7 +27,6 @@ from rmgym.models.memory import keep_freed_memory
 from rmgym.models.precision import own_precision
 from rmgym.models.sizes import check_weights, misfit
 from rmgym.text.batch import TextBatch
-from rmgym.threads import survive_forks
 
 PRIOR = 3.0
 """Standard deviation that a reward is believed to have before any is known, in that of the labels."""
@@ -63,7 +62,6 @@ class NeuralRewardModel(nn.Module):
 
     def __init__(self, config: Any, card_hash: str | None = None) -> None:
         super().__init__()
-        survive_forks()
         self.config = config
         self.card_hash = card_hash
         self.fitted_on: dict[str, Any] = {}

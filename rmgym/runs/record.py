@@ -236,12 +236,9 @@ def read_object(file: Path, *, fix: str) -> Json:
         RunError: the file holds something else, or cannot be read.
     """
     try:
-        values = read_json(file)
-        if not isinstance(values, dict):
-            raise ValueError(f"no object, but {values!r:.40}")
+        return read_json(file)
     except (OSError, ValueError) as error:
         raise RunError(f"{file.name} is a JSON object", got=f"{file}: {error}", fix=fix) from error
-    return values
 
 
 def random_of(notes: Mapping[str, object]) -> RandomReturns | None:

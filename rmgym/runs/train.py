@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
 import time
@@ -14,34 +13,35 @@ from typing import Any, Literal
 
 from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
-from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
-from rmgym.models.base import RewardModel
+from rmgym.runs.outcome import judged, outcome_of, selected
 from rmgym.runs.record import KIND, RANDOM, Outcome, Run, random_of, read_run
-from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent, make_agent, save_agent
+from rmgym.sb3 import RewardComparisonCallback, make_agent, save_agent
 from rmgym.sb3.agents import Agent
-from rmgym.sb3.callbacks import best_agent
 from rmgym.sb3.candidates import Candidates
-from rmgym.sb3.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, remove_checkpoints, steps_of
+from rmgym.sb3.checkpoints import (
+    Checkpoints,
+    latest_checkpoint,
+    load_checkpoint,
+    remove_checkpoints,
+    restore_checkpoint,
+    steps_of,
+)
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
 from rmgym.sb3.rounds import Rounds
 from rmgym.sb3.spec import spec_of
-from rmgym.scoring.absorbing import unseen_absorbing
 from rmgym.specs import EnvSpec, RunSpec, When
 from rmgym.specs.base import Json
 from rmgym.specs.run import Best
-from rmgym.text.textualizer import Textualizer
 from rmgym.threads import torch_threads
 from rmgym.trees import Space
 from rmgym.wrappers.source import Model, load
 
 _LOG = logging.getLogger(__name__)
 AGENT, TENSORBOARD = "agent.zip", "tensorboard"
-JUDGED = 5
-"""Times as many episodes judge the agent that was kept as have selected it: selecting makes those few look better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +211,7 @@ def run_agent(
             spec.agent.algo, spec.agent.env.id, spec.reward_name, folder,
         )  # fmt: skip
         random = _random_policy(job, agent.action_space, spec)
+        restore_checkpoint(folder)
         checkpoint, seconds = latest_checkpoint(folder), 0.0
         comparison = RewardComparisonCallback(
             eval_every=spec.eval_every,
@@ -237,9 +238,9 @@ def run_agent(
         learn(agent, spec, comparison, checkpoints, rounds, progress=progress)
         save_agent(agent, folder / AGENT)
         if rounds is not None and comparison.candidates is not None:
-            comparison.kept = _selected(candidates, comparison, learned.textualizer, rounds.model_after(len(rounds.at)))
-        outcome = _outcome(comparison, agent.num_timesteps, time.perf_counter() - started)
-        outcome = replace(outcome, best=_best(comparison, spec, folder))
+            comparison.kept = selected(candidates, comparison, learned.textualizer, rounds.model_after(len(rounds.at)))
+        outcome = outcome_of(comparison, agent.num_timesteps, time.perf_counter() - started)
+        outcome = replace(outcome, best=judged(comparison, spec, folder))
         job.finish(outcome.to_json())
         remove_checkpoints(folder)
         candidates.remove()
@@ -290,61 +291,3 @@ def _finished(run: Run) -> RunResult:
     assert run.outcome is not None  # this and the next: it is done
     assert run.random is not None
     return RunResult(path=run.folder, spec=run.spec, outcome=run.outcome, random=run.random, comparison=run.evaluations)
-
-
-def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -> Outcome:
-    """What ``run.json`` says of a run that is done; what is not a number is null there."""
-    return Outcome(
-        wall_seconds=seconds,
-        steps_per_second=steps / seconds,
-        final=_without_nan(comparison.rows[-1]),
-        alarms=tuple(comparison.alarms),
-        survival_bonus=comparison.survival_bonus,
-        student=None if comparison.student is None else _without_nan(comparison.student),
-        unseen_absorbing=_unseen_absorbing(comparison),
-    )
-
-
-def _selected(candidates: Candidates, comparison: RewardComparisonCallback, words: Textualizer, last: Model) -> Row:
-    """The evaluation at which an agent was the best under the last model, which it is saved with."""
-    model, log = comparison.reward_model, comparison.log
-    assert isinstance(model, RewardModel)  # this and the next: rounds are those of a learned reward, in a folder
-    assert log is not None
-    rows = {int(row["steps"]): row for row in comparison.rows}
-    best, learned_return = candidates.best(rows, lambda steps: model.predict(words.batch(steps)).mean.astype(float))
-    candidates.keep(best, last, log.folder / best_agent(comparison.save_best))
-    return {**rows[best], "round": comparison.rows[-1]["round"], "learned_return_mean": learned_return}
-
-
-def _best(comparison: RewardComparisonCallback, spec: RunSpec, folder: Path) -> dict[str, float | None] | None:
-    """See :attr:`rmgym.runs.record.Outcome.best`."""
-    if comparison.kept is None:
-        return None
-    assert comparison.reward_model is not None  # it has judged every evaluation
-    agent = load_agent(
-        folder / best_agent(spec.save_best), comparison.reward_model, device=str(comparison.model.device)
-    )
-    try:
-        played = evaluate(
-            agent,
-            comparison.env,
-            comparison.reward_model,
-            episodes=JUDGED * spec.episodes,
-            seed=EVALUATION_SEED + spec.episodes,
-        )
-    finally:
-        assert agent.env is not None  # load_agent has made it
-        agent.env.close()
-    return _without_nan({**comparison.kept, **played.row()})
-
-
-def _unseen_absorbing(comparison: RewardComparisonCallback) -> str | None:
-    """What is to be said of a model that was never shown the absorbing state of the run's horizon."""
-    env, model = comparison.env, comparison.reward_model
-    if env is None or env.horizon is None or not isinstance(model, RewardModel):
-        return None
-    return unseen_absorbing(model)
-
-
-def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}

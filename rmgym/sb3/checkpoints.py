@@ -26,7 +26,7 @@ from rmgym.sb3.deferred import attach, is_deferred, learned_env
 from rmgym.sb3.restart import restart
 from rmgym.sb3.saving import load_agent, restore_statistics, save_agent
 from rmgym.specs.base import Spec
-from rmgym.storage.atomic import replacing_folder, write_json
+from rmgym.storage.atomic import ASIDE, replacing_folder, restore_folder, write_json
 from rmgym.storage.foreign import read_json
 from rmgym.storage.sums import check_sums, write_sums
 from rmgym.wrappers.source import Model
@@ -131,6 +131,12 @@ def save_checkpoint(agent: BaseAlgorithm, folder: Path, progress: Progress) -> P
     return target
 
 
+def restore_checkpoint(folder: Path) -> None:
+    """Bring back a checkpoint that a killed process was replacing; for who has claimed the run."""
+    for path in folder.glob(f".checkpoint-*{ASIDE}"):
+        restore_folder(folder / path.name[1:].removesuffix(ASIDE))
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, or None."""
     return next(reversed(_checkpoints(folder)), None)
@@ -181,10 +187,7 @@ def _progress(file: Path) -> Progress:
         RunError: the file is damaged.
     """
     with _whole(file):
-        content = read_json(file)
-        if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
-        return Progress.from_json(content, _STATE)
+        return Progress.from_json(read_json(file), _STATE)
 
 
 @contextmanager
@@ -202,8 +205,8 @@ def _whole(path: Path) -> Generator[None]:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove what a killed attempt was writing; a run has one process at a time."""
-    for path in folder.glob(".checkpoint-*.partial"):
+    """Remove what a killed attempt was writing or replacing; a run has one process at a time."""
+    for path in (*folder.glob(".checkpoint-*.partial"), *folder.glob(f".checkpoint-*{ASIDE}")):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -215,5 +218,5 @@ def _student(agent: BaseAlgorithm) -> Student | None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first; the last file written in one is its state."""
-    paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdigit()]
+    paths = [p for p in folder.glob("checkpoint-*") if p.name.partition("-")[2].isdecimal()]
     return sorted(paths, key=steps_of)

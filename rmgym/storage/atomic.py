@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,11 +12,13 @@ from threading import get_native_id
 from typing import IO
 
 from rmgym.errors import StorageError
-from rmgym.storage.checksum import signed
+from rmgym.storage.checksum import signed_json
 
 StrPath = str | os.PathLike[str]
 PARTIAL = re.compile(r"\.(?P<name>.+)\.\d+\.partial")
 """Names of what a thread is writing, or was when it was killed; ``name`` is what it would have become."""
+ASIDE = ".old"
+"""End of the name, after a dot and its own, that a folder has while another takes its place."""
 
 
 def partial_path(path: StrPath) -> Path:
@@ -70,25 +71,41 @@ def replacing(path: StrPath, *, what: str = "a file") -> Generator[IO[bytes]]:
 def replacing_folder(path: StrPath, *, what: str = "a folder") -> Generator[Path]:
     """Give an empty folder that takes the place of ``path`` when all in it is written and synced.
 
-    A folder that is there already is removed just before the rename: killed in between, there is none.
+    No system renames over a folder that is not empty. So one that is there already steps aside first, and comes back if
+    the new one cannot take its place, or at :func:`restore_folder` where this process is killed between both renames.
 
     Raises:
         StorageError: the disk is full or not writable; what was at ``path`` is intact.
     """
     target = Path(path)
-    partial = partial_path(target)
+    partial, aside = partial_path(target), _aside(target)
+    restore_folder(target)
     with explained(target, what):
         try:
             _remove(partial)
             partial.mkdir(parents=True)
             yield partial
             sync_tree(partial)
-            if target.exists():
-                shutil.rmtree(target)
+            if target.is_dir() and not target.is_symlink():  # else nothing is there, or it is refused
+                target.rename(aside)
             partial.rename(target)
         finally:
             _remove(partial)
+            restore_folder(target)
     _sync_names(target.parent)
+
+
+def restore_folder(path: StrPath) -> None:
+    """Bring back what stepped aside for a folder that never came; where that came, remove what stepped aside.
+
+    For who alone may write ``path``, before it is read.
+    """
+    target = Path(path)
+    if target.exists():
+        _remove(_aside(target))
+    else:
+        with suppress(OSError):  # nothing stepped aside, or nothing can be written here
+            _aside(target).rename(target)
 
 
 def refuse_existing(path: StrPath, *, what: str) -> None:
@@ -140,7 +157,7 @@ def write_json(path: StrPath, content: Mapping[str, object], *, what: str = "a f
         TypeError: ``content`` has no JSON; nothing is written.
         StorageError: see :func:`replacing`.
     """
-    return write_text(path, json.dumps(signed(content), indent=2, ensure_ascii=False) + "\n", what=what)
+    return write_bytes(path, signed_json(content) + b"\n", what=what)
 
 
 def sync_tree(folder: Path) -> None:
@@ -188,6 +205,11 @@ def explained(target: Path, what: str) -> Generator[None]:
             got=f"{target}: {error}",
             fix="free space or choose another folder; what was there before is intact",
         ) from error
+
+
+def _aside(target: Path) -> Path:
+    """Where an old folder waits until the new one has its name."""
+    return target.with_name(f".{target.name}{ASIDE}")
 
 
 def _remove(path: Path) -> None:

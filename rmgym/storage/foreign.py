@@ -102,12 +102,13 @@ def read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def read_json(file: Path) -> Any:
-    """JSON in a regular file; an object without the checksum that it says of itself.
+def read_json(file: Path) -> dict[str, Any]:
+    """What :func:`rmgym.storage.atomic.write_json` wrote: an object, here without its checksum.
 
     Raises:
         OSError: as :func:`read_text`.
-        ValueError: as :func:`read_text` and :func:`parse_json`, or the checksum is another one.
+        ValueError: as :func:`read_text` and :func:`parse_json`, or it is no object, or its checksum is another one or
+            is not there.
     """
     return checked(parse_json(read_text(file)))
 

@@ -73,7 +73,8 @@ class FitCheckpoints:
             StorageError: it is not as it was written.
         """
         shutil.rmtree(self.partial, ignore_errors=True)
-        last = max(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), default=None)
+        steps = {path: path.name.partition("-")[2] for path in self.folder.glob("checkpoint-*")}
+        last = max((path for path in steps if steps[path].isdecimal()), key=lambda path: int(steps[path]), default=None)
         if last is not None:
             try:
                 check_sums(last)

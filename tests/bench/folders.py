@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.runs.record import AboutReward, Outcome
 from rmgym.specs import AgentSpec, EnvSpec, RewardSpec, RunSpec
 from rmgym.specs.reward import Kind
+from rmgym.storage.atomic import write_json
 
 KINDS: dict[str, Kind] = {"true": "true", "random": "control", "constant": "control"}
 
@@ -74,7 +74,7 @@ def write_run(
         "result": outcome.to_json() if status == "done" else None,
         "notes": {} if played is None else {"random_policy": played.to_json()}, "versions": {},
     }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(record))
+    write_json(folder / "run.json", record)
     rows = [
         (s, s / 500, 0, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95)
         for s, t, p in zip(steps, true, learned, strict=True)

@@ -1,8 +1,10 @@
+import json
 from dataclasses import fields
 from pathlib import Path
 
 from rmgym.bench.grid import plan
 from rmgym.bench.suite import load_suite
+from rmgym.cards import find_agent_card
 
 SUITE = """
 name = "grid"
@@ -77,3 +79,16 @@ def test_enough_is_collected_for_the_segments_compared(tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(text)
     reward = plan(load_suite(tmp_path / "suite.toml"), tmp_path)[0].cell.reward
     assert (reward.question_plan("reward").collect_steps, reward.reset_every) == (15_000, 50)
+
+
+def test_an_algorithm_of_a_file_has_a_folder_of_the_suite(tmp_path: Path) -> None:
+    card = tmp_path / "cards" / "mine.toml"
+    card.parent.mkdir()
+    card.write_text(Path(find_agent_card("ppo").file).read_text())
+    (tmp_path / "suite.toml").write_text(SUITE.replace('"dqn"', json.dumps(str(card))))
+    tasks = plan(load_suite(tmp_path / "suite.toml"), tmp_path / "out")
+    folders = [task.folder for task in tasks if task.kind == "train" and task.cell.algo == str(card)]
+    assert {folder.parents[1] for folder in folders} == {
+        tmp_path / "out" / "runs" / name / "mine" for name in ("CartPole-v1", "Pendulum-v1")
+    }
+    assert "mine on true in CartPole-v1, seed 3" in {task.title for task in tasks}

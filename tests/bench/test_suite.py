@@ -66,6 +66,8 @@ def test_the_headline_of_pendulum_is_rated_as_a_person_could() -> None:
         ("levels = 10", "level = 10", "did you mean 'levels'?"),
         ('target = "outcome"', 'targt = "outcome"', "did you mean 'target'?"),
         ('"ppo", "dqn"', '"ppo", "dqm"', "did you mean 'dqn'?"),
+        ('"ppo", "dqn"', '"ppo", "agents/ppo.toml"', "each algorithm occurs once"),
+        ('["ppo", "dqn"]', '"ppo"', "should be a valid list (at 'algorithms')"),
         ('model = "minilm"', 'model = "minilmm"', "did you mean 'minilm'?"),
         ('of = "lm"', 'of = "lmm"', "did you mean 'lm'?"),
         ('of = "lm"\n', "", "use one of lm"),

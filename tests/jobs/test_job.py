@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from rmgym.errors import BusyError, JobError, StorageError
 from rmgym.jobs import Job, read_record
 from rmgym.jobs.settings import as_json, differences
+from rmgym.storage.atomic import write_json
 from rmgym.storage.checksum import signed
+from rmgym.storage.foreign import read_json
 from rmgym.storage.locks import held
 from rmgym.storage.provenance import versions
 from tests.disks import small_disk
@@ -144,9 +146,9 @@ def test_a_damaged_record_is_an_error_in_words_and_may_be_begun_over(tmp_path: P
 @pytest.mark.parametrize("key", ["schema", "kind", "settings", "status", "result", "versions"])
 def test_a_record_without_one_of_its_keys_is_damaged(tmp_path: Path, key: str) -> None:
     finished(tmp_path)
-    content = json.loads((tmp_path / "fit.json").read_text())
-    del content[key], content["checksum"]
-    (tmp_path / "fit.json").write_text(json.dumps(content))
+    content = read_json(tmp_path / "fit.json")
+    del content[key]
+    write_json(tmp_path / "fit.json", content)
     with pytest.raises(JobError, match="is the record"):
         read_record(tmp_path, "fit")
 

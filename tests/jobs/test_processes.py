@@ -14,6 +14,7 @@ import pytest
 
 from rmgym.jobs import processes as local
 from rmgym.jobs.processes import ONE_THREAD, LocalProcesses, available_cores, last_lines
+from tests.hostile import IN_THE_WAY, put_in_the_way
 
 SLEEP = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 
@@ -61,6 +62,23 @@ def test_processes_have_one_thread_and_add_to_their_log(tmp_path: Path) -> None:
     assert set(log.read_text().splitlines()[1:]) == {"1 1 1 1 false", "wrong"}
     assert last_lines(log, 1) in log.read_text()
     assert last_lines(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_what_is_no_log_is_neither_read_nor_written(tmp_path: Path, kind: str) -> None:
+    put_in_the_way(tmp_path / "log", kind)
+    assert last_lines(tmp_path / "log") == ""
+    with LocalProcesses[str]() as processes, pytest.raises(OSError):  # noqa: PT011  # a loop is the system's own error
+        processes.start("a", SLEEP, tmp_path / "log")
+
+
+def test_of_a_large_log_the_end_is_read_whatever_its_bytes(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        file.truncate(2**40)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\none\xff\ntwo\n")
+    assert last_lines(log, 2) == "one\ufffd\ntwo"
 
 
 def test_free_places_are_counted_and_leaving_kills(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from rmgym.errors import ModelError, StorageError
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.files import MANIFEST, digest_of, read_files, read_manifest
+from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
 
 TINY = {"vocab_size": 512, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
@@ -30,10 +31,10 @@ def saved(tmp_path):
 
 
 def change_manifest(folder, **changes):
-    said = read_json(folder / MANIFEST)  # and it says no checksum any more
+    said = read_json(folder / MANIFEST)
     for key, change in changes.items():
         said[key] = {**said[key], **change} if isinstance(change, dict) else change
-    (folder / MANIFEST).write_text(json.dumps(said))
+    write_json(folder / MANIFEST, said)
 
 
 def test_no_flipped_bit_of_a_manifest_is_read_as_another(saved):

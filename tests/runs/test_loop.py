@@ -22,6 +22,7 @@ from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
 from rmgym.sb3 import evaluate, load_agent
+from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
 from tests.sb3.small import SMALL, parameters
 
@@ -328,7 +329,7 @@ def test_a_loop_goes_on_from_a_finished_one_in_the_same_environment(tmp_path: Pa
         with pytest.raises(RunError, match="mean what those before did"):
             loop(teacher=teacher, out=tmp_path / "loop", start=before.path, **AFTER)
     record = before.path / "loop.json"
-    record.write_text(json.dumps(read_json(record) | {"status": "running"}))
+    write_json(record, read_json(record) | {"status": "running"})
     with pytest.raises(RunError, match="not done"):
         loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", start=before.path, **AFTER)
     assert not (tmp_path / "loop").exists()

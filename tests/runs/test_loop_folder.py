@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def folder(tmp_path: Path) -> LoopFolder:
 def test_a_round_that_somebody_else_wrote_is_read_or_refused(folder: LoopFolder) -> None:
     assert folder.record() == (FIRST,)
     for what, content in damaged(asdict(FIRST)):
-        (folder.round(0) / ROUND).write_text(json.dumps(content))
+        write_json(folder.round(0) / ROUND, content)
         with harmless(what):
             assert len(folder.record()) == 1
 

@@ -9,8 +9,9 @@ import pytest
 
 from rmgym.errors import RunError
 from rmgym.sb3 import make_agent
-from rmgym.sb3.checkpoints import Progress, load_checkpoint, save_checkpoint
+from rmgym.sb3.checkpoints import Progress, latest_checkpoint, load_checkpoint, restore_checkpoint, save_checkpoint
 from rmgym.sb3.saving import read_saved, save_agent
+from rmgym.storage.checksum import signed_json
 from rmgym.storage.sums import write_sums
 from tests.hostile import DEEP_JSON, IN_THE_WAY, damaged, harmless, put_in_the_way
 from tests.sb3.small import PPO_SMALL
@@ -21,16 +22,31 @@ def test_how_far_a_run_was_comes_back_and_what_is_damaged_is_refused(tmp_path: P
     far = Progress(steps=0, wall_seconds=1.5, survival_bonus="it pays for steps")
     folder = save_checkpoint(agent, tmp_path, far)
     assert load_checkpoint(folder, "constant")[1] == far
-    for text in ("{}", "5", "\0", DEEP_JSON, json.dumps({**far.to_json(), "wall_seconds": "x"})):
+    other = signed_json({**far.to_json(), "wall_seconds": "x"}).decode()
+    for text in ("{}", "5", "\0", DEEP_JSON, other, json.dumps(far.to_json())):
         (folder / "state.json").write_text(text)
         write_sums(folder)
         with pytest.raises(RunError, match=r"a checkpoint is whole(?s:.)*state\.json"):
             load_checkpoint(folder, "constant")
     for what, content in damaged(far.to_json(), (None, "x", [], 10**400)):
-        (folder / "state.json").write_text(json.dumps(content))
+        (folder / "state.json").write_bytes(signed_json(content))
         write_sums(folder)
         with harmless(what):
             load_checkpoint(folder, "constant")
+
+
+def test_a_checkpoint_that_was_being_replaced_comes_back(tmp_path: Path) -> None:
+    agent = make_agent("ppo", "CartPole-v1", reward_model="constant", seed=0, **PPO_SMALL)
+    far = Progress(steps=0, wall_seconds=1.5, survival_bonus=None)
+    folder = save_checkpoint(agent, tmp_path, far)
+    aside = folder.rename(tmp_path / f".{folder.name}.old")  # as where the process is killed now
+    assert latest_checkpoint(tmp_path) is None
+    restore_checkpoint(tmp_path)
+    assert latest_checkpoint(tmp_path) == folder
+    assert load_checkpoint(folder, "constant")[1] == far
+    aside.mkdir()
+    save_checkpoint(agent, tmp_path, far)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("kind", IN_THE_WAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 from threading import Thread, get_native_id
 
@@ -16,6 +17,7 @@ from rmgym.storage.atomic import (
     remove_partials,
     replacing,
     replacing_folder,
+    restore_folder,
     write_bytes,
     write_json,
     write_text,
@@ -170,6 +172,65 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path: Path) -> None:
         write()
     assert (folder / "file").read_text() == "old"
     assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_killed_around_a_rename_the_old_folder_or_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """A process that is killed cleans nothing up."""
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "old").touch()
+    child = os.fork()
+    if not child:
+        rename, count = Path.rename, iter(range(3))
+
+        def killed(path: Path, target: Path) -> None:
+            if next(count) == renames:
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(path, target)
+
+        Path.rename = killed  # type: ignore[method-assign, assignment]
+        with replacing_folder(folder) as partial:
+            (partial / "new").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    restore_folder(folder)
+    assert names(folder) == (["new"] if renames == 2 else ["deep"])
+    with replacing_folder(folder) as partial:
+        (partial / "newer").touch()
+    remove_partials(folder)
+    assert (names(folder), names(tmp_path)) == (["newer"], ["folder"])
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_is_not_replaced_by_one(tmp_path: Path, kind: str) -> None:
+    place, other = tmp_path / "place", tmp_path / "other"
+    other.mkdir()
+    (other / "file").touch()
+    place.symlink_to(other) if kind == "link" else place.write_text("mine")
+    with pytest.raises(StorageError, match="a checkpoint is written"), replacing_folder(place, what="a checkpoint"):
+        pass
+    assert names(tmp_path) == ["other", "place"]
+    assert names(other) == ["file"]
+
+
+def test_an_old_folder_comes_back_where_the_new_one_cannot_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "folder", Path.rename
+    (folder / "old").mkdir(parents=True)
+
+    def renamed(path: Path, target: Path) -> None:
+        if path.name.endswith(".partial"):
+            full()
+        rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    with pytest.raises(StorageError, match="No space left"), replacing_folder(folder):
+        pass
+    assert (names(folder), names(tmp_path)) == (["old"], ["folder"])
 
 
 def test_what_killed_processes_left_of_one_file_is_removed(tmp_path: Path) -> None:

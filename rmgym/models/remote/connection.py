@@ -102,8 +102,8 @@ class Connection:
         self._client = httpx2.Client(
             headers={} if token is None else {"Authorization": f"Bearer {check_token(token)}"},
             timeout=httpx2.Timeout(timeout, connect=min(timeout, _CONNECT)),
-            # A proxy of the environment cannot reach this machine's own loopback.
-            trust_env=not is_loopback(httpx2.URL(url).host),
+            # A proxy of the environment cannot reach this machine's own loopback, and would read a token in http.
+            trust_env=not is_loopback(httpx2.URL(url).host) and (token is None or httpx2.URL(url).scheme == "https"),
         )
         weakref.finalize(self, self._client.close)
 

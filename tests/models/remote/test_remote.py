@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from rmgym.runs.train import train
 from rmgym.sb3.agents import make_agent
 from rmgym.sb3.saving import load_agent, save_agent
 from rmgym.serving.listening import listen
+from rmgym.storage.atomic import write_json
 from tests.doubles import ToyReward
 from tests.sb3.small import PPO_SMALL, parameters
 from tests.serving.serving import TEXTS, ServerProcess, free_port, hang_up, served
@@ -229,19 +231,26 @@ def test_which_server_the_token_of_the_environment_is_for(
 
 
 def test_a_typed_url_of_another_host_gets_the_token_that_is_for_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy stands for the other host here: it is sent whatever that would be sent."""
+    """A proxy is asked for who is sent no token; in http, it would read one."""
+    look_up = socket.getaddrinfo
+
+    def looked_up(host: str, *rest: Any, **options: Any) -> Any:
+        return look_up("127.0.0.1" if host == "rm.example.org" else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
     monkeypatch.setenv("RMGYM_TOKEN", "s3cret")
     monkeypatch.delenv("RMGYM_TOKEN_HOST", raising=False)
-    with stranger(refuses=True) as (proxy, tokens):
+    with stranger(refuses=True) as (there, tokens), stranger(refuses=True) as (proxy, passed):
         monkeypatch.setenv("http_proxy", proxy)
-        for url in ("http://rm.example.org:8765", "http://rm.example.org:8766"):
-            with pytest.raises(ModelError, match=r"sent none\n.*set RMGYM_TOKEN_HOST=rm\.example\.org:876"):
+        port = there.rpartition(":")[2]
+        for url in (f"http://rm.example.org:{port}", "http://rm.example.org:1"):
+            with pytest.raises(ModelError, match=r"sent none\n.*set RMGYM_TOKEN_HOST=rm\.example\.org:"):
                 _ = remote(url).digest
-            monkeypatch.setenv("RMGYM_TOKEN_HOST", "rm.example.org:8765")
-        for options in ({"url": "http://rm.example.org:8765"}, {"url": url, "token": "another"}):
+            monkeypatch.setenv("RMGYM_TOKEN_HOST", f"rm.example.org:{port}")
+        for token in ({}, {"token": "another"}):
             with pytest.raises(ModelError, match="a reward server answers at this URL"):
-                _ = create_reward_model("remote", **options).digest
-    assert tokens == [None, None, "Bearer s3cret", "Bearer another"]
+                _ = remote(f"http://rm.example.org:{port}", **token).digest
+    assert (passed, tokens) == ([None, None], ["Bearer s3cret", "Bearer another"])
 
 
 def test_nobody_is_sent_on_to_another_host() -> None:
@@ -259,7 +268,7 @@ def test_a_token_that_somebody_wrote_into_a_folder_is_not_sent(tmp_path: Path) -
         manifest = read_manifest(folder)
         manifest["config"]["token"] = "theirs"
         manifest["digest"] = digest_of({"model": "remote", **manifest["config"]})
-        (folder / MANIFEST).write_text(json.dumps(manifest))
+        write_json(folder / MANIFEST, manifest)
         with pytest.raises(ModelError, match="a reward server answers at this URL"):
             load_reward_model(folder, allow_remote=True).predict(TEXTS)
     assert tokens == [None]

@@ -10,6 +10,7 @@ import typer
 from rmgym.cli.completion import agent_names, model_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json, table
+from rmgym.cli.teachers import SCRIPTED, Levels, TeacherName, levels_of, own_teacher
 
 if TYPE_CHECKING:
     from rmgym.runs.loop import LoopResult
@@ -26,10 +27,11 @@ def loop(
     ask: Annotated[
         Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
     ] = "rating",
+    teacher: TeacherName = SCRIPTED,
     target: Annotated[
         Literal["reward", "outcome"], typer.Option(help="The scripted teacher judges by the true reward, or outcomes.")
     ] = "reward",
-    levels: Annotated[int, typer.Option(help="Ratings are 1 to LEVELS; 0: exact values.")] = 10,
+    levels: Levels = None,
     model: Annotated[
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
     ] = "minilm",
@@ -62,10 +64,12 @@ def loop(
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
+    own = None if teacher == SCRIPTED else own_teacher(teacher, levels, target=target)
+    judged = target if own is None else teacher.replace(":", ".")
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
@@ -74,7 +78,7 @@ def loop(
     result = run(
         env,
         algo,
-        ScriptedTeacher(target=target, levels=levels or None),
+        own or ScriptedTeacher(target=target, levels=levels_of(levels) or None),
         labels=labels,
         out=folder,
         start=start,

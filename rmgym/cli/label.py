@@ -13,6 +13,7 @@ import typer
 
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, err, out, print_json
+from rmgym.cli.tables import Tables
 from rmgym.cli.teachers import PERSON, SCRIPTED, Levels, levels_of, own_teacher
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def label(
         ),
     ] = SCRIPTED,
     db: Annotated[Path, typer.Option(help="Label database; made if missing.")] = Path("labels.sqlite"),
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Write open questions to a new table (.csv, .jsonl, .parquet) to be answered elsewhere."),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Read answers from such a table: its columns 'id' and 'answer'.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Steps from 'rmgym collect'; without it, steps are collected now.")
     ] = None,
@@ -75,6 +83,7 @@ def label(
     from rmgym.feedback.teachers.person import Person
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
+    tables = Tables(questions, answers, teacher) if questions or answers else None
     own = None if teacher in (SCRIPTED, PERSON) else own_teacher(teacher, levels, target=target, others=(PERSON,))
     plan = QuestionPlan(
         ratings=ratings,
@@ -89,20 +98,26 @@ def label(
     source = _Steps.named(env, data)
     text = source.textualizer()
     store = LabelStore(db)
-    if teacher != PERSON:
+    name = annotator or getpass.getuser()
+    if tables is None and teacher != PERSON:
         value = source.optimal_value() if own is None and target == "progress" else None
         scripted_levels = levels_of(levels) or None
-        answers = own or ScriptedTeacher(target=target, levels=scripted_levels, edges=edges, value=value)
-        name = annotator or answers.source
-        _ask(store, answers, name, source, text, plan)
+        program = own or ScriptedTeacher(target=target, levels=scripted_levels, edges=edges, value=value)
+        name = annotator or program.source
+        _ask(store, program, name, source, text, plan)
     else:
-        name = annotator or getpass.getuser()
-        person = Person(levels=levels_of(levels))
+        person = Person() if tables else Person(levels=levels_of(levels))
         _refuse_other_card(store, text, env.id)
-        check_scales(name, {*store.scales(name), Scale(person.source, person.levels)})
-        if not _are_asked(store, plan):
+        if tables is None:
+            check_scales(name, {*store.scales(name), Scale(person.source, person.levels)})
+        else:
+            tables.read(store, name, levels_of(levels))
+        if (tables is None or questions) and not _are_asked(store, plan):
             _ask(store, person, name, source, text, plan)
-        _interview(store, person, name, text, as_json)
+        if tables is None:
+            _interview(store, person, name, text, as_json)
+        else:
+            tables.write(store, name)
     _report(store, name, as_json)
 
 

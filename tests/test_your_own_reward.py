@@ -33,6 +33,17 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_report_compares_on_the_measure(desk: Path) -> None:
+    printed = " ".join((desk / "out-1.txt").read_text(encoding="utf-8").split())
+    pattern = r"by comfort, minilm (-[\d.]+), random (-[\d.,]+), a random policy (-[\d.]+)\."
+    shown, judged = re.search(pattern, PAGE), re.search(pattern, printed)
+    assert shown is not None
+    assert judged is not None, printed
+    assert float(judged[1]) == pytest.approx(float(shown[1]), abs=15)
+    assert judged[3] == shown[3]
+    assert "comfort" in (desk / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_agent_does_what_the_function_wants(desk: Path) -> None:
     comfort = dict(re.findall(r"^(\w+): comfort (-?\d+)", (desk / "out-2.txt").read_text(encoding="utf-8"), re.M))
     assert float(comfort["learned"]) > -150  # about 3 a step: 2 degrees off and heating half of the time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -31,6 +32,20 @@ Levels: TypeAlias = Annotated[
 def levels_of(given: int | None) -> int:
     """The levels that are meant, 0 for exact values."""
     return _LEVELS if given is None else given
+
+
+def own_function(name: str) -> Callable[..., object]:
+    """A function of the user's in a module.
+
+    Raises:
+        FeedbackError: there is none of that name.
+    """
+    from rmgym.imports import imported
+
+    function = imported(name, FeedbackError)
+    if not callable(function):
+        raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")
+    return function
 
 
 def own_teacher(name: str, levels: int | None, *, target: str = "reward", others: tuple[str, ...] = ()) -> Teacher:

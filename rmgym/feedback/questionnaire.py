@@ -49,17 +49,17 @@ def write_questions(store: LabelStore, path: str | os.PathLike[str], *, annotato
         StorageError: it cannot be written.
     """
     codes = {asked.id: code_of(asked.kind, asked.key) for asked in store.asked()}
-    rows = list[tuple[str, str | None, str | None, str | None]]()
+    columns: dict[str, list[str | None]] = {name: [] for name in ("id", "text", "left", "right", "answer")}
     for question in store.pending(annotator):
         left = "\n".join(question.left.strings())
         right = None if question.right is None else "\n".join(question.right.strings())
-        one, pair = (left, (None, None)) if right is None else (None, (left, right))
-        rows.append((codes[question.id], one, *pair))
-    ids, *texts = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    columns = {name: c for name, c in zip(("text", "left", "right"), texts, strict=True) if any(c)}
-    if rows:
-        Sheet("questions", {"id": ids, **columns, "answer": [None] * len(rows)}).write(path)
-    return len(rows)
+        texts = (left, None, None) if right is None else (None, left, right)
+        for name, cell in zip(columns, (codes[question.id], *texts, None), strict=True):
+            columns[name].append(cell)
+    used = {name: cells for name, cells in columns.items() if name == "answer" or any(cells)}
+    if columns["id"]:
+        Sheet("questions", used).write(path)
+    return len(columns["id"])
 
 
 def read_answers(

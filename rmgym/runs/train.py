@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
+from rmgym.evaluation.measure import Measure
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
 from rmgym.models.base import RewardModel
@@ -106,6 +107,7 @@ def train(
     composition: Composition | Mapping[str, object] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     save_best: Best | None = None,
+    measure: Callable[..., object] | None = None,
     threads: int = 1,
     device: str = "cpu",
     verbose: int = 0,
@@ -139,6 +141,7 @@ def train(
         composition: how the reward is put together.
         hyperparameters: of the algorithm, over the card's.
         save_best: see :class:`RewardComparisonCallback`.
+        measure: a function of your own by which episodes are measured too, called as :class:`rmgym.ProgramTeacher` is.
         threads: torch threads; more than one slows small networks down.
         device: torch device of the policy.
         verbose: 1 prints a line per evaluation.
@@ -146,8 +149,9 @@ def train(
     Raises:
         JobError: the folder holds a run and ``resume`` is False, or was begun with other settings.
         RunError: see :func:`make_agent`.
+        FeedbackError: the measure fails on what a random policy does.
     """
-    folder = Path(out)
+    folder, own = Path(out), None if measure is None else Measure.of(measure)
     with torch_threads(threads):
         agent = make_agent(
             algo,
@@ -168,7 +172,8 @@ def train(
             **(hyperparameters or {}),
         )
         spec = run_spec(agent, reward_name, eval_every, episodes, checkpoint_every, save_best)
-        return run_agent(agent, spec, folder, resume=resume, progress=progress, verbose=verbose)
+        spec = replace(spec, measure=None if own is None else own.identity)
+        return run_agent(agent, spec, folder, measure=own, resume=resume, progress=progress, verbose=verbose)
 
 
 def run_agent(
@@ -177,6 +182,7 @@ def run_agent(
     folder: Path,
     rounds: Rounds | None = None,
     *,
+    measure: Measure | None = None,
     resume: bool,
     progress: bool,
     verbose: int,
@@ -189,6 +195,7 @@ def run_agent(
         spec: what the run is.
         folder: where it is.
         rounds: when its reward model is exchanged on the way.
+        measure: the user's own, which the spec names.
         resume: go on with the run in the folder, or begin one.
         progress: show a progress bar on stderr.
         verbose: 1 prints a line per evaluation.
@@ -207,10 +214,15 @@ def run_agent(
             "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
             spec.agent.algo, spec.agent.env.id, spec.reward_name, folder,
         )  # fmt: skip
-        random = _random_policy(job, agent.action_space, spec)
+        random = _random_policy(job, agent.action_space, spec, measure)
         checkpoint, seconds = latest_checkpoint(folder), 0.0
         comparison = RewardComparisonCallback(
-            eval_every=spec.eval_every, episodes=spec.episodes, out=folder, save_best=spec.save_best, verbose=verbose
+            eval_every=spec.eval_every,
+            episodes=spec.episodes,
+            out=folder,
+            save_best=spec.save_best,
+            measure=measure,
+            verbose=verbose,
         )
         if checkpoint is not None:
             model: Model = learned.loaded
@@ -235,12 +247,16 @@ def run_agent(
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
 
 
-def _random_policy(job: Job, action_space: Space, spec: RunSpec) -> RandomReturns:
+def _random_policy(job: Job, action_space: Space, spec: RunSpec, measure: Measure | None) -> RandomReturns:
     """What a random policy earns on the episodes of an evaluation, with actions of the run's seed; played once."""
     if (played := random_of(job.notes)) is not None:
         return played
     played = play_at_random(
-        spec.agent.env.evaluated, action_space, episodes=spec.episodes, action_seed=spec.agent.seed or 0
+        spec.agent.env.evaluated,
+        action_space,
+        episodes=spec.episodes,
+        action_seed=spec.agent.seed or 0,
+        measure=measure,
     )
     job.note(**{RANDOM: played.to_json()})
     return played
@@ -313,7 +329,7 @@ def _best(comparison: RewardComparisonCallback, spec: RunSpec, folder: Path) -> 
     finally:
         assert agent.env is not None  # load_agent has made it
         agent.env.close()
-    return _without_nan({**comparison.kept, **played.row()})
+    return _without_nan({**comparison.kept, **played.row(), **comparison.measured(played)})
 
 
 def _unseen_absorbing(comparison: RewardComparisonCallback) -> str | None:

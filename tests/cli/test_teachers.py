@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,18 @@ def test_an_agent_learns_what_a_function_wants(desk: Path) -> None:
     refused = rmgym(desk, *arguments, "--resume")
     assert refused.returncode == 2
     assert "program:mine:calm@" in refused.stdout
+
+
+def test_episodes_are_measured_by_a_function(desk: Path) -> None:
+    arguments = ["train", "Pendulum-v1", "--reward", "random", "--steps", 256, "--episodes", 2, "--out", "run"]
+    refused = rmgym(desk, *arguments, "--measure", "mine:clam")
+    assert refused.returncode == 2
+    assert "did you mean 'calm'?" in refused.stderr
+    done = rmgym(desk, *arguments, "--measure", "mine:calm")
+    assert done.returncode == 0, done.stderr
+    printed = " ".join(done.stdout.split())
+    assert re.search(r"measure -\d[\d.]* ± [\d.]+, true return -\d", printed)
+    assert re.search(r"a random policy returns -[\d.]+ \(measure -[\d.]+\)", printed)
+    report = rmgym(desk, "report", "run")
+    assert re.search(r"true return +calm", report.stdout)
+    assert "By calm, a measure of your own: random -" in " ".join(report.stdout.split())

@@ -10,7 +10,7 @@ import typer
 from rmgym.cli.completion import agent_names, model_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json, table
-from rmgym.cli.teachers import SCRIPTED, Levels, TeacherName, levels_of, own_teacher
+from rmgym.cli.teachers import SCRIPTED, Levels, MeasureName, TeacherName, levels_of, own_measure, own_teacher
 
 if TYPE_CHECKING:
     from rmgym.runs.loop import LoopResult
@@ -51,6 +51,7 @@ def loop(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
     episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,
+    measure: MeasureName = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the loop in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,6 +95,7 @@ def loop(
         eval_every=eval_every,
         episodes=episodes,
         reward_name=name,
+        measure=own_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )

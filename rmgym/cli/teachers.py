@@ -23,6 +23,14 @@ TeacherName: TypeAlias = Annotated[
         "which may be in the current folder.",
     ),
 ]
+MeasureName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="Measure the held-out episodes by a function of your own too, which is called as one that labels; it may "
+        "be in the current folder.",
+    ),
+]
 Levels: TypeAlias = Annotated[
     int | None,
     typer.Option(help="Ratings are 1 to LEVELS, by default 10; 0: exact values, as those of a function always are."),
@@ -34,14 +42,16 @@ def levels_of(given: int | None) -> int:
     return _LEVELS if given is None else given
 
 
-def own_function(name: str) -> Callable[..., object]:
-    """A function of the user's in a module.
+def own_measure(name: str | None) -> Callable[..., object] | None:
+    """The user's own measure; None where none is named.
 
     Raises:
         FeedbackError: there is none of that name.
     """
     from rmgym.imports import imported
 
+    if name is None:
+        return None
     function = imported(name, FeedbackError)
     if not callable(function):
         raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")

@@ -11,7 +11,7 @@ import typer
 from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AllowRemote, AsJson, both_returns, narrate, out, print_json
-from rmgym.cli.teachers import own_function
+from rmgym.cli.teachers import MeasureName, own_measure
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
@@ -50,14 +50,7 @@ def train(
         Literal["learned", "true"] | None,
         typer.Option(help="Also keep the agent with the best such return, and judge it on other episodes."),
     ] = None,
-    measure: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION",
-            help="Measure the held-out episodes by a function of your own too, of steps, as 'rmgym label --teacher' "
-            "takes one; it may be in the current folder.",
-        ),
-    ] = None,
+    measure: MeasureName = None,
     allow_remote: AllowRemote = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
@@ -88,7 +81,7 @@ def train(
         when=when,  # type: ignore[arg-type]  # checked there
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
         save_best=save_best,
-        measure=None if measure is None else own_function(measure),
+        measure=own_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )

@@ -58,6 +58,11 @@ class Measure:
         return dict(zip(MEASURED, (float(returns.mean()), float(returns.std())), strict=True))
 
 
+def identity_of(measure: Measure | None) -> str | None:
+    """What specs record of a measure."""
+    return None if measure is None else measure.identity
+
+
 def short_name(identity: str) -> str:
     """What reports call a measure: the name of its function."""
     return identity.partition("@")[0].rpartition(":")[2].rpartition(".")[2]

@@ -16,7 +16,7 @@ from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
-from rmgym.evaluation.measure import Measure
+from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
 from rmgym.models.base import RewardModel
@@ -172,7 +172,7 @@ def train(
             **(hyperparameters or {}),
         )
         spec = run_spec(agent, reward_name, eval_every, episodes, checkpoint_every, save_best)
-        spec = replace(spec, measure=None if own is None else own.identity)
+        spec = replace(spec, measure=identity_of(own))
         return run_agent(agent, spec, folder, measure=own, resume=resume, progress=progress, verbose=verbose)
 
 

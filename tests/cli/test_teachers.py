@@ -82,10 +82,13 @@ def test_what_is_wrong_is_told_and_leaves_no_database(desk: Path, arguments: tup
 def test_an_agent_learns_what_a_function_wants(desk: Path) -> None:
     """The loop asks it in every round; a function that was changed in between is refused."""
     arguments = ["loop", "Pendulum-v1", "--teacher", "mine:calm", "--labels", 45, "--model", "no-lm", "--out", "loop"]
-    arguments += ["--steps", 8192, "--episodes", 2, "--json"]
+    arguments += ["--steps", 8192, "--episodes", 2, "--measure", "mine:calm_one", "--json"]
     done = rmgym(desk, *arguments)
     assert done.returncode == 0, done.stderr
-    rounds = json.loads(done.stdout)["rounds"]
+    facts = json.loads(done.stdout)
+    rounds = facts["rounds"]
+    assert -400 <= facts["final"]["measure_mean"] < 0
+    assert -400 <= facts["best"]["measure_mean"] < 0
     assert len(rounds) > 1
     assert rounds[-1]["labels"] == 45
     labels = LabelStore(desk / "loop/labels.sqlite").labels()

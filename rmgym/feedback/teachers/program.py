@@ -9,7 +9,7 @@ import inspect
 import textwrap
 import warnings
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from rmgym.errors import FeedbackError
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
-from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
 from rmgym.feedback.teachers.scripted import TiedPreferencesWarning
 from rmgym.imports import in_short
 from rmgym.transitions import ARRAY_FIELDS, Transitions
@@ -57,7 +57,7 @@ class ProgramTeacher:
         'program:comfort'
     """
 
-    function: Function
+    function: Function = field(metadata={TOLD_BY_SOURCE: True})
     _: KW_ONLY
     per_step: bool | None = None
     name: str = ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.feedback.teachers.program import ProgramTeacher
+from rmgym.feedback.step_function import Function, StepFunction
 from rmgym.transitions import Transitions
 
 MEASURED = ("measure_mean", "measure_std")
@@ -21,24 +20,24 @@ class Measure:
     """What a function says of each step, summed over an episode.
 
     Attributes:
-        program: the function, called as :class:`rmgym.ProgramTeacher` calls it.
+        function: what it is.
     """
 
-    program: ProgramTeacher
+    function: StepFunction
 
     @classmethod
-    def of(cls, function: Callable[..., object], name: str = "") -> Self:
+    def of(cls, function: Function, name: str = "") -> Self:
         """The measure that a function is.
 
         Raises:
             FeedbackError: how it is called is not clear.
         """
-        return cls(ProgramTeacher(function, name=name))
+        return cls(StepFunction(function, name=name))
 
     @property
     def identity(self) -> str:
         """Module, name and digest of the function: by another one, runs are not compared."""
-        return self.program.source.removeprefix("program:")
+        return self.function.identity
 
     def returns(self, steps: Transitions) -> npt.NDArray[np.float64]:
         """What each episode is worth, ``float64 [E]``.
@@ -49,7 +48,7 @@ class Measure:
         Raises:
             FeedbackError: the function fails, or gives anything but a finite number for a step.
         """
-        worth = self.program.values(steps, np.arange(len(steps)))
+        worth = self.function.values(steps, np.arange(len(steps)))
         return np.bincount(steps.episode, worth).astype(np.float64)
 
     def row(self, steps: Transitions) -> dict[str, float]:

@@ -17,10 +17,11 @@ from rmgym.feedback.labels import Labels
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.questionnaire import TABLE, number_in
 from rmgym.feedback.sheets import Sheet, TableLike, in_rows
+from rmgym.feedback.step_function import Function
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.base import Teacher
-from rmgym.feedback.teachers.program import Function, as_teacher
+from rmgym.feedback.teachers.program import as_teacher
 from rmgym.text.batch import TextBatch
 from rmgym.text.textualizer import textualizer
 from rmgym.transitions import Transitions

@@ -69,7 +69,7 @@ def test_a_function_in_this_folder_labels(desk: Path) -> None:
         (("--teacher", "mine:undefined"), "mine:undefined gives a finite number for every step"),
         (("--teacher", "mine:calm", "--levels", 5), "--levels 5 with mine:calm"),
         (("--teacher", "mine:calm", "--target", "outcome"), "--target outcome with mine:calm"),
-        (("--teacher", "mine:np"), "a program that teaches is a function"),
+        (("--teacher", "mine:np"), "what steps are worth is told by a function"),
     ],
 )
 def test_what_is_wrong_is_told_and_leaves_no_database(desk: Path, arguments: tuple[object, ...], rule: str) -> None:

@@ -49,11 +49,11 @@ def _module(name: str, error: type[RmgymError]) -> object:
         close = nearest(name, here)
         fix = close if close.startswith("did you mean") else f"call it in the folder of {name.replace('.', '/')}.py"
         raise error("a module can be imported: it is installed, or in the current folder", got=name, fix=fix) from None
-    except Exception as other:  # whatever a module does while it is imported
+    except (Exception, SystemExit) as other:  # whatever a module does while it is imported
         raise _failed(name, other, error) from other
 
 
-def _failed(name: str, cause: Exception, error: type[RmgymError]) -> RmgymError:
+def _failed(name: str, cause: BaseException, error: type[RmgymError]) -> RmgymError:
     return error(
         "a module can be imported",
         got=f"{name}: {in_short(cause)}",

@@ -17,6 +17,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "imp_rewards.py").write_text("LIMIT = 2\ndef comfort(steps):\n    return 1\n", encoding="utf-8")
     (tmp_path / "imp_broken.py").write_text("import imp_rewards\n\nimport not_installed_anywhere\n", encoding="utf-8")
+    (tmp_path / "imp_ends.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
     (tmp_path / "imp_wrong.py").write_text("def comfort(:\n", encoding="utf-8")
     yield tmp_path
     for name in ("imp_rewards", "imp_broken", "imp_wrong"):
@@ -39,6 +40,7 @@ def test_names_are_found(here: Path) -> None:
         ("far.away:comfort", "(?s)current folder.*in the folder of far/away.py"),
         ("imp_rewards.inner:comfort", "can be imported"),
         ("imp_broken:comfort", r"(?s)not_installed_anywhere.*imp_broken.py, line 3.*import imp_broken"),
+        ("imp_ends:comfort", r"SystemExit: 3 \(imp_ends.py, line 1\)"),
         ("imp_wrong:comfort", "(?s)SyntaxError.*import imp_wrong"),
     ],
 )

@@ -113,7 +113,7 @@ def read_answers(
         raise FeedbackError(
             "each row of answers is about one question of the database, once, and on its scale",
             got=in_rows(sheet, wrong),
-            fix="correct these rows (counted without the header); nothing was read",
+            fix="correct these rows (counted without the header), or name their own database; nothing was read",
         )
     if new or changed:
         store.record([*new, *changed])

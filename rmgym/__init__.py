@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rmgym.environments import collect as collect
     from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.environments.raw_observation import RawObservation as RawObservation
+    from rmgym.feedback.labelling import label as label
     from rmgym.feedback.labels import Labels as Labels
     from rmgym.feedback.labels import Preferences as Preferences
     from rmgym.feedback.labels import Ratings as Ratings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rmgym.feedback.queries import select_steps as select_steps
     from rmgym.feedback.store import LabelStore as LabelStore
     from rmgym.feedback.teachers.base import Teacher as Teacher
+    from rmgym.feedback.teachers.program import ProgramTeacher as ProgramTeacher
     from rmgym.feedback.teachers.scripted import ScriptedTeacher as ScriptedTeacher
     from rmgym.models import Prediction as Prediction
     from rmgym.models import RewardModel as RewardModel
@@ -61,6 +63,7 @@ _HOME = {
     "LearnedRewardWrapper": "rmgym.wrappers",
     "Prediction": "rmgym.models",
     "Preferences": "rmgym.feedback.labels",
+    "ProgramTeacher": "rmgym.feedback.teachers.program",
     "Ratings": "rmgym.feedback.labels",
     "RawObservation": "rmgym.environments.raw_observation",
     "RewardModel": "rmgym.models",
@@ -75,6 +78,7 @@ _HOME = {
     "describe_pair": "rmgym.feedback.preprocess",
     "distil": "rmgym.distillation.distil",
     "fit": "rmgym.training",
+    "label": "rmgym.feedback.labelling",
     "load_reward_model": "rmgym.models",
     "loop": "rmgym.runs.loop",
     "preprocess": "rmgym.feedback.preprocess",
@@ -96,6 +100,7 @@ __all__ = [
     "LearnedRewardWrapper",
     "Prediction",
     "Preferences",
+    "ProgramTeacher",
     "Ratings",
     "RawObservation",
     "RewardModel",
@@ -112,6 +117,7 @@ __all__ = [
     "distil",
     "errors",
     "fit",
+    "label",
     "load_reward_model",
     "loop",
     "preprocess",

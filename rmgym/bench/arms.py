@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmgym.evaluation.measure import MEASURED
 from rmgym.metrics import Interval, gamed_since, mean_ci
 from rmgym.runs.record import Run
 from rmgym.specs.base import Json
@@ -33,6 +34,7 @@ class Arm:
         spearman: rank correlation of learned and true reward, step by step, on the last evaluation's episodes.
         pearson: linear correlation of the same.
         pair_accuracy: share of pairs of these steps in the right order.
+        measured: what the agents are worth by the user's own measure, at the same evaluation; NaN without one.
         share: true return on a scale from 0, a random policy, to 1, the agent on the true reward; NaN where unknown.
     """
 
@@ -45,6 +47,7 @@ class Arm:
     spearman: Interval
     pearson: Interval
     pair_accuracy: Interval
+    measured: Interval = _NAN
     share: Interval = _NAN
 
     @property
@@ -122,7 +125,7 @@ class Arm:
 
     def to_json(self) -> dict[str, object]:
         """Numbers of the arm and of each run."""
-        numbers = ("true_return", "learned_return", "spearman", "pearson", "pair_accuracy", "share")
+        numbers = ("true_return", "learned_return", "measured", "spearman", "pearson", "pair_accuracy", "share")
         return {
             "reward": self.reward,
             "kind": self.kind,
@@ -142,6 +145,7 @@ class Arm:
                     "steps": run.last("steps"),
                     "true_return": run.last("true_return_mean"),
                     "learned_return": run.last("learned_return_mean"),
+                    "measured": run.last(MEASURED[0]),
                     "spearman": run.last("spearman"),
                     "wall_seconds": run.wall_seconds,
                 }
@@ -222,6 +226,7 @@ def _arm(reward: str, group: Sequence[Run]) -> Arm:
         spearman=over_seeds("spearman"),
         pearson=over_seeds("pearson"),
         pair_accuracy=over_seeds("pair_accuracy"),
+        measured=over_seeds(MEASURED[0]) if any(run.spec.measure for run in runs) else _NAN,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from rmgym.bench.arms import Arm, arms_of, distinction, grouped, training_setting
 from rmgym.cards import find_env_card
 from rmgym.errors import CardError
+from rmgym.evaluation.measure import short_name
+from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.metrics import Interval, Sample, share_ci
 from rmgym.models.registry import NO_LM
 from rmgym.runs.record import Run
@@ -30,6 +32,8 @@ class Match:
         variant: what tells it from other matches on the task with the algorithm, such as ``total_steps=20000``.
         arms: learned rewards first, then the true one, then controls.
         random: returns of a random policy, as the runs have played it.
+        measures: identities of the users' own measures by which runs were measured: one where they can be compared.
+        random_measured: the same episodes by that measure.
         reference: returns of the agents on the true reward: of their arm, else what the card says; its mean is NaN
             where neither is there.
         has_true_arm: whether agents were trained on the true reward here.
@@ -41,6 +45,8 @@ class Match:
     variant: str
     arms: tuple[Arm, ...]
     random: Sample
+    measures: tuple[str, ...]
+    random_measured: Sample
     reference: Sample
     has_true_arm: bool
     threshold: float | None
@@ -59,6 +65,21 @@ class Match:
     def true_return(self) -> float:
         """Mean return of the agents on the true reward, NaN where unknown."""
         return self.reference.mean
+
+    @property
+    def measure(self) -> str | None:
+        """What people call the measure of their own by which all measured runs can be compared; None without one."""
+        return short_name(self.measures[0]) if len(self.measures) == 1 else None
+
+    @property
+    def is_unrewarded(self) -> bool:
+        """Whether every evaluation, and every random episode, had the same true return: it says nothing of anybody.
+
+        Where agents were trained on it, they are what the verdict speaks of.
+        """
+        returns = [each for arm in self.arms for run in arm.runs for each in run.curve["true_return_mean"].tolist()]
+        random = [each for arm in self.arms for run in arm.runs if run.random for each in run.random.returns]
+        return len(returns) > 0 and len({*returns, *random}) == 1 and not self.has_true_arm
 
     @property
     def learned(self) -> list[Arm]:
@@ -83,6 +104,8 @@ class Match:
             "algo": self.algo,
             "variant": self.variant,
             "random_policy": self.random._asdict(),
+            "measures": list(self.measures),
+            "random_measured": self.random_measured._asdict(),
             "true_return": self.true_return,
             "threshold": self.threshold,
             "arms": [arm.to_json() for arm in self.arms],
@@ -116,7 +139,8 @@ def mean_curve(runs: Sequence[Run], column: str) -> tuple[Array, Array]:
 
 def _match(task: str, algo: str, variant: str, runs: Sequence[Run]) -> Match:
     arms = arms_of(runs)
-    random = _random_policy(runs)
+    random = _random_policy(runs, lambda random: random.returns)
+    measures = sorted({run.spec.measure for run in runs if run.spec.measure is not None})
     own = next((arm for arm in arms if arm.is_reference and arm.evaluated), None)
     published, threshold = _card_says(runs[0].spec.agent.env)
     reference = published if own is None else Sample.of(own.true_returns)
@@ -126,6 +150,8 @@ def _match(task: str, algo: str, variant: str, runs: Sequence[Run]) -> Match:
         variant=variant,
         arms=tuple(replace(arm, share=_share(arm, random, reference, is_own=arm is own)) for arm in arms),
         random=random,
+        measures=tuple(measures),
+        random_measured=_random_policy(runs, lambda random: random.measured) if len(measures) == 1 else _UNKNOWN,
         reference=reference,
         has_true_arm=own is not None,
         threshold=threshold,
@@ -137,10 +163,10 @@ def _share(arm: Arm, random: Sample, reference: Sample, *, is_own: bool) -> Inte
     return Interval(share.value, math.nan, math.nan, share.seeds) if is_own else share  # all of itself, by definition
 
 
-def _random_policy(runs: Sequence[Run]) -> Sample:
+def _random_policy(runs: Sequence[Run], of: Callable[[RandomReturns], tuple[float, ...]]) -> Sample:
     """Returns over the episodes that the runs have played at random, those that several have in common once."""
-    played = sorted((run.random for run in runs if run.random is not None), key=lambda random: len(random.returns))
-    distinct = {(random.seed, random.action_seed): random.returns for random in played}
+    played = sorted((run.random for run in runs if run.random is not None), key=lambda random: len(of(random)))
+    distinct = {(random.seed, random.action_seed): of(random) for random in played}
     return Sample.of([each for returns in distinct.values() for each in returns])
 
 

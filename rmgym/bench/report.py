@@ -13,7 +13,7 @@ from string import Template
 
 from rmgym.bench import asked, figures
 from rmgym.bench.compare import Match, compare
-from rmgym.bench.table import HEADERS, cells
+from rmgym.bench.table import cells, headers
 from rmgym.bench.verdict import Verdict, verdict
 from rmgym.bench.words import number, percent
 from rmgym.runs.record import Run
@@ -119,7 +119,7 @@ def _section(i: int, match: Match, drawn: Mapping[str, figures.Figure]) -> str:
     by_two = " even" if len(scatters) in (1, 3) else ""
     parts.append(f'<div class="row even">{earned}{predicted}</div>')
     parts.append(f'<div class="row{by_two}">{compared}{"".join(scatters)}</div>')
-    parts.append(_table(HEADERS, cells(match)))
+    parts.append(_table(headers(match), cells(match)))
     for run in (arm.runs[0] for arm in match.arms if arm.runs[0].about.rounds):
         heading = f"{run.reward}, seed {run.seed}: what was asked, round by round"
         rows = asked.cells(run.about.rounds, run.evaluations)

@@ -23,14 +23,24 @@ HEADERS = (
     "training",
     "steps/s",
 )
-"""Columns of :func:`cells`; all but the first are numbers."""
+"""Columns of :func:`cells` where there is no measure; all but the first are numbers."""
+_MEASURE = HEADERS.index("true return") + 1
+
+
+def headers(match: Match) -> tuple[str, ...]:
+    """Columns of :func:`cells`: a measure of the user's own stands beside the true return."""
+    return HEADERS if match.measure is None else (*HEADERS[:_MEASURE], match.measure, *HEADERS[_MEASURE:])
 
 
 def cells(match: Match) -> list[list[str]]:
     """One row per arm of a match and one for a random policy; means over seeds, with 95 % intervals of them."""
     dashes = ["–"] * (len(HEADERS) - 4)
     played = ["random policy", "–", "–", number(match.random.mean), *dashes]
-    return [_row(arm) for arm in match.arms] + ([played] if match.random.size else [])
+    rows = [_row(arm) for arm in match.arms] + ([played] if match.random.size else [])
+    if match.measure is None:
+        return rows
+    measured = [estimate(arm.measured) for arm in match.arms] + [number(match.random_measured.mean)]
+    return [[*row[:_MEASURE], own, *row[_MEASURE:]] for row, own in zip(rows, measured, strict=False)]
 
 
 def duration(seconds: float) -> str:

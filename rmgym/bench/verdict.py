@@ -39,7 +39,7 @@ class Verdict:
 
 def verdict(match: Match) -> Verdict:
     """Judge a match by its best learned arm; controls and unfinished runs are always spoken of."""
-    sentences = [s for arm in match.learned for s in _about(arm, match)]
+    sentences = [*_measured(match), *(s for arm in match.learned for s in _about(arm, match))]
     sentences += [_control(arm, match) for arm in match.controls]
     sentences += _evidence(match)
     if not match.learned:
@@ -66,6 +66,9 @@ def _nothing_to_judge(best: Arm, match: Match) -> str | None:
     """Why there is nothing to say yet, if so."""
     if not math.isfinite(best.true_return.value):
         return f"{best.reward} has not been evaluated yet."
+    if match.is_unrewarded:
+        judge = f"by {match.measure}, {_measures(match)}" if match.measure else "train with --measure to compare arms"
+        return f"Every episode has the same true return, which judges nothing here; {judge}."
     if match.true_return <= match.random_return:
         return "Nothing to judge yet: the agent on the true reward does no better than a random policy."
     if math.isinf(best.share.low):
@@ -73,6 +76,25 @@ def _nothing_to_judge(best: Arm, match: Match) -> str | None:
     if not math.isfinite(best.share.value):
         return f"{best.reward}: true return {number(best.true_return.value)}; no agent on the true reward to compare."
     return None
+
+
+def _measures(match: Match) -> str:
+    """What each arm is worth by the user's own measure, best first."""
+    arms = sorted((arm for arm in match.arms if math.isfinite(arm.measured.value)), key=lambda arm: -arm.measured.value)
+    worth = [f"{arm.reward} {estimate(arm.measured)}" for arm in arms]
+    worth += [f"a random policy {number(match.random_measured.mean)}"] if match.random_measured.size else []
+    return ", ".join(worth) or "nothing was measured yet"
+
+
+def _measured(match: Match) -> Iterator[str]:
+    """What can be said by the user's own measure."""
+    if len(match.measures) > 1:
+        names = " and ".join(match.measures)
+        yield f"Runs were measured by different functions, which are not compared: {names}."
+    elif match.measure and not match.is_unrewarded:
+        yield f"By {match.measure}, a measure of your own: {_measures(match)}."
+    if match.measure and any(arm.measured.undefined for arm in match.arms):
+        yield f"Some runs were not measured by {match.measure}, at least not at their last evaluation."
 
 
 def _doubts(best: Arm, match: Match) -> Iterator[str]:

@@ -9,12 +9,12 @@ import typer
 
 from rmgym.cli.completion import model_names
 from rmgym.cli.output import AsJson, out, print_json, table
-from rmgym.errors import FeedbackError, FitError
+from rmgym.errors import FitError
 from rmgym.storage.foreign import parse_json
 
 
 def fit(
-    db: Annotated[Path, typer.Option("--db", help="Labels, as 'rmgym label' writes them.")],
+    db: Annotated[Path, typer.Option("--db", help="Labels of 'rmgym label', or a table of texts: chosen, rejected.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the model.")],
     model: Annotated[
         str, typer.Option(help="A reward model, see 'rmgym models'; or hf:FOLDER.", autocompletion=model_names)
@@ -45,12 +45,10 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a reward model on labels."""
-    if not db.exists():
-        raise FeedbackError("labels are read from a database", got=str(db), fix="write one with 'rmgym label'")
     options = _options(model_option or [])
     if preset is not None:
         options["preset"] = preset
-    from rmgym.feedback.store import LabelStore
+    from rmgym.feedback.sources import labels_of
     from rmgym.models.registry import create_reward_model
     from rmgym.training import FitOptions
     from rmgym.training import fit as fit_model
@@ -69,7 +67,7 @@ def fit(
         shuffle_labels=shuffle_labels,
         **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
-    labels = LabelStore(db).labels(annotator)
+    labels = labels_of(db, annotator=annotator)
     network: Any = create_reward_model(model, seed=seed, **options)
     if hasattr(network, "to"):
         network = network.to(device)

@@ -1,4 +1,4 @@
-"""``rmgym label``: have steps rated, or segments compared, by a scripted teacher or by you."""
+"""``rmgym label``: have steps rated, or segments compared, by a script, a function of yours, or you."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import typer
 
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, err, out, print_json
+from rmgym.cli.tables import Tables
+from rmgym.cli.teachers import PERSON, SCRIPTED, Levels, levels_of, own_teacher
 
 if TYPE_CHECKING:
     from rmgym.feedback.plan import QuestionPlan
@@ -28,8 +30,22 @@ if TYPE_CHECKING:
 @takes_environment
 def label(
     env: EnvSpec,
-    teacher: Annotated[Literal["scripted", "human"], typer.Option(help="Who answers.")] = "scripted",
+    teacher: Annotated[
+        str,
+        typer.Option(
+            metavar="WHO",
+            help="Who answers: scripted (the true reward), human (you, in the terminal), or a function of your own as "
+            "my_module:function, which may be in the current folder.",
+        ),
+    ] = SCRIPTED,
     db: Annotated[Path, typer.Option(help="Label database; made if missing.")] = Path("labels.sqlite"),
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Write open questions to a new table (.csv, .jsonl, .parquet) to be answered elsewhere."),
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Read answers from such a table: its columns 'id' and 'answer'.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Steps from 'rmgym collect'; without it, steps are collected now.")
     ] = None,
@@ -44,7 +60,7 @@ def label(
             "in optimal value (sparse rewards with a known transition table)."
         ),
     ] = "reward",
-    levels: Annotated[int, typer.Option(help="Ratings are 1 to LEVELS; 0: exact values (scripted only).")] = 10,
+    levels: Levels = None,
     edges: Annotated[
         Literal["width", "quantile"], typer.Option(help="Scripted: levels of equal width, or of equal count.")
     ] = "width",
@@ -67,12 +83,14 @@ def label(
     from rmgym.feedback.teachers.person import Person
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
+    tables = Tables(questions, answers, teacher) if questions or answers else None
+    own = None if teacher in (SCRIPTED, PERSON) else own_teacher(teacher, levels, target=target, others=(PERSON,))
     plan = QuestionPlan(
         ratings=ratings,
         preferences=preferences,
         length=length,
         method=select,
-        whole_episodes=teacher == "scripted" and target == "outcome",
+        whole_episodes=teacher == SCRIPTED and target == "outcome",
         steps=steps,
         reset_every=reset_every,
         seed=seed,
@@ -80,19 +98,26 @@ def label(
     source = _Steps.named(env, data)
     text = source.textualizer()
     store = LabelStore(db)
-    if teacher == "scripted":
-        value = source.optimal_value() if target == "progress" else None
-        scripted = ScriptedTeacher(target=target, levels=levels or None, edges=edges, value=value)
-        name = annotator or scripted.source
-        _ask(store, scripted, name, source, text, plan)
+    name = annotator or getpass.getuser()
+    if tables is None and teacher != PERSON:
+        value = source.optimal_value() if own is None and target == "progress" else None
+        scripted_levels = levels_of(levels) or None
+        program = own or ScriptedTeacher(target=target, levels=scripted_levels, edges=edges, value=value)
+        name = annotator or program.source
+        _ask(store, program, name, source, text, plan)
     else:
-        name = annotator or getpass.getuser()
-        person = Person(levels=levels)
+        person = Person() if tables else Person(levels=levels_of(levels))
         _refuse_other_card(store, text, env.id)
-        check_scales(name, {*store.scales(name), Scale(person.source, person.levels)})
-        if not _are_asked(store, plan):
+        if tables is None:
+            check_scales(name, {*store.scales(name), Scale(person.source, person.levels)})
+        else:
+            tables.read(store, name, levels_of(levels))
+        if (tables is None or questions) and not _are_asked(store, plan):
             _ask(store, person, name, source, text, plan)
-        _interview(store, person, name, text, as_json)
+        if tables is None:
+            _interview(store, person, name, text, as_json)
+        else:
+            tables.write(store, name)
     _report(store, name, as_json)
 
 

@@ -10,6 +10,7 @@ import typer
 from rmgym.cli.completion import agent_names, model_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json, table
+from rmgym.cli.teachers import SCRIPTED, Levels, MeasureName, TeacherName, levels_of, own_measure, own_teacher
 
 if TYPE_CHECKING:
     from rmgym.runs.loop import LoopResult
@@ -26,10 +27,11 @@ def loop(
     ask: Annotated[
         Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
     ] = "rating",
+    teacher: TeacherName = SCRIPTED,
     target: Annotated[
         Literal["reward", "outcome"], typer.Option(help="The scripted teacher judges by the true reward, or outcomes.")
     ] = "reward",
-    levels: Annotated[int, typer.Option(help="Ratings are 1 to LEVELS; 0: exact values.")] = 10,
+    levels: Levels = None,
     model: Annotated[
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
     ] = "minilm",
@@ -49,6 +51,7 @@ def loop(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; by default a tenth.")] = None,
     episodes: Annotated[int, typer.Option(help="Held-out episodes of each evaluation.")] = 10,
+    measure: MeasureName = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the loop in that folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,10 +65,12 @@ def loop(
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
+    own = None if teacher == SCRIPTED else own_teacher(teacher, levels, target=target)
+    judged = target if own is None else teacher.replace(":", ".")
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
@@ -74,7 +79,7 @@ def loop(
     result = run(
         env,
         algo,
-        ScriptedTeacher(target=target, levels=levels or None),
+        own or ScriptedTeacher(target=target, levels=levels_of(levels) or None),
         labels=labels,
         out=folder,
         start=start,
@@ -90,6 +95,7 @@ def loop(
         eval_every=eval_every,
         episodes=episodes,
         reward_name=name,
+        measure=own_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )

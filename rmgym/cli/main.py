@@ -41,7 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "agents": Entry("What algorithms have a card."),
     "models": Entry("What reward models are built in; what a fitted one is."),
     "collect": Entry("Collect real steps of an environment."),
-    "label": Entry("Have steps rated or compared, by a scripted teacher or by you.", _SAME),
+    "label": Entry("Have steps rated or compared, by a script, a function of yours, a table, or you.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
     "distil": Entry("Teach a fast model what a slow one says.", _SAME),
     "train": Entry("Train an agent on a reward model; watch learned and true return.", "add --resume to the command"),

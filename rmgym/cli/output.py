@@ -99,7 +99,8 @@ def both_returns(final: Mapping[str, float]) -> str:
     true, learned = (
         f"{final[f'{of}_return_mean']:.4g} ± {final[f'{of}_return_std']:.3g}" for of in ("true", "learned")
     )
-    return f"true return {true}, learned return {learned}, Spearman {final['spearman']:.3f}"
+    own = f"measure {final['measure_mean']:.4g} ± {final['measure_std']:.3g}, " if "measure_mean" in final else ""
+    return f"{own}true return {true}, learned return {learned}, Spearman {final['spearman']:.3f}"
 
 
 def narrate(name: str) -> None:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from rmgym.bench.compare import compare
-from rmgym.bench.table import HEADERS, cells
+from rmgym.bench.table import HEADERS, cells, headers
 from rmgym.bench.verdict import verdict
 from rmgym.cli.output import out, table
 from rmgym.runs.record import Run
@@ -25,11 +25,12 @@ def show_results(runs: Sequence[Run]) -> None:
         judged = verdict(match)
         out.print(Text(f"\n{match.title}", style="bold"))
         is_wide = out.width >= 120
-        shown = [i for i, header in enumerate(HEADERS) if is_wide or header not in _WIDE]
+        columns = headers(match)
+        shown = [i for i, header in enumerate(columns) if is_wide or header not in _WIDE]
         rows = [
             [row[i] if is_wide or i < _INTERVAL else _without_interval(row[i]) for i in shown] for row in cells(match)
         ]
-        out.print(table([HEADERS[i] for i in shown], rows, right=HEADERS[1:]))
+        out.print(table([columns[i] for i in shown], rows, right=columns[1:]))
         out.print(Text(f"\n{judged.headline}", style=_STYLES[judged.mark]))
         for sentence in judged.sentences:
             out.print(Padding(Text(f"- {sentence}"), (0, 0, 0, 2)))

@@ -11,6 +11,7 @@ import typer
 from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AllowRemote, AsJson, both_returns, narrate, out, print_json
+from rmgym.cli.teachers import MeasureName, own_measure
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def train(
         Literal["learned", "true"] | None,
         typer.Option(help="Also keep the agent with the best such return, and judge it on other episodes."),
     ] = None,
+    measure: MeasureName = None,
     allow_remote: AllowRemote = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     as_json: AsJson = False,
@@ -79,6 +81,7 @@ def train(
         when=when,  # type: ignore[arg-type]  # checked there
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
         save_best=save_best,
+        measure=own_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )
@@ -96,12 +99,23 @@ def _loaded(reward: str) -> str | RewardModel:
 
 
 def _report(result: RunResult) -> None:
-    final, best = result.final, result.best
+    final, best, random = result.final, result.best, result.random
+    own = f" (measure {fmean(random.measured):.4g})" if random.measured else ""
     kept = f"kept, of step {best['steps']:,.0f}, on other episodes: {both_returns(best)}\n" if best else ""
     out.print(
         f"{both_returns(final)} "
         f"after {final['steps']:,.0f} steps at {result.outcome.steps_per_second:,.0f}/s; a random policy returns "
-        f"{fmean(result.random.returns):.4g}\n"
+        f"{fmean(random.returns):.4g}{own}\n"
+        f"{_unknown(result)}"
         f"{kept}run: {result.path}\nreport: rmgym report {result.path}",
         markup=False,
     )
+
+
+def _unknown(result: RunResult) -> str:
+    """A line where the environment's own reward says nothing of the agent."""
+    returns = {*result.random.returns, *(row["true_return_mean"] for row in result.comparison)}
+    if len(returns) > 1:
+        return ""
+    judge = "the measure does" if result.spec.measure else "name a measure of your own: --measure my_module:function"
+    return f"every episode has the same true return, so that it says nothing of the agent; {judge}\n"

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rmgym.errors import StorageError
 from rmgym.evaluation.evaluate import Comparison
+from rmgym.evaluation.measure import MEASURED
 from rmgym.storage.atomic import replacing
 from rmgym.storage.foreign import read_text
 
@@ -38,7 +39,7 @@ COLUMNS = (
     "pearson",
     "pair_accuracy",
 )
-"""Of ``comparison.csv``."""
+"""Of ``comparison.csv``, which has :data:`MEASURED` too where a measure was named."""
 STEP_COLUMNS = ("episode", "step", "true_reward", "learned_reward")
 """Of ``steps.csv``."""
 _STEP_ROWS = 2_000
@@ -65,20 +66,19 @@ class ComparisonLog:
         Raises:
             StorageError: they cannot be written; the old ones are intact.
         """
-        write_rows(self.folder / COMPARISON, COLUMNS, rows)
+        measured = MEASURED if any(MEASURED[0] in row for row in rows) else ()
+        write_rows(self.folder / COMPARISON, (*COLUMNS, *measured), rows)
         write_rows(self.folder / STEPS, STEP_COLUMNS, _sample(last))
 
     def rows(self) -> list[Row]:
         """All evaluations; none if there is no file yet."""
         curve = self.curve()
-        return [
-            dict(zip(COLUMNS, values, strict=True))
-            for values in zip(*(curve[c].tolist() for c in COLUMNS), strict=True)
-        ]
+        columns = (column.tolist() for column in curve.values())
+        return [dict(zip(curve, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def curve(self) -> dict[str, Column]:
         """All evaluations by column, ``float64 [E]`` each."""
-        return _columns(self.folder / COMPARISON, COLUMNS)
+        return _columns(self.folder / COMPARISON, COLUMNS, MEASURED)
 
     def steps(self) -> dict[str, Column]:
         """Steps of the last evaluation by column, ``float64 [S]`` each."""
@@ -101,8 +101,8 @@ def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, f
         target.write(text.getvalue().encode())
 
 
-def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
-    """Columns of a CSV file; a missing file is empty.
+def _columns(file: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Column]:
+    """Columns of a CSV file, those that are optional only where they are there; a missing file is empty.
 
     Raises:
         StorageError: it has other columns, is no text, or a row is not as it was written.
@@ -114,6 +114,7 @@ def _columns(file: Path, names: tuple[str, ...]) -> dict[str, Column]:
         table = csv.DictReader(io.StringIO(read_text(file), newline=""))
         if missing := {*names, _CHECKSUM} - set(table.fieldnames or ()):
             raise ValueError(f"no column {', '.join(sorted(missing))}")
+        names = (*names, *(name for name in optional if name in (table.fieldnames or ())))
         for row in table:
             values = [row[name] for name in names]
             if None in (*values, row[_CHECKSUM]) or _checksum(values) != row[_CHECKSUM]:

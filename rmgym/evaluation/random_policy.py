@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.evaluation.evaluate import EVALUATION_SEED, evaluate
+from rmgym.evaluation.measure import Measure
 from rmgym.evaluation.policy import State
 from rmgym.specs import EnvSpec
 from rmgym.specs.base import Spec
@@ -24,11 +25,13 @@ class RandomReturns(Spec):
         returns: of each episode, undiscounted.
         seed: of the first episode's reset; the next ones count up, as those of an evaluation do.
         action_seed: of the actions.
+        measured: the same episodes by the user's own measure, where there is one.
     """
 
     returns: tuple[float, ...]
     seed: int
     action_seed: int
+    measured: tuple[float, ...] = ()
 
 
 class RandomPolicy:
@@ -60,7 +63,9 @@ class RandomPolicy:
         return possible
 
 
-def play_at_random(env: EnvSpec, action_space: Space, *, episodes: int, action_seed: int) -> RandomReturns:
+def play_at_random(
+    env: EnvSpec, action_space: Space, *, episodes: int, action_seed: int, measure: Measure | None = None
+) -> RandomReturns:
     """Play the held-out episodes of an evaluation at random; no global random state is changed.
 
     Args:
@@ -68,11 +73,16 @@ def play_at_random(env: EnvSpec, action_space: Space, *, episodes: int, action_s
         action_space: of the agent, unbounded ones included: those are drawn as Gymnasium samples them.
         episodes: how many.
         action_seed: of the actions.
+        measure: the user's own.
 
     Raises:
         RunError: the environment cannot be made, or no episode is asked for.
+        FeedbackError: a step cannot be measured.
     """
     played = evaluate(RandomPolicy(action_space, action_seed), env, "true", episodes=episodes)
     return RandomReturns(
-        returns=tuple(float(each) for each in played.true_return), seed=EVALUATION_SEED, action_seed=action_seed
+        returns=tuple(float(each) for each in played.true_return),
+        seed=EVALUATION_SEED,
+        action_seed=action_seed,
+        measured=() if measure is None else tuple(measure.returns(played.steps).tolist()),
     )

@@ -34,6 +34,15 @@ class Question:
     right: TextBatch | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question without its texts."""
+
+    id: int
+    kind: str
+    key: QuestionKey
+
+
 def read_question(session: Session, query: Query) -> Question:
     """Return a question with its texts."""
     left = session.get_one(Segment, query.left)
@@ -191,6 +200,15 @@ def known_keys(session: Session, kind: str, annotator: str | None = None) -> set
     if annotator is not None:
         asked = asked.where(col(Query.id).in_(select(Answer.query).where(Answer.annotator == annotator)))
     return set(session.exec(asked))
+
+
+def asked_questions(session: Session) -> list[Asked]:
+    """All questions, oldest first, by what they ask about."""
+    left, right = aliased(Segment), aliased(Segment)
+    asked = select(Query.id, Query.kind, left.digest, right.digest).select_from(Query)
+    asked = asked.join(left, col(Query.left) == left.id).outerjoin(right, col(Query.right) == right.id)
+    rows = session.exec(asked.order_by(col(Query.id)))
+    return [Asked(id=query or 0, kind=kind, key=(first, second)) for query, kind, first, second in rows]
 
 
 def _opening(transitions: Transitions, episode: int) -> str:

@@ -24,9 +24,11 @@ from rmgym.feedback.database import Database
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.questions import (
+    Asked,
     Question,
     QuestionKey,
     add_questions,
+    asked_questions,
     check_segments,
     known_keys,
     now,
@@ -101,6 +103,20 @@ class LabelStore:
             return set()
         with self._database.transaction() as session:
             return known_keys(session, kind, annotator)
+
+    def asked(self) -> list[Asked]:
+        """All questions, oldest first, without their texts."""
+        if not self._database.exists():
+            return []
+        with self._database.transaction() as session:
+            return asked_questions(session)
+
+    def answers(self, annotator: str) -> list[Answer]:
+        """What an annotator has answered or skipped, oldest first."""
+        if not self._database.exists():
+            return []
+        with self._database.transaction() as session:
+            return [*session.exec(select(Answer).where(Answer.annotator == annotator).order_by(col(Answer.id)))]
 
     def asked_texts(self) -> TextBatch | None:
         """The texts that ratings were asked of, answered or not; None before the first."""

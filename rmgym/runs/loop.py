@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from rmgym.errors import FeedbackError, RunError
-from rmgym.feedback.teachers.base import Teacher
+from rmgym.evaluation.measure import Measure, identity_of
+from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
 from rmgym.jobs import Job
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_folder import KIND, LoopFolder, finished_loop
@@ -82,6 +83,7 @@ def loop(
     episodes: int = 10,
     reward_name: str | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
+    measure: Callable[..., object] | None = None,
     resume: bool = False,
     progress: bool = True,
     verbose: int = 0,
@@ -113,6 +115,7 @@ def loop(
         episodes: held-out episodes of each evaluation.
         reward_name: how reports call this reward; by default ``loop`` and the model's name.
         hyperparameters: of the algorithm, over the card's.
+        measure: a function of your own by which evaluations are measured too; see :func:`rmgym.runs.train.train`.
         resume: go on with the loop in ``out``, or begin one.
         progress: show progress bars on stderr.
         verbose: 1 prints a line per evaluation.
@@ -144,6 +147,8 @@ def loop(
     settings = json.loads(json.dumps(settings))  # as it comes back from the record
     identity = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     settings |= {"seed": seed, "eval_every": eval_every, "episodes": episodes, "reward_name": reward_name}
+    own = None if measure is None else Measure.of(measure)
+    settings |= {} if own is None else {"measure": own.identity}  # loops of before have no such key
     job = Job(Path(out), settings, kind=KIND)
     with job.claim(resume=resume) as status, torch_threads(1):
         folder = LoopFolder(job.folder)
@@ -162,10 +167,10 @@ def loop(
         # The reward is the loop's: its models follow from its settings, and from what was drawn.
         all_labels = labels + (0 if before is None else before.record()[-1].labels)
         reward = replace(spec.agent.reward, digest=identity, labels=all_labels, model=None, kind="learned")
-        spec = replace(spec, agent=replace(spec.agent, reward=reward))
+        spec = replace(spec, agent=replace(spec.agent, reward=reward), measure=identity_of(own))
         at = _due(how.at, spec.total_steps, agent)
         schedule = Rounds(at=at, model_after=folder.model_after, made_in=folder.made_in, next_model=rounds.next_model)
-        run = run_agent(agent, spec, folder.run, schedule, resume=True, progress=progress, verbose=verbose)
+        run = run_agent(agent, spec, folder.run, schedule, measure=own, resume=True, progress=progress, verbose=verbose)
         record = folder.record()
         if status != "done":
             rounds.write_about()
@@ -183,7 +188,8 @@ def _about(teacher: Teacher) -> Json:
     """What tells a teacher from others: its class, and its fields where it is a dataclass."""
     values: Json = {}
     if is_dataclass(teacher):
-        values = {f.name: plain_value(getattr(teacher, f.name)) for f in fields(teacher)}
+        own = (f.name for f in fields(teacher) if not f.metadata.get(TOLD_BY_SOURCE))
+        values = {name: plain_value(getattr(teacher, name)) for name in own}
     return {"class": type(teacher).__qualname__, "source": teacher.source, **values}
 
 

@@ -65,7 +65,7 @@ def judged(comparison: RewardComparisonCallback, spec: RunSpec, folder: Path) ->
     finally:
         assert agent.env is not None  # load_agent has made it
         agent.env.close()
-    return _without_nan({**comparison.kept, **played.row()})
+    return _without_nan({**comparison.kept, **played.row(), **comparison.measured(played)})
 
 
 def _unseen(comparison: RewardComparisonCallback) -> str | None:

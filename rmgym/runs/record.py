@@ -224,9 +224,9 @@ class Run:
         return np.where(rounds == rounds[-1:], values, np.nan) if column.startswith("learned") else values
 
     def last(self, column: str) -> float:
-        """Value of a curve column at the last evaluation, NaN before the first."""
-        values = self.curve[column]
-        return float(values[-1]) if len(values) else math.nan
+        """Value of a curve column at the last evaluation, NaN before the first, or without such a column."""
+        values = self.curve.get(column)
+        return float(values[-1]) if values is not None and len(values) else math.nan
 
 
 def read_object(file: Path, *, fix: str) -> Json:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from rmgym.composition import Composition
 from rmgym.distillation.student_options import StudentOptions
 from rmgym.evaluation.log import Row
+from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.evaluation.random_policy import RandomReturns, play_at_random
 from rmgym.jobs import Job
 from rmgym.runs.outcome import judged, outcome_of, selected
@@ -108,6 +110,7 @@ def train(
     composition: Composition | Mapping[str, object] | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     save_best: Best | None = None,
+    measure: Callable[..., object] | None = None,
     threads: int = 1,
     device: str = "cpu",
     verbose: int = 0,
@@ -141,6 +144,7 @@ def train(
         composition: how the reward is put together.
         hyperparameters: of the algorithm, over the card's.
         save_best: see :class:`RewardComparisonCallback`.
+        measure: a function of your own by which episodes are measured too, called as :class:`rmgym.ProgramTeacher` is.
         threads: torch threads; more than one slows small networks down.
         device: torch device of the policy.
         verbose: 1 prints a line per evaluation.
@@ -148,8 +152,9 @@ def train(
     Raises:
         JobError: the folder holds a run and ``resume`` is False, or was begun with other settings.
         RunError: see :func:`make_agent`.
+        FeedbackError: the measure fails on what a random policy does.
     """
-    folder = Path(out)
+    folder, own = Path(out), None if measure is None else Measure.of(measure)
     with torch_threads(threads):
         agent = make_agent(
             algo,
@@ -170,7 +175,8 @@ def train(
             **(hyperparameters or {}),
         )
         spec = run_spec(agent, reward_name, eval_every, episodes, checkpoint_every, save_best)
-        return run_agent(agent, spec, folder, resume=resume, progress=progress, verbose=verbose)
+        spec = replace(spec, measure=identity_of(own))
+        return run_agent(agent, spec, folder, measure=own, resume=resume, progress=progress, verbose=verbose)
 
 
 def run_agent(
@@ -179,6 +185,7 @@ def run_agent(
     folder: Path,
     rounds: Rounds | None = None,
     *,
+    measure: Measure | None = None,
     resume: bool,
     progress: bool,
     verbose: int,
@@ -191,6 +198,7 @@ def run_agent(
         spec: what the run is.
         folder: where it is.
         rounds: when its reward model is exchanged on the way.
+        measure: the user's own, which the spec names.
         resume: go on with the run in the folder, or begin one.
         progress: show a progress bar on stderr.
         verbose: 1 prints a line per evaluation.
@@ -210,7 +218,7 @@ def run_agent(
             "%s on %s, reward %s; TensorBoard: tensorboard --logdir %s",
             spec.agent.algo, spec.agent.env.id, spec.reward_name, folder,
         )  # fmt: skip
-        random = _random_policy(job, agent.action_space, spec)
+        random = _random_policy(job, agent.action_space, spec, measure)
         restore_checkpoint(folder)
         checkpoint, seconds = latest_checkpoint(folder), 0.0
         comparison = RewardComparisonCallback(
@@ -219,6 +227,7 @@ def run_agent(
             out=folder,
             save_best=spec.save_best,
             candidates=None if rounds is None or spec.save_best != "learned" else candidates,
+            measure=measure,
             verbose=verbose,
         )
         if checkpoint is not None:
@@ -247,12 +256,16 @@ def run_agent(
     return RunResult(path=folder, spec=spec, outcome=outcome, random=random, comparison=comparison.rows)
 
 
-def _random_policy(job: Job, action_space: Space, spec: RunSpec) -> RandomReturns:
+def _random_policy(job: Job, action_space: Space, spec: RunSpec, measure: Measure | None) -> RandomReturns:
     """What a random policy earns on the episodes of an evaluation, with actions of the run's seed; played once."""
     if (played := random_of(job.notes)) is not None:
         return played
     played = play_at_random(
-        spec.agent.env.evaluated, action_space, episodes=spec.episodes, action_seed=spec.agent.seed or 0
+        spec.agent.env.evaluated,
+        action_space,
+        episodes=spec.episodes,
+        action_seed=spec.agent.seed or 0,
+        measure=measure,
     )
     job.note(**{RANDOM: played.to_json()})
     return played

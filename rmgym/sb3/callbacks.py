@@ -17,10 +17,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import should_collect_more_steps
 
 from rmgym.environments.raw_observation import policy_layers
-from rmgym.errors import PlaceholderRewardError, RunError
+from rmgym.errors import FeedbackError, PlaceholderRewardError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
 from rmgym.evaluation.leakage import survival_bonus
 from rmgym.evaluation.log import ComparisonLog, Row
+from rmgym.evaluation.measure import MEASURED, Measure
 from rmgym.metrics.gaming import gamed_since
 from rmgym.sb3.candidates import Candidates
 from rmgym.sb3.deferred import finished_returns, is_deferred, learned_env
@@ -62,6 +63,8 @@ class RewardComparisonCallback(BaseCallback):
             ``best_learned.zip`` in ``out``: the name says which reward selected it.
         candidates: where the reward model changes on the way (:mod:`rmgym.sb3.rounds`) and ``save_best`` is
             ``"learned"``, keeps all evaluated agents, of which the last model selects one afterwards.
+        measure: of your own, for the same episodes: ``measure_mean`` and ``measure_std`` in ``comparison.csv``,
+            ``rmgym/measure`` in the logger. What it cannot measure is NaN there, and a warning says why.
         alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
         verbose: 1 prints a line per evaluation.
 
@@ -91,6 +94,7 @@ class RewardComparisonCallback(BaseCallback):
         env: str | EnvSpec | None = None,
         save_best: Literal["true", "learned"] | None = None,
         candidates: Candidates | None = None,
+        measure: Measure | None = None,
         alarm_window: int = 3,
         verbose: int = 0,
     ) -> None:
@@ -109,7 +113,7 @@ class RewardComparisonCallback(BaseCallback):
         self.eval_every, self.episodes, self.seed, self.alarm_window = eval_every, episodes, seed, alarm_window
         self.log = None if out is None else ComparisonLog(Path(out))
         self.env: EnvSpec | None = EnvSpec(id=env, wrappers=policy_layers(env, None)) if isinstance(env, str) else env
-        self.save_best, self.candidates = save_best, candidates
+        self.save_best, self.candidates, self.measure = save_best, candidates, measure
         self.started: float | None = None
         self.rows: list[Row] = []
         self.last: Comparison | None = None
@@ -230,6 +234,7 @@ class RewardComparisonCallback(BaseCallback):
             "wall_seconds": time.perf_counter() - self.started,
             "round": self._round,
             **self.last.row(),
+            **self.measured(self.last),
         }
         self._keep_best(row)
         self.rows.append(row)
@@ -239,6 +244,16 @@ class RewardComparisonCallback(BaseCallback):
         self._log(row, gamed)
         if self.log is not None:
             self.log.write(self.rows, self.last)
+
+    def measured(self, played: Comparison) -> Row:
+        """What is to be said of some episodes by the measure; nothing where there is none."""
+        if self.measure is None:
+            return {}
+        try:
+            return self.measure.row(played.steps)
+        except FeedbackError as error:  # the training is worth more than one number of it
+            _LOG.warning("after %d steps there is no measure: %s", self.num_timesteps, error)
+            return dict.fromkeys(MEASURED, math.nan)
 
     def _keep_best(self, row: Row) -> None:
         if self.candidates is not None:
@@ -282,12 +297,15 @@ class RewardComparisonCallback(BaseCallback):
     def _log(self, row: Mapping[str, float], gamed: bool) -> None:
         values = {"true_return": row["true_return_mean"], "learned_return": row["learned_return_mean"]}
         values |= {name: row[name] for name in ("spearman", "pearson", "pair_accuracy") if not math.isnan(row[name])}
+        if not math.isnan(measured := row.get(MEASURED[0], math.nan)):
+            values["measure"] = measured
         for name, value in {**values, "gap_alarm": float(gamed)}.items():
             self.logger.record(f"rmgym/{name}", value)
         self.logger.dump(self.num_timesteps)
         if self.verbose:
+            own = f"  measure {measured:.4g} ± {row[MEASURED[1]]:.3g}" if self.measure is not None else ""
             print(
                 f"{self.num_timesteps:>10,} steps  true {row['true_return_mean']:.4g} ± {row['true_return_std']:.3g}"
                 f"  learned {row['learned_return_mean']:.4g} ± {row['learned_return_std']:.3g}"
-                f"  spearman {row['spearman']:.3f}{'  GAP' if gamed else ''}"
+                f"{own}  spearman {row['spearman']:.3f}{'  GAP' if gamed else ''}"
             )

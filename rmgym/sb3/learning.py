@@ -6,6 +6,7 @@ from rich.progress import Progress, TaskID
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rmgym.evaluation.measure import MEASURED
 from rmgym.progress import progress_bar
 from rmgym.sb3.callbacks import RewardComparisonCallback
 from rmgym.sb3.checkpoints import Checkpoints
@@ -28,6 +29,7 @@ class _ProgressCallback(BaseCallback):
         if self.comparison.rows:
             row = self.comparison.rows[-1]
             returns = f"  true {row['true_return_mean']:.4g}  learned {row['learned_return_mean']:.4g}"
+            returns += f"  measure {row[MEASURED[0]]:.4g}" if MEASURED[0] in row else ""
         self.bar.update(self.task, completed=self.model.num_timesteps, description=f"training{returns}")
 
 

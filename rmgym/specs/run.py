@@ -26,6 +26,7 @@ class RunSpec(Spec):
         save_best: which return selects the agent that is kept beside the last one, if any.
         card_hash: identity of all that shapes the texts, of the card's content among it; the card's path does not
             tell whether it was edited between two attempts.
+        measure: identity of the user's own measure of episodes; None without one.
 
     Raises:
         RunError: a number is impossible.
@@ -38,6 +39,7 @@ class RunSpec(Spec):
     checkpoint_every: int
     save_best: Best | None = None
     card_hash: str | None = None
+    measure: str | None = None
 
     def __post_init__(self) -> None:
         if (total := self.agent.total_steps) is None or total < 1:
@@ -55,6 +57,8 @@ class RunSpec(Spec):
     def settings(self) -> Json:
         """What decides the outcome: everything but where the reward model lies (its digest says which one it is)."""
         settings = self.to_json()
+        if self.measure is None:  # as runs were begun before there were measures
+            del settings["measure"]
         return {**settings, "agent": {**settings["agent"], "reward": _without_place(settings["agent"]["reward"])}}
 
 

@@ -14,8 +14,9 @@ from typing import cast
 import numpy as np
 import torch
 
-from rmgym.errors import FeedbackError, FitError, JobError
+from rmgym.errors import FitError, JobError
 from rmgym.feedback.labels import Labels
+from rmgym.feedback.sources import LabelSource, labels_of
 from rmgym.jobs import Job, read_record
 from rmgym.models.base import RewardModel
 from rmgym.models.files import MANIFEST, read_files
@@ -32,6 +33,7 @@ from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, w
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
+from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look
 from rmgym.training.units import robust_units
 
@@ -82,7 +84,7 @@ class _Plan:
 
 def fit(
     model: str | NeuralRewardModel,
-    labels: Labels,
+    labels: LabelSource,
     options: FitOptions | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -103,7 +105,7 @@ def fit(
     Args:
         model: an unfitted model, fitted in place, or a built-in name (``seq2seq``, ``minilm``, ``ensemble``). A fitted
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
-        labels: ratings, preferences or both.
+        labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
@@ -118,7 +120,7 @@ def fit(
         ModelError: the model cannot read the texts.
         StorageError: ``out`` cannot be written, or another process works there.
     """
-    options = options or FitOptions()
+    options, labels = options or FitOptions(), labels_of(labels)
     check(labels)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
@@ -166,29 +168,6 @@ def read_fit(model: NeuralRewardModel, folder: Path) -> FitResult:
         )
     metrics = cast("Metrics", result["metrics"])
     return FitResult(model=type(model).restore(*files).to(model.device), metrics=metrics, path=folder)
-
-
-def check(labels: Labels) -> None:
-    """Refuse labels that cannot teach anything.
-
-    Raises:
-        FeedbackError: there are fewer than two, or they are all equal.
-    """
-    ratings, preferences = labels.ratings, labels.preferences
-    if len(labels) < 2:
-        raise FeedbackError("fitting needs at least two labels", got=len(labels), fix="run 'rmgym label'")
-    if ratings is not None and len(ratings) and np.ptp(ratings.values) == 0:
-        raise FeedbackError(
-            "ratings that are all equal teach nothing (is the true reward of the environment constant?)",
-            got=f"{len(ratings)} ratings of {ratings.values[0]:g}",
-            fix="rate something else: 'rmgym label --target outcome', or label more varied steps",
-        )
-    if not (ratings is not None and len(ratings)) and preferences is not None and (preferences.choice == 0.5).all():
-        raise FeedbackError(
-            "preferences that are all ties teach nothing (do all segments have the same true return?)",
-            got=f"{len(preferences)} ties",
-            fix="compare something else: 'rmgym label --target outcome', or longer and more varied segments",
-        )
 
 
 def _refuse_to_overwrite(folder: Path, overwrite: bool) -> None:

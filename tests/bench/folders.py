@@ -8,6 +8,7 @@ from typing import Any
 
 from rmgym.composition import Composition
 from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS, write_rows
+from rmgym.evaluation.measure import MEASURED
 from rmgym.evaluation.random_policy import RandomReturns
 from rmgym.runs.record import AboutReward, Outcome
 from rmgym.specs import AgentSpec, EnvSpec, RewardSpec, RunSpec
@@ -44,6 +45,9 @@ def write_run(
     points: Sequence[tuple[float, float]] = ((-1.0, 3.0), (-2.0, 2.0), (-3.0, 1.0)),
     random: Sequence[float] | None = (-1210, -1190),
     doubts: dict[str, str] | None = None,
+    measure: str | None = None,
+    measured: Sequence[float] = (5, 6, 7),
+    random_measured: Sequence[float] = (1, 3),
 ) -> Path:
     """One run whose columns are given; the others are plain. A random policy returns -1,200.
 
@@ -66,9 +70,12 @@ def write_run(
         seed=seed,
         total_steps=total_steps,
     )
-    spec = RunSpec(agent=agent, reward_name=reward, eval_every=1000, checkpoint_every=1000)
+    spec = RunSpec(agent=agent, reward_name=reward, eval_every=1000, checkpoint_every=1000, measure=measure)
     outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={}, **(doubts or {}))  # type: ignore[arg-type]
-    played = None if random is None else RandomReturns(returns=tuple(random), seed=10_000, action_seed=seed)
+    own = () if measure is None else tuple(random_measured)
+    played = (
+        None if random is None else RandomReturns(returns=tuple(random), seed=10_000, action_seed=seed, measured=own)
+    )
     record = {
         "schema": 1, "kind": "run", "settings": spec.settings(), "status": status,
         "result": outcome.to_json() if status == "done" else None,
@@ -79,7 +86,11 @@ def write_run(
         (s, s / 500, 0, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95)
         for s, t, p in zip(steps, true, learned, strict=True)
     ]
-    _write(folder / "comparison.csv", COLUMNS, rows)
+    if measure is None:
+        _write(folder / "comparison.csv", COLUMNS, rows)
+    else:
+        own_rows = [(*row, value, 0.5) for row, value in zip(rows, measured, strict=True)]
+        _write(folder / "comparison.csv", (*COLUMNS, *MEASURED), own_rows)
     _write(folder / "steps.csv", STEP_COLUMNS, [(0, i, t, p) for i, (t, p) in enumerate(points)])
     AboutReward(recipe=recipe if labels else None, unshuffled=unshuffled, seconds=12.0 if labels else None).write(
         folder

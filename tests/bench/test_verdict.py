@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rmgym.bench.compare import Match, compare
-from rmgym.bench.table import HEADERS, cells, duration
+from rmgym.bench.table import HEADERS, cells, duration, headers
 from rmgym.bench.verdict import verdict
 from rmgym.composition import Composition
 from rmgym.runs.record import read_run
@@ -259,3 +259,49 @@ def test_one_seed_cannot_tell_what_a_language_model_added(tmp_path: Path) -> Non
     no_lm = {"reward": "no-lm", "model": "no-lm", "true": (-1000, -500, -300)}
     sentences = verdict(one(tmp_path, {}, no_lm, TRUE)).sentences
     assert any("of learned added, one seed cannot tell: no-lm, without one, reached -300" in s for s in sentences)
+
+
+COMFORT = "my_room:comfort@0123abcd"
+UNREWARDED = {"true": (0, 0, 0), "random": (0, 0), "spearman": math.nan, "env": "Own-v0"}
+
+
+def test_without_a_true_reward_arms_are_compared_on_a_measure(tmp_path: Path) -> None:
+    learned = {**UNREWARDED, "measure": COMFORT}
+    control = {**RANDOM, **UNREWARDED, "measure": COMFORT, "measured": (5, 4, 3)}
+    match = one(tmp_path, control, learned)
+    judged = verdict(match)
+    assert judged.mark == "open"
+    assert judged.headline == (
+        "Every episode has the same true return, which judges nothing here; by comfort, learned 7.00, random 3.00, "
+        "a random policy 2.00."
+    )
+    assert headers(match)[3:5] == ("true return", "comfort")
+    assert [row[:5] for row in cells(match)] == [
+        ["learned", "1", "100", "0.00", "7.00"],
+        ["random", "1", "0", "0.00", "3.00"],
+        ["random policy", "–", "–", "0.00", "2.00"],
+    ]
+    assert all(len(row) == len(headers(match)) for row in cells(match))
+    bare = verdict(one(tmp_path / "bare", UNREWARDED, {**RANDOM, **UNREWARDED}))
+    assert "train with --measure to compare arms" in bare.headline
+
+
+def test_a_measure_stands_beside_the_true_reward(tmp_path: Path) -> None:
+    match = one(tmp_path, {"measure": COMFORT}, TRUE | {"measure": COMFORT, "measured": (9, 9, 9)}, RANDOM)
+    judged = verdict(match)
+    assert "of the random-to-true range" in judged.headline
+    assert "By comfort, a measure of your own: true 9.00, learned 7.00, a random policy 2.00." in judged.sentences
+    assert next(row for row in cells(match) if row[0] == "random")[4] == "–"
+
+
+def test_different_measures_are_not_compared(tmp_path: Path) -> None:
+    match = one(tmp_path, {"measure": COMFORT}, {"seed": 1, "measure": "my_room:comfort@ffff0000"}, TRUE)
+    assert headers(match) == HEADERS
+    assert len(cells(match)[0]) == len(HEADERS)
+    assert any("different functions, which are not compared" in sentence for sentence in verdict(match).sentences)
+
+
+def test_what_was_not_measured_is_told(tmp_path: Path) -> None:
+    match = one(tmp_path, {"measure": COMFORT}, {"seed": 1, "measure": COMFORT, "measured": (5, 6, math.nan)}, TRUE)
+    assert cells(match)[0][4] == "7.00 (1 of 2 seeds)"
+    assert any("not measured by comfort" in sentence for sentence in verdict(match).sentences)

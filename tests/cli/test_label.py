@@ -271,3 +271,53 @@ def test_data_remember_the_arguments_of_their_environment(store, tmp_path):
     assert result.exit_code == 0, result.output
     assert store.info()["env_kwargs"] == {"map_name": "8x8"}
     assert store.info()["card_hash"] == textualizer(gym.make("FrozenLake-v1", map_name="8x8")).card_hash
+
+
+def test_questions_go_to_a_table_and_answers_come_from_it(store, data, tmp_path):
+    counts = ("--data", data[1], "--ratings", 5, "--preferences", 2, "--length", 3, "--annotator", "ann")
+    table, rest = tmp_path / "q.csv", tmp_path / "rest.jsonl"
+    asked = run(store, "Pendulum-v1", *counts, "--questions", table)
+    assert asked.exit_code == 0, asked.output
+    assert "ann answered 0 of 7" in asked.stdout
+    filled = table.read_text(encoding="utf-8").replace(",,,\n", ",,,4\n", 3).replace('",\n', '",left\n', 1)
+    (tmp_path / "a.csv").write_text(filled, encoding="utf-8")
+    refused = run(store, "Pendulum-v1", *counts, "--answers", tmp_path / "a.csv", "--levels", 3)
+    assert refused.exit_code == 2
+    assert "a whole number from 1 to 3, or skip, not '4'" in refused.stderr
+    for new, same in ((4, 0), (0, 4)):
+        read = run(store, "Pendulum-v1", *counts, "--answers", tmp_path / "a.csv")
+        assert read.exit_code == 0, read.output
+        assert f"{new} new answers, 0 changed, {same} as before" in read.stderr
+    assert store.labels("ann").ratings.values.tolist() == [4, 4, 4]
+    assert store.labels("ann").preferences.choice.tolist() == [1]
+    assert run(store, "Pendulum-v1", *counts, "--questions", rest).exit_code == 0
+    assert len(rest.read_text(encoding="utf-8").splitlines()) == 3
+    again = run(store, "Pendulum-v1", *counts, "--questions", rest)
+    assert again.exit_code == 2
+    assert f"read it with --answers {rest}" in again.stderr
+
+
+def test_a_person_goes_on_in_a_table(store, data, tmp_path):
+    person(store, data, keys=["3", "9", "q"])
+    table = tmp_path / "q.csv"
+    options = ("--data", data[1], "--ratings", 5, "--annotator", "ann", "--teacher", "human")
+    run(store, "Pendulum-v1", *options, "--questions", table)
+    table.write_text(table.read_text(encoding="utf-8").replace('",\n', '",10\n'), encoding="utf-8")
+    read = run(store, "Pendulum-v1", *options, "--answers", table)
+    assert "3 new answers" in read.stderr
+    assert store.labels().ratings.values.tolist() == [3, 9, 10, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (("--questions", "q.xlsx"), "end it in .csv, .jsonl, .parquet"),
+        (("--answers", "none.csv"), "none.csv"),
+        (("--answers", "a.csv", "--teacher", "operator:neg"), "answered elsewhere"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused_first(store, data, arguments, rule):
+    result = run(store, "Pendulum-v1", "--data", data[1], *arguments)
+    assert result.exit_code == 2
+    assert rule in result.stderr
+    assert not store.path.exists()

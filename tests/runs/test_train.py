@@ -16,7 +16,7 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-from rmgym.errors import JobError, RunError, StorageError, UnseenStepsWarning
+from rmgym.errors import FeedbackError, JobError, RunError, StorageError, UnseenStepsWarning
 from rmgym.evaluation.log import COLUMNS, ComparisonLog
 from rmgym.evaluation.random_policy import play_at_random
 from rmgym.models.controls import RandomReward
@@ -312,3 +312,50 @@ def test_a_card_edited_since_is_another_run(tmp_path: Path) -> None:
     card.write_text(text.replace("cart position", "trolley position"), encoding="utf-8")
     with pytest.raises(JobError, match="card_hash"):
         train("dqn", "CartPole-v1", "constant", resume=True, **call)
+
+
+def torque(steps: Any) -> Any:
+    return np.abs(steps.action[:, 0])
+
+
+def test_episodes_are_measured_by_a_function_too(tmp_path: Path) -> None:
+    result = train(**PENDULUM, reward_model="constant", out=tmp_path / "run", measure=torque, save_best="true")
+    agent = load_agent(tmp_path / "run" / "agent.zip")
+    played = evaluate(agent, None, "constant", episodes=2).steps
+    returns = np.bincount(played.episode, torque(played))
+    assert result.final["measure_mean"] == pytest.approx(returns.mean())
+    assert result.final["measure_std"] == pytest.approx(returns.std())
+    assert result.best["measure_mean"] != result.final["measure_mean"], "on other episodes"
+    assert len(result.random.measured) == 2
+    assert 0 < min(result.random.measured) < max(result.random.measured) < 60
+    run = read_run(tmp_path / "run")
+    assert run.spec.measure is not None
+    assert run.spec.measure.startswith("tests.runs.test_train:torque@")
+    assert run.curve["measure_mean"].tolist() == [row["measure_mean"] for row in result.comparison]
+    with pytest.raises(JobError, match="measure"):
+        train(**PENDULUM, reward_model="constant", out=tmp_path / "run", save_best="true", resume=True)
+    plain = train(**PENDULUM, reward_model="constant", out=tmp_path / "plain", save_best="true")
+    assert "measure_mean" not in plain.final
+    assert plain.final["true_return_mean"] == result.final["true_return_mean"], "it changes nothing"
+    assert "measure" not in json.loads((tmp_path / "plain" / "run.json").read_text(encoding="utf-8"))["settings"]
+
+
+def test_a_measure_that_fails_at_once_trains_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FeedbackError, match="a finite number for every step"):
+        train(**PENDULUM, reward_model="constant", out=tmp_path / "run", measure=lambda steps: steps.step * np.nan)
+    assert not (tmp_path / "run" / "comparison.csv").exists()
+
+
+def test_a_measure_that_fails_later_costs_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    calls = list[int]()
+
+    def fading(steps: Any) -> Any:
+        calls.append(1)
+        return np.ones(len(steps)) if len(calls) < 3 else np.full(len(steps), np.nan)
+
+    result = train(**PENDULUM, reward_model="constant", out=tmp_path / "run", measure=fading)
+    measured = [row["measure_mean"] for row in result.comparison]
+    assert measured[0] == 30
+    assert np.isnan(measured[1:]).all()
+    assert "there is no measure" in caplog.text
+    assert result.outcome.final["measure_mean"] is None

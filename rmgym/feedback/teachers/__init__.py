@@ -5,4 +5,5 @@ from rmgym.feedback.teachers.asking import PreferenceQuestions as PreferenceQues
 from rmgym.feedback.teachers.asking import RatingQuestions as RatingQuestions
 from rmgym.feedback.teachers.base import Teacher as Teacher
 from rmgym.feedback.teachers.person import Person as Person
+from rmgym.feedback.teachers.program import ProgramTeacher as ProgramTeacher
 from rmgym.feedback.teachers.scripted import ScriptedTeacher as ScriptedTeacher

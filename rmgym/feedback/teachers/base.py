@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 
+TOLD_BY_SOURCE = "told_by_source"
+"""In the metadata of a teacher's field: whose value :attr:`Teacher.source` tells from others already."""
+
 
 @runtime_checkable
 class Teacher(Protocol):

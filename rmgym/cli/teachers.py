@@ -1,0 +1,84 @@
+"""Who answers: what ``--teacher`` and ``--levels`` mean, for every command that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from rmgym.errors import FeedbackError, nearest
+
+if TYPE_CHECKING:
+    from rmgym.feedback.teachers.base import Teacher
+
+SCRIPTED, PERSON = "scripted", "human"
+_LEVELS = 10
+
+TeacherName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="WHO",
+        help="Who answers: scripted (the true reward), or a function of your own as my_module:function, "
+        "which may be in the current folder.",
+    ),
+]
+MeasureName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="Measure the held-out episodes by a function of your own too, which is called as one that labels; it may "
+        "be in the current folder.",
+    ),
+]
+Levels: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Ratings are 1 to LEVELS, by default 10; 0: exact values, as those of a function always are."),
+]
+
+
+def levels_of(given: int | None) -> int:
+    """The levels that are meant, 0 for exact values."""
+    return _LEVELS if given is None else given
+
+
+def own_measure(name: str | None) -> Callable[..., object] | None:
+    """The user's own measure; None where none is named.
+
+    Raises:
+        FeedbackError: there is none of that name.
+    """
+    from rmgym.imports import imported
+
+    if name is None:
+        return None
+    function = imported(name, FeedbackError)
+    if not callable(function):
+        raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")
+    return function
+
+
+def own_teacher(name: str, levels: int | None, *, target: str = "reward", others: tuple[str, ...] = ()) -> Teacher:
+    """The user's own teacher: a function or a :class:`Teacher` in a module.
+
+    Args:
+        name: ``module:name``.
+        levels: as given; a function's values are kept as they are.
+        target: of the scripted teacher, as given.
+        others: teachers that the command knows by a word, beside the scripted one.
+
+    Raises:
+        FeedbackError: there is none of that name, or an option is about another teacher.
+    """
+    from rmgym.feedback.teachers.program import as_teacher
+    from rmgym.imports import imported
+
+    if ":" not in name:
+        words = (SCRIPTED, *others)
+        fix = f"{nearest(name, words)} A function of your own is my_module:function"
+        raise FeedbackError(f"a teacher is {', '.join(words)} or module:function", got=name, fix=fix)
+    if levels or target != "reward":
+        got = f"--levels {levels}" if levels else f"--target {target}"
+        fix = "leave it out: the function says how good a step is, and its values are kept as they are"
+        raise FeedbackError("levels and targets are the scripted teacher's", got=f"{got} with {name}", fix=fix)
+    return as_teacher(imported(name, FeedbackError), name)  # type: ignore[arg-type]  # checked there

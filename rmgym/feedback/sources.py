@@ -1,0 +1,127 @@
+"""Whatever holds labels: the labels themselves, a database, a table of texts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.labels import Labels, Preferences, Ratings
+from rmgym.feedback.preprocess import guess_language, preprocess
+from rmgym.feedback.questionnaire import number_in
+from rmgym.feedback.sheets import ENDINGS, Sheet, TableLike, in_rows
+from rmgym.feedback.store import LabelStore
+from rmgym.text.batch import TextBatch
+
+LabelSource = Labels | LabelStore | TableLike
+"""What :func:`labels_of` takes."""
+_FORMS = "text and rating; chosen and rejected; or state, action and reward"
+
+
+def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
+    """Labels, wherever they are.
+
+    Args:
+        source: labels as they are; a :class:`rmgym.LabelStore`, or the path of one; or a table (a path ending in
+            ``.csv``, ``.jsonl`` or ``.parquet``, a DataFrame, columns by name, rows that are mappings). A table has the
+            columns ``text`` and ``rating``; or ``chosen`` and ``rejected``, with ``prompt`` and ``margin`` where they
+            are there; or ``state``, ``action`` and ``reward``, as :func:`rmgym.preprocess` takes them.
+        annotator: of a database; by default all.
+
+    Raises:
+        FeedbackError: there are none, a column is missing, or a row is no label.
+    """
+    if isinstance(source, Labels):
+        return source
+    if isinstance(source, LabelStore):
+        return source.labels(annotator)
+    if isinstance(source, str | os.PathLike):
+        path = Path(cast("str | os.PathLike[str]", source))
+        if path.suffix.lower() not in ENDINGS:
+            if not path.exists():
+                fix = f"write one with 'rmgym label', or name a table: {', '.join(ENDINGS)}"
+                raise FeedbackError("labels are read from a database", got=str(path), fix=fix)
+            return LabelStore(path).labels(annotator)
+    return _of_sheet(Sheet.read(source))
+
+
+def _of_sheet(sheet: Sheet) -> Labels:
+    if "chosen" in sheet or "rejected" in sheet:
+        return _pairs(sheet)
+    if "state" in sheet and "action" in sheet:
+        rows = zip(*(sheet.column(name) for name in ("state", "action", "reward")), strict=True)
+        return preprocess(rows)
+    if "id" in sheet and "answer" in sheet:
+        raise FeedbackError(
+            "answers to questions are read into their database, which holds what was asked",
+            got=f"{sheet.name} with the columns {[*sheet.columns]}",
+            fix="rmgym label ENV --answers FILE, then fit on the database",
+        )
+    if not ("text" in sheet or "rating" in sheet):
+        raise FeedbackError(f"a table of labels has the columns {_FORMS}", got=[*sheet.columns], fix="rename them")
+    return _rated(sheet)
+
+
+def _rated(sheet: Sheet) -> Labels:
+    """Ratings of texts; rows without one are left out."""
+    texts, ratings = sheet.column("text"), [number_in(value) for value in sheet.column("rating")]
+    rows = [i for i, value in enumerate(sheet.column("rating")) if value is not None]
+    wrong = [f"row {i + 1}: no text, but {texts[i]!r:.40}" for i in rows if not isinstance(texts[i], str)]
+    wrong += [f"row {i + 1}: no number, but {sheet.column('rating')[i]!r:.40}" for i in rows if ratings[i] is None]
+    _refuse(sheet, wrong, "each row of a table of ratings is a text and a number")
+    strings = [str(texts[i]) for i in rows]
+    values = np.array([ratings[i] for i in rows], np.float32)
+    batch = TextBatch.from_strings(strings, language=guess_language(strings))
+    given = Ratings(texts=batch, values=values, groups=np.arange(len(rows), dtype=np.int64)) if rows else None
+    return Labels(ratings=given, source={"kind": "table", "table": sheet.name, "ratings": len(rows)})
+
+
+def _pairs(sheet: Sheet) -> Labels:
+    """Comparisons of two texts, as preference datasets of language models have them."""
+    blank: Sequence[object] = [None] * len(sheet)
+    chosen, rejected = ([_text(value) for value in sheet.column(name)] for name in ("chosen", "rejected"))
+    prompts = [_text(value or "") for value in sheet.columns.get("prompt", blank)]
+    margins = [0.0 if value is None else number_in(value) for value in sheet.columns.get("margin", blank)]
+    wrong = list[str]()
+    for row, (better, worse, prompt, margin) in enumerate(zip(chosen, rejected, prompts, margins, strict=True), 1):
+        sides = {"chosen": better, "rejected": worse, "prompt": prompt}
+        wrong += [f"row {row}: {name} is no text" for name, text in sides.items() if text is None]
+        if better is not None and better == worse:
+            wrong.append(f"row {row}: both are {better!r:.40}")
+        if margin is None or margin < 0:
+            wrong.append(f"row {row}: the margin is no number of at least 0")
+    _refuse(sheet, wrong, "each row of a table of comparisons holds two different texts, the better one as 'chosen'")
+    source = {"kind": "table", "table": sheet.name, "preferences": len(sheet)}
+    if not len(sheet):
+        return Labels(source=source)
+    strings = [f"{prompt}{side}" for prompt, *pair in zip(prompts, chosen, rejected, strict=True) for side in pair]
+    first = np.arange(0, len(strings), 2, dtype=np.int64)
+    # Answers to one prompt are alike: they stay together where labels are split.
+    number = dict[str | int, int]()
+    groups = [number.setdefault(prompt or row, len(number)) for row, prompt in enumerate(prompts)]
+    preferences = Preferences(
+        steps=TextBatch.from_strings(strings, language=guess_language(strings)),
+        left=np.stack([first, first + 1], axis=1),
+        right=np.stack([first + 1, first + 2], axis=1),
+        choice=np.ones(len(sheet), np.float32),
+        margin=np.array(margins, np.float32),
+        groups=np.array(groups, np.int64),
+    )
+    return Labels(preferences=preferences, source=source)
+
+
+def _text(value: object) -> str | None:
+    """A text, or that of a conversation: a list of messages; None for anything else."""
+    if isinstance(value, list):
+        contents = [message.get("content") if isinstance(message, Mapping) else None for message in value]
+        return "".join(f"{content}\n" for content in contents) if all(isinstance(c, str) for c in contents) else None
+    return value if isinstance(value, str) else None
+
+
+def _refuse(sheet: Sheet, wrong: Sequence[str], rule: str) -> None:
+    if wrong:
+        raise FeedbackError(rule, got=in_rows(sheet, wrong), fix="correct these rows (counted without the header)")

@@ -10,7 +10,8 @@ learned return is kept (of ``true``: the largest true return), and judged on 100
 - ``loop, anew``: each round's model begins anew, instead of going on from the one before;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
-- ``true``: the true reward.
+- ``true``: the true reward;
+- ``constant``, ``random``: rewards that know nothing, where the true reward is constant.
 
 The share is (return - random policy) / (true-reward agents - random policy). Returns are given seed by seed, with their
 interquartile mean; the interval is that of the mean (Student's t).
@@ -42,6 +43,7 @@ from scipy.stats import trim_mean
 from rmgym import ScriptedTeacher
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
+from rmgym.feedback.teachers.scripted import Target
 from rmgym.metrics import mean_ci
 from rmgym.runs.loop import SELECTED_BY, loop
 from rmgym.runs.loop_options import LoopOptions
@@ -62,8 +64,14 @@ class Task:
         least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
             and of the worst seed.
         options: of the loop.
+        target: by which steps are rated.
+        gamma: discount of outcomes.
         levels: of ratings; None for exact ones.
         by_share: whether ``least`` is of shares.
+        controls: names of rewards that know nothing, each an arm.
+        threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
+            counted; None for no such claim.
+        evaluations: of a training.
         seconds: of one core that a run takes, about.
     """
 
@@ -73,11 +81,17 @@ class Task:
     labels: tuple[int, ...]
     least: dict[int, tuple[float, float]]
     options: LoopOptions = field(default_factory=LoopOptions)
+    target: Target = "reward"
+    gamma: float = 0.95
     levels: int | None = None
     by_share: bool = False
+    controls: tuple[str, ...] = ()
+    threshold: float | None = None
+    evaluations: int = 10
     seconds: float = 120
 
 
+SPARSE = LoopOptions(whole_episodes=True, potential=True)
 TASKS = {
     "Pendulum, ratings": Task(
         env="Pendulum-v1",
@@ -105,6 +119,53 @@ TASKS = {
         least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
         by_share=True,
         seconds=420,
+    ),
+    "MiniGrid-Empty, outcomes": Task(
+        env="MiniGrid-Empty-Random-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(150,),
+        least={150: (0.95, 0.9)},
+        options=SPARSE,
+        target="outcome",
+        by_share=True,
+        seconds=120,
+    ),
+    "MiniGrid-DoorKey, outcomes": Task(
+        env="MiniGrid-DoorKey-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(300,),
+        least={300: (0.95, 0.9)},
+        options=SPARSE,
+        target="outcome",
+        gamma=0.99,
+        by_share=True,
+        seconds=180,
+    ),
+    "MountainCar, outcomes": Task(
+        env="MountainCar-v0",
+        algo="dqn",
+        steps=120_000,
+        labels=(300,),
+        least={},
+        options=SPARSE,
+        target="outcome",
+        gamma=0.99,
+        threshold=-110,
+        evaluations=40,
+        seconds=300,
+    ),
+    "CartPole, outcomes": Task(
+        env="CartPole-v1",
+        algo="dqn",
+        steps=50_000,
+        labels=(300,),
+        least={300: (475, 475)},
+        options=SPARSE,
+        target="outcome",
+        controls=("constant", "random"),
+        seconds=120,
     ),
 }
 FEW_FIRST = "loop, few first"
@@ -136,8 +197,9 @@ def measure(cell: Cell, runs: Path) -> Cell:
     steps, name = task.steps // cell["share"], "-".join(str(value) for value in cell.values()).replace(" ", "_")
     out = runs / "runs" / name.replace(",", "")
     how: dict[str, Any] = {"total_steps": steps, "seed": seed, "episodes": EPISODES, "resume": True, "progress": False}
-    if arm == "true":
-        run = train(task.algo, task.env, "true", out=out, save_best=SELECTED_BY, **how)
+    how["eval_every"] = max(steps // task.evaluations, 1)
+    if arm in ("true", *task.controls):
+        run = train(task.algo, task.env, arm, out=out, save_best=SELECTED_BY, **how)
         rounds: list[Cell] = []
     else:
         options = task.options
@@ -149,7 +211,9 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, least=2)
         if arm == "loop, anew":
             options = replace(options, warm_steps=None)
-        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
+        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
+            target=task.target, gamma=task.gamma, levels=task.levels
+        )
         result = loop(
             task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how
         )
@@ -180,7 +244,7 @@ def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cel
     return [
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
-        for arm in ARMS
+        for arm in (*ARMS, *TASKS[task].controls)
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
     ]
@@ -206,6 +270,7 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             judged.append(
                 claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
             )
+        judged += _soon(cells, name, task)
         in_rounds, before = (_values(cells, name, arm, task.labels[0]) for arm in ("loop", "up front"))
         if in_rounds and before:
             gain = float(np.mean(in_rounds) - np.mean(before))
@@ -219,6 +284,29 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             cost = float(np.median(costs))
             judged.append(claim(f"{name}-cost", statement, cost, bound=0.15, holds=cost <= 0.15))
     return judged
+
+
+def _soon(cells: Sequence[Cell], name: str, task: Task) -> list[dict[str, Any]]:
+    """Whether the threshold is reached in half of the steps that the true reward needs."""
+    if task.threshold is None:
+        return []
+    needed = {
+        arm: [
+            next((steps for steps, value in c["curve"] if value >= task.threshold), math.inf)
+            + (0 if arm == "true" else task.options.collect)
+            for c in cells
+            if (c["task"], c["arm"]) == (name, arm)
+        ]
+        for arm in ("loop", "true")
+    }
+    if not all(needed.values()) or not math.isfinite(reference := float(np.median(needed["true"]))):
+        return []
+    statement = (
+        f"{name}, {task.labels[0]} labels: steps until an evaluation reaches {task.threshold:g}, those of collecting "
+        f"counted, by those of the true reward ({reference:,.0f}), median of {len(needed['loop'])} seeds (at most)"
+    )
+    share = float(np.median(needed["loop"])) / reference
+    return [claim(f"{name}-soon", statement, share, bound=0.5, holds=share <= 0.5)]
 
 
 def _values(cells: Sequence[Cell], task: str, arm: str, labels: int) -> list[float]:

@@ -27,8 +27,21 @@ def loop(
         Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
     ] = "rating",
     target: Annotated[
-        Literal["reward", "outcome"], typer.Option(help="The scripted teacher judges by the true reward, or outcomes.")
+        Literal["reward", "outcome", "progress"],
+        typer.Option(
+            help="The scripted teacher judges a step by its true reward, by what follows from it, or by its gain in "
+            "optimal value (where there is a transition table)."
+        ),
     ] = "reward",
+    gamma: Annotated[
+        float, typer.Option(help="Discount of outcomes: the teacher looks about 1 / (1 - GAMMA) steps ahead.")
+    ] = 0.95,
+    potential: Annotated[
+        bool,
+        typer.Option(
+            "--potential", help="Have states judged, and reward a step by what it gained (outcomes of sparse tasks)."
+        ),
+    ] = False,
     levels: Annotated[int, typer.Option(help="Ratings are 1 to LEVELS; 0: exact values.")] = 10,
     model: Annotated[
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
@@ -58,14 +71,17 @@ def loop(
     the others in rounds while the agent trains: about where it goes, what it takes for good, and what the model is
     unsure of.
     """
+    from rmgym.environments.tabular import tabular_value
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
+    value = tabular_value(env) if target == "progress" else None
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}-seed{seed}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{target}"
+        f"{'-potential' if potential else ''}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
@@ -74,7 +90,7 @@ def loop(
     result = run(
         env,
         algo,
-        ScriptedTeacher(target=target, levels=levels or None),
+        ScriptedTeacher(target=target, levels=levels or None, gamma=gamma, value=value),
         labels=labels,
         out=folder,
         start=start,
@@ -83,6 +99,7 @@ def loop(
             model=model,
             length=length,
             whole_episodes=target == "outcome",
+            potential=potential,
             stop_when_settled=stop_when_settled,
         ),
         total_steps=steps,

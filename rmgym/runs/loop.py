@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from rmgym.cards import find_agent_card
 from rmgym.errors import FeedbackError, RunError
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.jobs import Job
@@ -26,6 +27,7 @@ from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
 from rmgym.sb3.agents import Agent, plain_value
 from rmgym.sb3.callbacks import best_agent
+from rmgym.sb3.hyperparameters import set_up
 from rmgym.sb3.rounds import Rounds, rollout_steps
 from rmgym.specs import EnvSpec
 from rmgym.specs.base import Json
@@ -33,6 +35,8 @@ from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
 
+GAMMA = 0.99
+"""At which Stable-Baselines3's algorithms discount where nothing else is asked for."""
 SELECTED_BY: Best = "learned"
 """The reward that selects the agent that is kept. A last update can lose an agent (PPO on Pendulum once fell from -139
 to -547 within one), and the true reward is not known where a loop is of use."""
@@ -129,8 +133,9 @@ def loop(
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
     how.fit_options(seed, how.fit_steps)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
+    discount = _discount(algo, env, hyperparameters or {})
     about = _about(teacher)
-    before = None if start is None else finished_loop(Path(start), env.to_json(), about)
+    before = None if start is None else finished_loop(Path(start), env.to_json(), about, potential=how.potential)
     settings: Json = {
         "env": env.to_json(),
         "start": None if before is None else load_reward_model(before.last_model).digest,
@@ -147,7 +152,7 @@ def loop(
     job = Job(Path(out), settings, kind=KIND)
     with job.claim(resume=resume) as status, torch_threads(1):
         folder = LoopFolder(job.folder)
-        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before)
+        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before, discount)
         first = rounds.first()
         agent = make_agent(
             algo,
@@ -185,6 +190,12 @@ def _about(teacher: Teacher) -> Json:
     if is_dataclass(teacher):
         values = {f.name: plain_value(getattr(teacher, f.name)) for f in fields(teacher)}
     return {"class": type(teacher).__qualname__, "source": teacher.source, **values}
+
+
+def _discount(algo: str | os.PathLike[str], env: EnvSpec, given: Mapping[str, Any]) -> float:
+    """At which the agent will discount."""
+    card = set_up(find_agent_card(algo), env.id, {}).hyperparameters
+    return float({"gamma": GAMMA, **card, **given}["gamma"])
 
 
 def _due(shares: Sequence[float], total: int, agent: Agent) -> tuple[int, ...]:

@@ -42,6 +42,8 @@ class LoopOptions:
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
             after the first do where no template or phrase is new; None lets each begin anew.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
+        potential: ask what the states are worth that steps lead to, and reward a step by what it gained of that
+            (:class:`rmgym.scoring.potential.Potential`), as is right where a step is judged by what followed.
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -66,6 +68,7 @@ class LoopOptions:
     fit_steps: int = 300
     warm_steps: int | None = 100
     crop: float = 0.6
+    potential: bool = False
     settled: float = 0.98
     stop_when_settled: bool = False
 
@@ -86,6 +89,8 @@ class LoopOptions:
                 raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
         if not 0.5 < self.settled <= 1:
             raise RunError("'settled' is an agreement above chance", got=self.settled, fix="pass settled=0.98")
+        if self.potential and self.kind != "rating":
+            raise RunError("a potential is learned from ratings", got=self.kind, fix="pass kind='rating'")
         if not self.behaviours:
             raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
+from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
 from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
@@ -26,6 +27,7 @@ from rmgym.runs.loop_folder import ANEW, QUESTIONS, ROUND, LoopFolder
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import agreement, keep_policy, policies_of, values_of
 from rmgym.runs.record import AboutReward, Round, read_object
+from rmgym.scoring.potential import Potential, arrivals
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -52,6 +54,7 @@ class LoopRounds:
         seed: of what is drawn.
         progress: show progress bars.
         start: the loop whose labels, policies and model this one begins with.
+        discount: the agent's, for potentials.
     """
 
     def __init__(
@@ -64,13 +67,19 @@ class LoopRounds:
         seed: int,
         progress: bool,
         start: LoopFolder | None = None,
+        discount: float = 1.0,
     ) -> None:
         self.env, self.teacher, self.labels = env, teacher, labels
         self.options = options if start is None else replace(options, least=2)  # what is needed to begin is there
         self.folder, self.seed, self.progress, self.start = folder, seed, progress, start
+        self.discount = discount
         self.store = LabelStore(folder.labels)
         with closing(build_env(env)) as live:
             self.words: Textualizer = textualizer(live, card=env.card, language=env.language)
+        if options.potential and (env.horizon is not None or self.words.card.history):
+            got = "a fixed horizon" if env.horizon is not None else f"a history of {self.words.card.history} steps"
+            fix = "leave it out, or leave potential= out"
+            raise RunError("a potential is about single states of a task that ends", got=got, fix=fix)
 
     def first(self) -> Path:
         """Collect, ask and fit before training; the model that the agent begins with."""
@@ -121,7 +130,7 @@ class LoopRounds:
         """Ask about some steps, fit on all labels, write both down."""
         if self.options.whole_episodes:
             steps = steps[in_whole_episode(steps)]
-        texts = self.words.batch(steps)
+        texts = self.words.batch(arrivals(steps, self.words.action_space) if self.options.potential else steps)
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
@@ -150,14 +159,21 @@ class LoopRounds:
             model = model if (model.name, model.config) == (fresh.name, fresh.config) else None
         if model is not None and model.fitted_on.get("digest") == labels_digest(labels):
             if not self.folder.record():
-                model.save(folder)
+                self._read(model.copy(), labels).save(folder)
             return model
         if model is None or steps is None or not model.has_read(labels.texts):
             model, steps = self._unfitted(), options.fit_steps
         model = fit(model, labels, options.fit_options(self.seed, steps, len(labels)), progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
-        model.save(folder)
+        self._read(model, labels).save(folder)
+        return model
+
+    def _read(self, model: NeuralRewardModel, labels: Labels) -> NeuralRewardModel:
+        """The model, which says whether it is read as a potential, and how."""
+        if self.options.potential and labels.ratings is not None:
+            potential = Potential.between(labels.ratings.texts, labels.ratings.values, self.discount)
+            model.fitted_on = {**model.fitted_on, **potential.facts}
         return model
 
     @property

@@ -289,6 +289,7 @@ def _outcome(comparison: RewardComparisonCallback, steps: int, seconds: float) -
         final=_without_nan(comparison.rows[-1]),
         alarms=tuple(comparison.alarms),
         survival_bonus=comparison.survival_bonus,
+        shaping=comparison.shaping,
         student=None if comparison.student is None else _without_nan(comparison.student),
         unseen_absorbing=_unseen_absorbing(comparison),
     )

@@ -14,6 +14,7 @@ from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
 from rmgym.feedback.teachers.values import StateValue, outcome, progress
+from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
 
 Target = Literal["reward", "outcome", "progress"]
@@ -99,13 +100,19 @@ class ScriptedTeacher:
     def rate(self, questions: RatingQuestions) -> Answers:
         """Rate steps: 1 to ``levels``, or the exact value where ``levels`` is None.
 
+        By ``"outcome"`` steps of one text have one rating, the mean of what followed from each of them.
+
         Args:
             questions: the steps; for ``"outcome"`` among whole episodes in order.
 
         Raises:
             FeedbackError: there is nothing to rate, all ratings are equal, or as in :meth:`values`.
         """
-        values = self.values(questions.transitions)[questions.rows]
+        values = self.values(questions.transitions)
+        if self.target == "outcome":  # of a text that was met often, what followed in the mean
+            _, same = distinct(questions.texts)
+            values = (np.bincount(same, values) / np.bincount(same))[same]
+        values = values[questions.rows]
         if not len(values):
             raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
         cuts = self.cuts or questions.cuts

@@ -38,9 +38,11 @@ from zlib import crc32
 import numpy as np
 import torch
 from common import RESULTS, STOPPED, Cell, arguments, claim, finished, report_minutes, run_cells, write_results
+from loop_sparse import SHOWN, pump, shown, soon
 from scipy.stats import trim_mean
 
 from rmgym import ScriptedTeacher
+from rmgym.environments.behaviours import Policy
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.scripted import Target
@@ -72,6 +74,7 @@ class Task:
         threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
             counted; None for no such claim.
         evaluations: of a training.
+        expert: shows it for ``SHOWN`` steps, about which may be asked first.
         seconds: of one core that a run takes, about.
     """
 
@@ -88,6 +91,7 @@ class Task:
     controls: tuple[str, ...] = ()
     threshold: float | None = None
     evaluations: int = 10
+    expert: Policy | None = None
     seconds: float = 120
 
 
@@ -149,11 +153,12 @@ TASKS = {
         steps=120_000,
         labels=(300,),
         least={},
-        options=SPARSE,
+        options=replace(SPARSE, collect=3000),
         target="outcome",
         gamma=0.99,
         threshold=-110,
-        evaluations=40,
+        evaluations=60,
+        expert=pump,
         seconds=300,
     ),
     "CartPole, outcomes": Task(
@@ -214,9 +219,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
             target=task.target, gamma=task.gamma, levels=task.levels
         )
-        result = loop(
-            task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how
-        )
+        how |= {"labels": cell["labels"], "demonstrations": task.expert and shown(task.env, task.expert, seed, runs)}
+        result = loop(task.env, task.algo, teacher, out=out, options=options, reward_name=arm, **how)
         run = result.run
         rounds = [
             {"steps": r.steps, "labels": r.labels, "agreement": r.agreement, "seconds": r.seconds, **r.asked}
@@ -270,7 +274,9 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             judged.append(
                 claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
             )
-        judged += _soon(cells, name, task)
+        if task.threshold is not None:
+            before = task.options.collect + (SHOWN if task.expert else 0)
+            judged += soon([c for c in cells if c["task"] == name], task.threshold, before)
         in_rounds, before = (_values(cells, name, arm, task.labels[0]) for arm in ("loop", "up front"))
         if in_rounds and before:
             gain = float(np.mean(in_rounds) - np.mean(before))
@@ -284,29 +290,6 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             cost = float(np.median(costs))
             judged.append(claim(f"{name}-cost", statement, cost, bound=0.15, holds=cost <= 0.15))
     return judged
-
-
-def _soon(cells: Sequence[Cell], name: str, task: Task) -> list[dict[str, Any]]:
-    """Whether the threshold is reached in half of the steps that the true reward needs."""
-    if task.threshold is None:
-        return []
-    needed = {
-        arm: [
-            next((steps for steps, value in c["curve"] if value >= task.threshold), math.inf)
-            + (0 if arm == "true" else task.options.collect)
-            for c in cells
-            if (c["task"], c["arm"]) == (name, arm)
-        ]
-        for arm in ("loop", "true")
-    }
-    if not all(needed.values()) or not math.isfinite(reference := float(np.median(needed["true"]))):
-        return []
-    statement = (
-        f"{name}, {task.labels[0]} labels: steps until an evaluation reaches {task.threshold:g}, those of collecting "
-        f"counted, by those of the true reward ({reference:,.0f}), median of {len(needed['loop'])} seeds (at most)"
-    )
-    share = float(np.median(needed["loop"])) / reference
-    return [claim(f"{name}-soon", statement, share, bound=0.5, holds=share <= 0.5)]
 
 
 def _values(cells: Sequence[Cell], task: str, arm: str, labels: int) -> list[float]:

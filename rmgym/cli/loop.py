@@ -50,6 +50,9 @@ def loop(
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
+    demonstrations: Annotated[
+        Path | None, typer.Option(help="Steps of somebody who can do it, to ask about first ('rmgym.collect').")
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option("--from", help="A finished loop to go on from with further labels, and a new agent."),
@@ -94,6 +97,7 @@ def loop(
         labels=labels,
         out=folder,
         start=start,
+        demonstrations=demonstrations,
         options=LoopOptions(
             kind=ask,
             model=model,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rmgym.cards import find_agent_card
+from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError, RunError
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.jobs import Job
@@ -34,6 +35,7 @@ from rmgym.specs.base import Json
 from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
+from rmgym.transitions import Transitions
 
 GAMMA = 0.99
 """At which Stable-Baselines3's algorithms discount where nothing else is asked for."""
@@ -79,6 +81,7 @@ def loop(
     labels: int,
     out: str | os.PathLike[str],
     start: str | os.PathLike[str] | None = None,
+    demonstrations: str | os.PathLike[str] | None = None,
     options: LoopOptions | Mapping[str, object] | None = None,
     total_steps: int | None = None,
     seed: int = 0,
@@ -110,6 +113,9 @@ def loop(
         out: the loop's folder.
         start: folder of a finished loop to go on from with further labels: its labels and its model are there from the
             beginning, and the first questions are about what its policies did. The agent is a new one.
+        demonstrations: file of steps of somebody who can do it (:meth:`rmgym.Transitions.save`), collected in this
+            environment: the first questions are about them too. Without any, chance has to succeed once where nothing
+            else is rewarded.
         options: :class:`LoopOptions`, or some of them by name.
         total_steps: environment steps of the agent; by default the card's.
         seed: of everything that is drawn.
@@ -124,8 +130,8 @@ def loop(
     Raises:
         JobError: the folder holds a loop and ``resume`` is False, or one begun with other settings.
         FeedbackError: there are too few labels for the first fit, or the teacher cannot tell the steps apart.
-        RunError: ``start`` is no finished loop in this environment and of such answers, or see
-            :func:`rmgym.sb3.make_agent`.
+        RunError: ``start`` is no finished loop in this environment and of such answers, ``demonstrations`` are of
+            another environment, or see :func:`rmgym.sb3.make_agent`.
     """
     how = LoopOptions.of(options)
     if labels < 2:
@@ -136,9 +142,11 @@ def loop(
     discount = _discount(algo, env, hyperparameters or {})
     about = _about(teacher)
     before = None if start is None else finished_loop(Path(start), env.to_json(), about, potential=how.potential)
+    shown = None if demonstrations is None else Path(demonstrations)
     settings: Json = {
         "env": env.to_json(),
         "start": None if before is None else load_reward_model(before.last_model).digest,
+        "demonstrations": None if shown is None else _digest(shown, env),
         "algo": Path(algo).stem,
         "teacher": about,
         "labels": labels,
@@ -152,7 +160,7 @@ def loop(
     job = Job(Path(out), settings, kind=KIND)
     with job.claim(resume=resume) as status, torch_threads(1):
         folder = LoopFolder(job.folder)
-        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before, discount)
+        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before, discount, shown)
         first = rounds.first()
         agent = make_agent(
             algo,
@@ -190,6 +198,19 @@ def _about(teacher: Teacher) -> Json:
     if is_dataclass(teacher):
         values = {f.name: plain_value(getattr(teacher, f.name)) for f in fields(teacher)}
     return {"class": type(teacher).__qualname__, "source": teacher.source, **values}
+
+
+def _digest(demonstrations: Path, env: EnvSpec) -> str:
+    """What tells a file of steps from others.
+
+    Raises:
+        RunError: they are of another environment.
+    """
+    origin = collected_in(Transitions.load(demonstrations))
+    if origin is None or (origin.id, origin.kwargs) != (env.id, env.kwargs):
+        got = f"{demonstrations} of {None if origin is None else origin.task}"
+        raise RunError(f"demonstrations are steps of {env.task}", got=got, fix="collect them there: rmgym.collect")
+    return sha256(demonstrations.read_bytes()).hexdigest()[:16]
 
 
 def _discount(algo: str | os.PathLike[str], env: EnvSpec, given: Mapping[str, Any]) -> float:

@@ -55,6 +55,7 @@ class LoopRounds:
         progress: show progress bars.
         start: the loop whose labels, policies and model this one begins with.
         discount: the agent's, for potentials.
+        demonstrations: file of steps of somebody who can do it, to ask about before training too.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class LoopRounds:
         progress: bool,
         start: LoopFolder | None = None,
         discount: float = 1.0,
+        demonstrations: Path | None = None,
     ) -> None:
         self.env, self.teacher, self.labels = env, teacher, labels
         self.options = options if start is None else replace(options, least=2)  # what is needed to begin is there
         self.folder, self.seed, self.progress, self.start = folder, seed, progress, start
-        self.discount = discount
+        self.discount, self.demonstrations = discount, demonstrations
         self.store = LabelStore(folder.labels)
         with closing(build_env(env)) as live:
             self.words: Textualizer = textualizer(live, card=env.card, language=env.language)
@@ -89,6 +91,8 @@ class LoopRounds:
         if self.start is not None and not self.folder.labels.exists():
             LabelStore(self.start.labels).copy(self.folder.labels)
         policies = self._behaviours() if self.start is None else policies_of(self.start, self.seed)
+        if self.demonstrations is not None:
+            policies["demonstrations"] = Transitions.load(self.demonstrations)
         for name, steps in policies.items():
             keep_policy(self.folder.policies(0), name, steps)
         return self._fitted(0, 0, Transitions.concatenate(list(policies.values())), started)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmgym import LabelStore, ScriptedTeacher, load_reward_model
+from rmgym import LabelStore, ScriptedTeacher, collect, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
@@ -308,6 +308,28 @@ def test_a_potential_is_learned_from_what_states_are_worth_and_rewards_what_step
     steps_asked = {**SPARSE, "options": {**SPARSE["options"], "potential": False}}
     with pytest.raises(RunError, match="steps, or the states of a potential"):
         loop(teacher=teacher, out=tmp_path / "after", start=whole.path, **steps_asked)
+
+
+def test_first_questions_are_about_demonstrations_too(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "shown.parquet", tmp_path / "elsewhere.parquet"
+    way = {0: 2, 1: 2, 2: 1, 6: 1, 10: 1, 14: 2}  # right, right, down, down, down, right
+    shown = collect(SPARSE["env_id"], 12, policy=lambda state: way[int(state)], progress=False)
+    shown.save(file)
+    few = {**SPARSE, "options": {**SPARSE["options"], "collect": 30, "at": (), "potential": False}}
+    teacher = ScriptedTeacher(target="outcome")
+    with pytest.raises(FeedbackError, match="differ"):  # nobody has come to the goal
+        loop(teacher=teacher, out=tmp_path / "alone", **few)
+    result = loop(teacher=teacher, out=tmp_path / "loop", demonstrations=file, **few)
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
+    assert labels.ratings is not None
+    assert labels.ratings.values.max() == pytest.approx(0.05)
+    assert {file.stem for file in (result.path / "rounds" / "00" / "policies").iterdir()} >= {"demonstrations"}
+    collect("FrozenLake-v1", 5, progress=False).save(elsewhere)
+    with pytest.raises(RunError, match="demonstrations are steps of"):
+        loop(teacher=teacher, out=tmp_path / "other", demonstrations=elsewhere, **few)
+    collect(SPARSE["env_id"], 5, seed=1, progress=False).save(file, overwrite=True)
+    with pytest.raises(JobError, match="demonstrations"):
+        loop(teacher=teacher, out=tmp_path / "loop", demonstrations=file, resume=True, **few)
 
 
 AFTER: dict[str, Any] = {**SETTINGS, "labels": 12, "options": {**OPTIONS, "at": (0.3,)}, "total_steps": 192}

@@ -133,7 +133,7 @@ def evaluate(
     if source.potential is not None and success is not None:
         counted = learned * source.potential.discounts(steps)
         sums = {"success_return": success, "shaping_return": learned - success}
-        parts = {name: np.bincount(steps.episode, values, episodes) for name, values in sums.items()}
+        parts = {n: np.bincount(steps.episode, part, episodes).astype(np.float64) for n, part in sums.items()}
     return Comparison(
         true_return=np.bincount(steps.episode, true, episodes).astype(np.float64),
         learned_return=np.bincount(steps.episode, counted, episodes).astype(np.float64),

@@ -46,7 +46,7 @@ class Potential:
     """How rewards follow from what states are worth.
 
     The reward of a step is ``(discount * phi(s') - phi(s)) / unit``, and ``(head(s') - phi(s)) / unit`` where it ended
-    the task: both are what the model says of the arrival, less ``zero``. Over an episode they add up, discounted, to
+    the task: both are what the model says of the arrival, within the ratings, less ``zero``. Over an episode they add up, discounted, to
     what its end is worth, whatever ``phi`` is.
 
     Where there is something to be reached (a goal), what goes on is worth as little as the worst that was rated
@@ -122,7 +122,7 @@ class Potential:
 
     def rewards(self, worth: npt.NDArray[np.floating], steps: Transitions) -> npt.NDArray[np.float64]:
         """Rewards of ``B`` steps, ``float64 [B, ...]``, from what their ``2 B`` states are worth, ``[2 B, ...]``."""
-        after, before = np.split(worth.astype(np.float64) - self.zero, 2)
+        after, before = np.split(self._within(worth) - self.zero, 2)
         kept = np.where(steps.terminated, 1.0, self.discount).reshape(-1, *[1] * (worth.ndim - 1))
         return (kept * after - before) / self.unit
 
@@ -135,5 +135,9 @@ class Potential:
 
         What is left is ``(discount * phi(s') - phi(s)) / unit``, with ``phi`` 0 in the worst state and after an end.
         """
-        ends = (worth[: len(steps)].astype(np.float64) - self.least) / self.unit
+        ends = (self._within(worth[: len(steps)]) - self.least) / self.unit
         return np.where(steps.terminated, ends, (1 - self.discount) * (self.zero - self.least) / self.unit)
+
+    def _within(self, worth: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """What states are worth, none of them more than the best rating or less than the worst."""
+        return np.clip(worth.astype(np.float64), self.least, self.most)

@@ -61,6 +61,9 @@ def test_success_is_what_no_potential_changes() -> None:
     steps, worth = episode(3, terminated=True), np.array([0.0, 1.0, 3.0, -1.0, 0.0, 1.0])
     assert GOAL.success(worth, steps).tolist() == [0, 0, 1]
     assert FALL.success(worth, steps).tolist() == pytest.approx([0.1, 0.1, 1])
+    beyond = np.array([0.0, 1.0, 9.0, -5.0, 0.0, 1.0])  # a model says more than it was ever told
+    assert GOAL.success(beyond, steps).tolist() == [0, 0, 1]
+    assert GOAL.rewards(beyond, steps).tolist() == GOAL.rewards(worth, steps).tolist()
     shaping = GOAL.rewards(worth, steps) - GOAL.success(worth, steps)
     assert shaping.tolist() == pytest.approx([0.9 / 4 - 0, 0.9 / 2 - 1 / 4, -1 / 2])
     assert (FALL.rewards(worth, steps) - FALL.success(worth, steps)).tolist() == pytest.approx(shaping.tolist())
@@ -104,6 +107,7 @@ def test_a_scorer_rewards_what_a_step_gained(potential: Potential) -> None:
     assert steps.truncated.any()
     here = replace(steps, next_obs=steps.obs, terminated=np.zeros(100, np.bool_))
     after, before = (ToyReward().predict(text.batch(arrivals(s, env.action_space))).mean for s in (steps, here))
+    after, before = np.clip(after, -1, 3), np.clip(before, -1, 3)
     zero, keeps = potential.zero, np.where(steps.terminated, 1, 0.9)
     scorer = Scorer(model, text)
     scored = scorer.score(steps)

@@ -46,8 +46,8 @@ class Potential:
     """How rewards follow from what states are worth.
 
     The reward of a step is ``(discount * phi(s') - phi(s)) / unit``, and ``(head(s') - phi(s)) / unit`` where it ended
-    the task: both are what the model says of the arrival, within the ratings, less ``zero``. Over an episode they add up, discounted, to
-    what its end is worth, whatever ``phi`` is.
+    the task: both are what the model says of the arrival, within the ratings, less ``zero``. Over an episode they add
+    up, discounted, to what its end is worth, whatever ``phi`` is.
 
     Where there is something to be reached (a goal), what goes on is worth as little as the worst that was rated
     (``zero``); where an end is to be kept off (a pole that is to stay up), as much as the best.

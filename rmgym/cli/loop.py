@@ -27,10 +27,10 @@ def loop(
         Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
     ] = "rating",
     target: Annotated[
-        Literal["reward", "outcome", "progress"],
+        Literal["reward", "outcome", "progress", "prospect"],
         typer.Option(
-            help="The scripted teacher judges a step by its true reward, by what follows from it, or by its gain in "
-            "optimal value (where there is a transition table)."
+            help="The scripted teacher judges a step by its true reward, by what follows from it, or, where there is a "
+            "transition table, by its gain in optimal value or by what is the most that could follow."
         ),
     ] = "reward",
     gamma: Annotated[
@@ -75,11 +75,16 @@ def loop(
     unsure of.
     """
     from rmgym.environments.tabular import tabular_value
+    from rmgym.errors import RunError
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
-    value = tabular_value(env) if target == "progress" else None
+    if potential and target not in ("outcome", "prospect"):
+        raise RunError(
+            "a potential is of what follows from a state", got=f"target {target}", fix="take target outcome or prospect"
+        )
+    value = tabular_value(env) if target in ("progress", "prospect") else None
     folder = (
         to
         or Path("runs")

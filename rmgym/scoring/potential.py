@@ -56,7 +56,8 @@ class Potential:
         discount: the agent's; with its own, and no other, ``phi`` leaves the best policy what it is.
         least: the worst rating.
         most: the best one.
-        reaches: whether an end was rated better than most of what goes on.
+        reaches: whether an end was rated better than most of what goes on, or none was rated: what is to be kept off is
+            met soon.
     """
 
     discount: float
@@ -78,7 +79,7 @@ class Potential:
         row = np.repeat(np.arange(len(texts)), texts.word_counts)
         ends = np.bincount(row, np.isin(texts.words, endings), len(texts)) > 0
         others = np.median(values[~ends]) if not ends.all() else -np.inf
-        reaches = bool(ends.any() and values[ends].max() > others)
+        reaches = bool(not ends.any() or values[ends].max() > others)
         return cls(discount=discount, least=float(values.min()), most=float(values.max()), reaches=reaches)
 
     @classmethod

@@ -76,6 +76,7 @@ def test_a_goal_is_told_from_a_fall_by_what_was_rated_best() -> None:
     assert Potential.between(texts, ends, 0.9) == Potential(discount=0.9, least=0.0, most=5.0, reaches=True)
     late = np.where(steps.terminated, 0.6, np.linspace(0, 1, 60) ** 2)  # a goal that was reached late is one too
     assert Potential.between(texts, late, 0.9).reaches
+    assert Potential.between(texts[~steps.terminated], -ends[~steps.terminated], 0.9).reaches  # nobody has come to it
     assert not Potential.between(texts, -ends, 0.9).reaches
     assert Potential.between(texts, -ends, 0.9).zero == pytest.approx(0, abs=0.1)
 

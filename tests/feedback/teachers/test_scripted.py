@@ -96,6 +96,17 @@ def test_what_followed_from_steps_of_one_text_is_rated_in_the_mean():
         ScriptedTeacher().rate(replace(questions, rows=np.array([0, 3, 1])))
 
 
+def test_a_prospect_is_what_an_expert_goes_on_to_get():
+    transitions = replace(steps([([1, 2, 4], True, False)]), next_obs=np.array([[10.0], [20.0], [40.0]]))
+    teacher = ScriptedTeacher(target="prospect", value=lambda obs: obs[:, 0], value_gamma=0.5)
+    assert rate(teacher, transitions).tolist() == [6, 12, 4]  # nothing follows after the end
+    assert teacher.source == "scripted:prospect(gamma=0.5)"
+    gained = replace(transitions, obs=np.array([[3.0], [10.0], [20.0]]))
+    assert rate(replace(teacher, target="progress"), gained).tolist() == [3, 2, -16]
+    with pytest.raises(FeedbackError, match="prospect is judged by an expert"):
+        ScriptedTeacher(target="prospect")
+
+
 def test_outcome_refuses_pieces_of_episodes():
     whole = steps([([1, 1, 1], True, False), ([1, 1], True, False)])
     for rows in ([0, 2], [1, 2], [0, 1, 2, 4]):

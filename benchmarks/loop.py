@@ -11,7 +11,8 @@ environment:
 - ``loop, warm``: each round's model goes on from the one before for 100 steps, instead of beginning anew;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
-- ``true``: the true reward.
+- ``true``: the true reward;
+- ``constant``, ``random``: rewards that know nothing, where the true reward is constant.
 
 The share is (return - random policy) / (true-reward agents - random policy). Returns are given seed by seed, with their
 interquartile mean; the interval is that of the mean (Student's t).
@@ -38,11 +39,14 @@ from zlib import crc32
 import numpy as np
 import torch
 from common import RESULTS, STOPPED, Cell, arguments, claim, finished, report_minutes, run_cells, write_results
+from loop_sparse import SHOWN, pump, shown, soon
 from scipy.stats import trim_mean
 
 from rmgym import ScriptedTeacher
+from rmgym.environments.behaviours import Policy
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
+from rmgym.feedback.teachers.scripted import Target
 from rmgym.metrics import mean_ci
 from rmgym.runs.loop import SELECTED_BY, loop
 from rmgym.runs.loop_options import LoopOptions
@@ -63,9 +67,15 @@ class Task:
         least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
             and of the worst seed.
         options: of the loop.
+        target: by which steps are rated.
+        gamma: discount of outcomes.
         levels: of ratings; None for exact ones.
         evaluations: of the agent on the way, among which one is kept.
         by_share: whether ``least`` is of shares.
+        controls: names of rewards that know nothing, each an arm.
+        threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
+            counted; None for no such claim.
+        expert: shows it for ``SHOWN`` steps, about which may be asked first.
         seconds: of one core that a run takes, about.
     """
 
@@ -75,12 +85,18 @@ class Task:
     labels: tuple[int, ...]
     least: dict[int, tuple[float, float]]
     options: LoopOptions = field(default_factory=LoopOptions)
+    target: Target = "reward"
+    gamma: float = 0.95
     levels: int | None = None
     evaluations: int = 10
     by_share: bool = False
+    controls: tuple[str, ...] = ()
+    threshold: float | None = None
+    expert: Policy | None = None
     seconds: float = 120
 
 
+SPARSE = LoopOptions(whole_episodes=True, potential=True)
 TASKS = {
     "Pendulum, ratings": Task(
         env="Pendulum-v1",
@@ -109,6 +125,54 @@ TASKS = {
         evaluations=20,
         by_share=True,
         seconds=420,
+    ),
+    "MiniGrid-Empty, outcomes": Task(
+        env="MiniGrid-Empty-Random-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(150,),
+        least={150: (0.95, 0.9)},
+        options=SPARSE,
+        target="outcome",
+        by_share=True,
+        seconds=120,
+    ),
+    "MiniGrid-DoorKey, outcomes": Task(
+        env="MiniGrid-DoorKey-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(300,),
+        least={300: (0.95, 0.9)},
+        options=SPARSE,
+        target="outcome",
+        gamma=0.99,
+        by_share=True,
+        seconds=180,
+    ),
+    "MountainCar, outcomes": Task(
+        env="MountainCar-v0",
+        algo="dqn",
+        steps=120_000,
+        labels=(300,),
+        least={},
+        options=replace(SPARSE, collect=3000),
+        target="outcome",
+        gamma=0.99,
+        threshold=-110,
+        evaluations=60,
+        expert=pump,
+        seconds=300,
+    ),
+    "CartPole, outcomes": Task(
+        env="CartPole-v1",
+        algo="dqn",
+        steps=50_000,
+        labels=(300,),
+        least={300: (475, 475)},
+        options=SPARSE,
+        target="outcome",
+        controls=("constant", "random"),
+        seconds=120,
     ),
 }
 FEW_FIRST = "loop, few first"
@@ -140,9 +204,9 @@ def measure(cell: Cell, runs: Path) -> Cell:
     steps, name = task.steps // cell["share"], "-".join(str(value) for value in cell.values()).replace(" ", "_")
     out = runs / "runs" / name.replace(",", "")
     how: dict[str, Any] = {"total_steps": steps, "seed": seed, "resume": True, "progress": False}
-    how |= {"episodes": EPISODES, "eval_every": steps // task.evaluations}
-    if arm == "true":
-        run = train(task.algo, task.env, "true", out=out, save_best=SELECTED_BY, **how)
+    how |= {"episodes": EPISODES, "eval_every": max(steps // task.evaluations, 1)}
+    if arm in ("true", *task.controls):
+        run = train(task.algo, task.env, arm, out=out, save_best=SELECTED_BY, **how)
         rounds: list[Cell] = []
     else:
         options = task.options
@@ -154,10 +218,11 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, least=2)
         if arm == "loop, warm":
             options = replace(options, warm_steps=100)
-        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
-        result = loop(
-            task.env, task.algo, teacher, labels=cell["labels"], out=out, options=options, reward_name=arm, **how
+        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
+            target=task.target, gamma=task.gamma, levels=task.levels
         )
+        how |= {"labels": cell["labels"], "demonstrations": task.expert and shown(task.env, task.expert, seed, runs)}
+        result = loop(task.env, task.algo, teacher, out=out, options=options, reward_name=arm, **how)
         run = result.run
         rounds = [
             {"steps": r.steps, "labels": r.labels, "agreement": r.agreement, "seconds": r.seconds, **r.asked}
@@ -185,7 +250,7 @@ def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cel
     return [
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
-        for arm in ARMS
+        for arm in (*ARMS, *TASKS[task].controls)
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
     ]
@@ -211,6 +276,9 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
             judged.append(
                 claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
             )
+        if task.threshold is not None:
+            before = task.options.collect + (SHOWN if task.expert else 0)
+            judged += soon([c for c in cells if c["task"] == name], task.threshold, before)
         in_rounds, before = (_values(cells, name, arm, task.labels[0]) for arm in ("loop", "up front"))
         if in_rounds and before:
             gain = float(np.mean(in_rounds) - np.mean(before))

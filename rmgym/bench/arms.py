@@ -108,6 +108,11 @@ class Arm:
         return next((run.survival_bonus for run in self.runs if run.survival_bonus), None)
 
     @property
+    def shaping(self) -> str | None:
+        """What is to be said of a reward that, at the end, pays for getting near more than for getting there."""
+        return next((run.outcome.shaping for run in self.runs if run.outcome is not None and run.outcome.shaping), None)
+
+    @property
     def unseen_absorbing(self) -> bool:
         """Whether a model rewarded the absorbing state of a fixed horizon and was never shown it, in some run."""
         return any(run.outcome is not None and run.outcome.unseen_absorbing for run in self.runs)

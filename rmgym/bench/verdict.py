@@ -111,6 +111,8 @@ def _doubts(best: Arm, match: Match) -> Iterator[str]:
         yield "no control shows what a reward earns that knows nothing"
     if best.survival_bonus:
         yield "the length of an episode may have given it away"
+    if best.shaping:
+        yield "at the end it pays for getting near more than for getting there"
     if best.unseen_absorbing:
         yield "its model was never shown the absorbing state of the fixed horizon"
     if best.gamed:
@@ -175,6 +177,8 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
     yield from _language(arm, match)
     if bonus := arm.survival_bonus:
         yield f"The length of an episode may have given {arm.reward} away: {bonus}."
+    if shaping := arm.shaping:
+        yield f"Of {arm.reward} at the end: {shaping}."
     if students := [run.student for run in arm.runs if run.student]:
         yield _students(arm.reward, students)
     if since := arm.gamed:

@@ -29,8 +29,21 @@ def loop(
     ] = "rating",
     teacher: TeacherName = SCRIPTED,
     target: Annotated[
-        Literal["reward", "outcome"], typer.Option(help="The scripted teacher judges by the true reward, or outcomes.")
+        Literal["reward", "outcome", "progress", "prospect"],
+        typer.Option(
+            help="The scripted teacher judges a step by its true reward, by what follows from it, or, where there is a "
+            "transition table, by its gain in optimal value or by what is the most that could follow."
+        ),
     ] = "reward",
+    gamma: Annotated[
+        float, typer.Option(help="Discount of outcomes: the teacher looks about 1 / (1 - GAMMA) steps ahead.")
+    ] = 0.95,
+    potential: Annotated[
+        bool,
+        typer.Option(
+            "--potential", help="Have states judged, and reward a step by what it gained (outcomes of sparse tasks)."
+        ),
+    ] = False,
     levels: Levels = None,
     model: Annotated[
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
@@ -39,6 +52,9 @@ def loop(
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
+    demonstrations: Annotated[
+        Path | None, typer.Option(help="Steps of somebody who can do it, to ask about first ('rmgym.collect').")
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option("--from", help="A finished loop to go on from with further labels, and a new agent."),
@@ -61,16 +77,24 @@ def loop(
     the others in rounds while the agent trains: about where it goes, what it takes for good, and what the model is
     unsure of.
     """
+    from rmgym.environments.tabular import tabular_value
+    from rmgym.errors import RunError
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions
 
+    if potential and teacher == SCRIPTED and target not in ("outcome", "prospect"):
+        raise RunError(
+            "a potential is of what follows from a state", got=f"target {target}", fix="take target outcome or prospect"
+        )
     own = None if teacher == SCRIPTED else own_teacher(teacher, levels, target=target)
+    value = tabular_value(env) if own is None and target in ("progress", "prospect") else None
     judged = target if own is None else teacher.replace(":", ".")
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}-seed{seed}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}"
+        f"{'-potential' if potential else ''}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
@@ -79,15 +103,17 @@ def loop(
     result = run(
         env,
         algo,
-        own or ScriptedTeacher(target=target, levels=levels_of(levels) or None),
+        own or ScriptedTeacher(target=target, levels=levels_of(levels) or None, gamma=gamma, value=value),
         labels=labels,
         out=folder,
         start=start,
+        demonstrations=demonstrations,
         options=LoopOptions(
             kind=ask,
             model=model,
             length=length,
             whole_episodes=target == "outcome",
+            potential=potential,
             stop_when_settled=stop_when_settled,
         ),
         total_steps=steps,

@@ -19,6 +19,7 @@ from rmgym.models.base import RewardModel, check_fitted
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.progress import Console
 from rmgym.scoring.cached import CachedReward
+from rmgym.scoring.potential import Potential
 from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
 from rmgym.training import FitOptions, FitResult, fit
@@ -58,12 +59,18 @@ def distil(
         The student; ``metrics["validation"]`` says how well it imitates on held-out episodes (``r2``, ``rmse``).
 
     Raises:
-        FitError: the teacher says the same of all texts.
+        FitError: the teacher says the same of all texts, or is read as a potential.
         JobError: ``out`` holds a student of another teacher, other texts or options.
         ModelError: the teacher was not fitted, or the student cannot read the texts.
         StorageError: ``out`` cannot be written, or another process works there.
     """
     check_fitted(teacher)
+    if Potential.of(teacher) is not None:
+        raise FitError(
+            "a student imitates what a model says of steps",
+            got=f"{teacher.name!r}, which was fitted on what states are worth, and is read as a potential",
+            fix="give the model itself to an agent, with student=True where it is slow",
+        )
     first, _ = distinct(texts)
     groups = np.arange(len(texts)) if groups is None else groups
     texts, groups = texts[first], groups[first]

@@ -36,13 +36,17 @@ class Comparison:
 
     Attributes:
         true_return: undiscounted, ``float64 [E]``.
-        learned_return: what the model says summed up, before any composition, ``float64 [E]``.
+        learned_return: what the model says summed up, before any composition, ``float64 [E]``; of a potential
+            (:class:`rmgym.scoring.potential.Potential`) with its discount, as it tells good episodes from bad ones.
         length: steps of each episode, ``int64 [E]``.
         steps: the raw steps, episode after episode, with the true reward of each.
         learned_reward: of each step, ``float64 [B]``.
         spearman: rank correlation of the two rewards over steps; NaN where one is constant, as the next two.
         pearson: linear correlation.
         pair_accuracy: share of random pairs of steps that the learned reward orders rightly.
+        success_return: of a potential's rewards the part for success, summed up without discount, ``float64 [E]``; None
+            for other models.
+        shaping_return: the same of the part for getting nearer.
     """
 
     true_return: npt.NDArray[np.float64]
@@ -53,6 +57,8 @@ class Comparison:
     spearman: float
     pearson: float
     pair_accuracy: float
+    success_return: npt.NDArray[np.float64] | None = None
+    shaping_return: npt.NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         """A line: both returns, and how well the rewards agree."""
@@ -121,17 +127,23 @@ def evaluate(
             for seat in seats:
                 seat.env.close()
         steps = Transitions.concatenate(played)
-        learned = source(steps, steps.true_reward).learned
-    true = steps.true_reward
+        learned, success = source(steps, steps.true_reward).learned, source.success(steps)
+    true, counted = steps.true_reward, learned
+    parts: dict[str, npt.NDArray[np.float64]] = {}
+    if source.potential is not None and success is not None:
+        counted = learned * source.potential.discounts(steps)
+        sums = {"success_return": success, "shaping_return": learned - success}
+        parts = {n: np.bincount(steps.episode, part, episodes).astype(np.float64) for n, part in sums.items()}
     return Comparison(
         true_return=np.bincount(steps.episode, true, episodes).astype(np.float64),
-        learned_return=np.bincount(steps.episode, learned, episodes).astype(np.float64),
+        learned_return=np.bincount(steps.episode, counted, episodes).astype(np.float64),
         length=np.bincount(steps.episode, minlength=episodes),
         steps=steps,
         learned_reward=learned,
         spearman=spearman(learned, true),
         pearson=pearson(learned, true),
         pair_accuracy=pair_accuracy(learned, true),
+        **parts,
     )
 
 

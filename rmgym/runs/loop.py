@@ -14,6 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from rmgym.cards import find_agent_card
+from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError, RunError
 from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
@@ -27,13 +29,17 @@ from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
 from rmgym.sb3.agents import Agent, plain_value
 from rmgym.sb3.callbacks import best_agent
+from rmgym.sb3.hyperparameters import set_up
 from rmgym.sb3.rounds import Rounds, rollout_steps
 from rmgym.specs import EnvSpec
 from rmgym.specs.base import Json
 from rmgym.specs.run import Best
 from rmgym.threads import torch_threads
 from rmgym.training.fitting import fittable
+from rmgym.transitions import Transitions
 
+GAMMA = 0.99
+"""At which Stable-Baselines3's algorithms discount where nothing else is asked for."""
 SELECTED_BY: Best = "learned"
 """The reward that selects the agent that is kept. A last update can lose an agent (PPO on Pendulum once fell from -139
 to -547 within one), and the true reward is not known where a loop is of use."""
@@ -76,6 +82,7 @@ def loop(
     labels: int,
     out: str | os.PathLike[str],
     start: str | os.PathLike[str] | None = None,
+    demonstrations: str | os.PathLike[str] | None = None,
     options: LoopOptions | Mapping[str, object] | None = None,
     total_steps: int | None = None,
     seed: int = 0,
@@ -108,6 +115,9 @@ def loop(
         out: the loop's folder.
         start: folder of a finished loop to go on from with further labels: its labels and its model are there from the
             beginning, and the first questions are about what its policies did. The agent is a new one.
+        demonstrations: file of steps of somebody who can do it (:meth:`rmgym.Transitions.save`), collected in this
+            environment: the first questions are about them too. Without any, chance has to succeed once where nothing
+            else is rewarded.
         options: :class:`LoopOptions`, or some of them by name.
         total_steps: environment steps of the agent; by default the card's.
         seed: of everything that is drawn.
@@ -123,8 +133,8 @@ def loop(
     Raises:
         JobError: the folder holds a loop and ``resume`` is False, or one begun with other settings.
         FeedbackError: there are too few labels for the first fit, or the teacher cannot tell the steps apart.
-        RunError: ``start`` is no finished loop in this environment and of such answers, or see
-            :func:`rmgym.sb3.make_agent`.
+        RunError: ``start`` is no finished loop in this environment and of such answers, ``demonstrations`` are of
+            another environment, or see :func:`rmgym.sb3.make_agent`.
     """
     how = LoopOptions.of(options)
     if labels < 2:
@@ -132,11 +142,14 @@ def loop(
     fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
     how.fit_options(seed, labels)
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
+    discount = _discount(algo, env, hyperparameters or {})
     about = _about(teacher)
-    before = None if start is None else finished_loop(Path(start), env.to_json(), about)
+    before = None if start is None else finished_loop(Path(start), env.to_json(), about, potential=how.potential)
+    shown = None if demonstrations is None else Path(demonstrations)
     settings: Json = {
         "env": env.to_json(),
         "start": None if before is None else load_reward_model(before.last_model).digest,
+        "demonstrations": None if shown is None else _digest(shown, env),
         "algo": Path(algo).stem,
         "teacher": about,
         "labels": labels,
@@ -152,7 +165,7 @@ def loop(
     job = Job(Path(out), settings, kind=KIND)
     with job.claim(resume=resume) as status, torch_threads(1):
         folder = LoopFolder(job.folder)
-        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before)
+        rounds = LoopRounds(env, teacher, labels, how, folder, seed, progress, before, discount, shown)
         first = rounds.first()
         agent = make_agent(
             algo,
@@ -191,6 +204,25 @@ def _about(teacher: Teacher) -> Json:
         own = (f.name for f in fields(teacher) if not f.metadata.get(TOLD_BY_SOURCE))
         values = {name: plain_value(getattr(teacher, name)) for name in own}
     return {"class": type(teacher).__qualname__, "source": teacher.source, **values}
+
+
+def _digest(demonstrations: Path, env: EnvSpec) -> str:
+    """What tells a file of steps from others.
+
+    Raises:
+        RunError: they are of another environment.
+    """
+    origin = collected_in(Transitions.load(demonstrations))
+    if origin is None or (origin.id, origin.kwargs) != (env.id, env.kwargs):
+        got = f"{demonstrations} of {None if origin is None else origin.task}"
+        raise RunError(f"demonstrations are steps of {env.task}", got=got, fix="collect them there: rmgym.collect")
+    return sha256(demonstrations.read_bytes()).hexdigest()[:16]
+
+
+def _discount(algo: str | os.PathLike[str], env: EnvSpec, given: Mapping[str, Any]) -> float:
+    """At which the agent will discount."""
+    card = set_up(find_agent_card(algo), env.id, {}).hyperparameters
+    return float({"gamma": GAMMA, **card, **given}["gamma"])
 
 
 def _due(shares: Sequence[float], total: int, agent: Agent) -> tuple[int, ...]:

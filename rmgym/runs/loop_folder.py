@@ -92,13 +92,14 @@ class LoopFolder:
         return self.model_after(max((each.number for each in self.record()), default=0))
 
 
-def finished_loop(path: Path, env: Json, teacher: Mapping[str, Json]) -> LoopFolder:
+def finished_loop(path: Path, env: Json, teacher: Mapping[str, Json], *, potential: bool) -> LoopFolder:
     """The folder of a finished loop to go on from.
 
     Args:
         path: where it is.
         env: the environment, as loops record it; so is the teacher.
         teacher: who is to answer: its answers stand beside those that are there, and have to mean the same.
+        potential: whether questions are about states, not steps.
 
     Raises:
         RunError: there is none, it is not done, it is not whole, or it is about another environment or answers that
@@ -114,7 +115,13 @@ def finished_loop(path: Path, env: Json, teacher: Mapping[str, Json]) -> LoopFol
             got=f"{env}; {path} is about {record.settings.get('env')}",
             fix="name that environment",
         )
-    there = record.settings.get("teacher")
+    there, options = record.settings.get("teacher"), record.settings.get("options")
+    if (options.get("potential", False) if isinstance(options, Mapping) else None) != potential:
+        raise RunError(
+            "a loop goes on with answers about what those before are about: steps, or the states of a potential",
+            got=f"potential={potential} after {path}, whose labels are about {'steps' if potential else 'states'}",
+            fix="ask as that loop did, or begin another",
+        )
     for what in ("source", "levels"):
         before = there.get(what) if isinstance(there, Mapping) else None
         if before != teacher.get(what):

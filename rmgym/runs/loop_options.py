@@ -43,6 +43,8 @@ class LoopOptions:
             after the first then do where no template or phrase is new; None lets each begin anew. What is new and rare
             (a first landing among crashes) is learned too late by a model that goes on.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
+        potential: ask what the states are worth that steps lead to, and reward a step by what it gained of that
+            (:class:`rmgym.scoring.potential.Potential`), as is right where a step is judged by what followed.
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -67,6 +69,7 @@ class LoopOptions:
     fit_steps: int | None = None
     warm_steps: int | None = None
     crop: float = 0.6
+    potential: bool = False
     settled: float = 0.98
     stop_when_settled: bool = False
 
@@ -87,6 +90,8 @@ class LoopOptions:
                 raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
         if not 0.5 < self.settled <= 1:
             raise RunError("'settled' is an agreement above chance", got=self.settled, fix="pass settled=0.98")
+        if self.potential and self.kind != "rating":
+            raise RunError("a potential is learned from ratings", got=self.kind, fix="pass kind='rating'")
         if not self.behaviours:
             raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
 

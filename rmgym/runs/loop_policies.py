@@ -16,6 +16,7 @@ from rmgym.runs.loop_folder import LoopFolder
 from rmgym.runs.train import AGENT
 from rmgym.sb3 import evaluate, load_agent
 from rmgym.sb3.callbacks import best_agent
+from rmgym.scoring.potential import Potential
 from rmgym.storage.atomic import make_folder
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
@@ -71,10 +72,17 @@ def values_of(
     by = np.maximum(ends, 1) if ends.any() else np.array([len(each) for each in steps])
     values = [list[npt.NDArray[np.float64]]() for _ in models]
     for each, count in zip(steps, by, strict=True):
-        texts = words.batch(each)
         for model, its_values in zip(models, values, strict=True):
-            its_values.append(model.by_head(texts).sum(axis=0) / count)
+            its_values.append(_by_head(model, each, words).sum(axis=0) / count)
     return [np.array(its_values) for its_values in values]
+
+
+def _by_head(model: NeuralRewardModel, steps: Transitions, words: Textualizer) -> npt.NDArray[np.float64]:
+    """The reward of each step by each head, as it counts for a return, ``float64 [B, heads]``."""
+    if (potential := Potential.of(model)) is None:
+        return model.by_head(words.batch(steps))
+    states = words.batch(potential.states(steps, words.action_space))
+    return potential.rewards(model.by_head(states), steps) * potential.discounts(steps)[:, None]
 
 
 def agreement(now: npt.NDArray[np.float64], before: npt.NDArray[np.float64] | None) -> float:

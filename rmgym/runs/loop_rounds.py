@@ -14,6 +14,7 @@ import numpy as np
 
 from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
+from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
 from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
@@ -26,6 +27,7 @@ from rmgym.runs.loop_folder import ANEW, QUESTIONS, ROUND, LoopFolder
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import agreement, keep_policy, policies_of, values_of
 from rmgym.runs.record import AboutReward, Round, read_object
+from rmgym.scoring.potential import Potential, arrivals
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -52,6 +54,8 @@ class LoopRounds:
         seed: of what is drawn.
         progress: show progress bars.
         start: the loop whose labels, policies and model this one begins with.
+        discount: the agent's, for potentials.
+        demonstrations: file of steps of somebody who can do it, to ask about before training too.
     """
 
     def __init__(
@@ -64,13 +68,20 @@ class LoopRounds:
         seed: int,
         progress: bool,
         start: LoopFolder | None = None,
+        discount: float = 1.0,
+        demonstrations: Path | None = None,
     ) -> None:
         self.env, self.teacher, self.labels = env, teacher, labels
         self.options = options if start is None else replace(options, least=2)  # what is needed to begin is there
         self.folder, self.seed, self.progress, self.start = folder, seed, progress, start
+        self.discount, self.demonstrations = discount, demonstrations
         self.store = LabelStore(folder.labels)
         with closing(build_env(env)) as live:
             self.words: Textualizer = textualizer(live, card=env.card, language=env.language)
+        if options.potential and (env.horizon is not None or self.words.card.history):
+            got = "a fixed horizon" if env.horizon is not None else f"a history of {self.words.card.history} steps"
+            fix = "leave it out, or leave potential= out"
+            raise RunError("a potential is about single states of a task that ends", got=got, fix=fix)
 
     def first(self) -> Path:
         """Collect, ask and fit before training; the model that the agent begins with."""
@@ -80,6 +91,8 @@ class LoopRounds:
         if self.start is not None and not self.folder.labels.exists():
             LabelStore(self.start.labels).copy(self.folder.labels)
         policies = self._behaviours() if self.start is None else policies_of(self.start, self.seed)
+        if self.demonstrations is not None:
+            policies["demonstrations"] = Transitions.load(self.demonstrations)
         for name, steps in policies.items():
             keep_policy(self.folder.policies(0), name, steps)
         return self._fitted(0, 0, Transitions.concatenate(list(policies.values())), started)
@@ -121,7 +134,7 @@ class LoopRounds:
         """Ask about some steps, fit on all labels, write both down."""
         if self.options.whole_episodes:
             steps = steps[in_whole_episode(steps)]
-        texts = self.words.batch(steps)
+        texts = self.words.batch(arrivals(steps, self.words.action_space) if self.options.potential else steps)
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
@@ -150,7 +163,7 @@ class LoopRounds:
             model = model if (model.name, model.config) == (fresh.name, fresh.config) else None
         if model is not None and model.fitted_on.get("digest") == labels_digest(labels):
             if not self.folder.record():
-                model.save(folder)
+                self._read(model.copy(), labels).save(folder)
             return model
         warm = model is not None and options.warm_steps is not None and model.has_read(labels.texts)
         model = model if model is not None and warm else self._unfitted()
@@ -158,7 +171,14 @@ class LoopRounds:
         model = fit(model, labels, how, progress=self.progress).model
         if labels.ratings is None and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
-        model.save(folder)
+        self._read(model, labels).save(folder)
+        return model
+
+    def _read(self, model: NeuralRewardModel, labels: Labels) -> NeuralRewardModel:
+        """The model, which says whether it is read as a potential, and how."""
+        if self.options.potential and labels.ratings is not None:
+            potential = Potential.between(labels.ratings.texts, labels.ratings.values, self.discount)
+            model.fitted_on = {**model.fitted_on, **potential.facts}
         return model
 
     @property

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
 from rmgym.models.base import RewardModel
@@ -13,9 +16,11 @@ from rmgym.runs.record import Outcome
 from rmgym.sb3 import RewardComparisonCallback, evaluate, load_agent
 from rmgym.sb3.callbacks import best_agent
 from rmgym.sb3.candidates import Candidates
+from rmgym.scoring import Scorer
 from rmgym.scoring.absorbing import unseen_absorbing
 from rmgym.specs import RunSpec
 from rmgym.text.textualizer import Textualizer
+from rmgym.transitions import Transitions
 from rmgym.wrappers.source import Model
 
 JUDGED = 5
@@ -30,6 +35,7 @@ def outcome_of(comparison: RewardComparisonCallback, steps: int, seconds: float)
         final=_without_nan(comparison.rows[-1]),
         alarms=tuple(comparison.alarms),
         survival_bonus=comparison.survival_bonus,
+        shaping=comparison.shaping,
         student=None if comparison.student is None else _without_nan(comparison.student),
         unseen_absorbing=_unseen(comparison),
     )
@@ -40,8 +46,13 @@ def selected(candidates: Candidates, comparison: RewardComparisonCallback, words
     model, log = comparison.reward_model, comparison.log
     assert isinstance(model, RewardModel)  # this and the next: rounds are those of a learned reward, in a folder
     assert log is not None
-    rows = {int(row["steps"]): row for row in comparison.rows}
-    best, learned_return = candidates.best(rows, lambda steps: model.predict(words.batch(steps)).mean.astype(float))
+    rows, scorer = {int(row["steps"]): row for row in comparison.rows}, Scorer(model, words)
+
+    def counted(steps: Transitions) -> npt.NDArray[np.float64]:
+        rewards = scorer.score(steps).mean.astype(np.float64)
+        return rewards if scorer.potential is None else rewards * scorer.potential.discounts(steps)
+
+    best, learned_return = candidates.best(rows, counted)
     candidates.keep(best, last, log.folder / best_agent(comparison.save_best))
     return {**rows[best], "round": comparison.rows[-1]["round"], "learned_return_mean": learned_return}
 

@@ -43,6 +43,7 @@ class Outcome(Spec):
         final: the last evaluation, by column of ``comparison.csv``.
         alarms: steps at which the reward seemed to be gamed.
         survival_bonus: what is to be said of a reward that pays for an episode's length.
+        shaping: what is to be said of a reward that, at the end, pays for getting near more than for getting there.
         student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
         unseen_absorbing: what is to be said of a model that was never shown the absorbing state of the run's horizon.
         best: what the agent that was kept (``save_best``) earns on five times as many episodes as selected it, and
@@ -54,6 +55,7 @@ class Outcome(Spec):
     final: Mapping[str, float | None]
     alarms: tuple[int, ...] = ()
     survival_bonus: str | None = None
+    shaping: str | None = None
     student: Mapping[str, float | None] | None = None
     unseen_absorbing: str | None = None
     best: Mapping[str, float | None] | None = None

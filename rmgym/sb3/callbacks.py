@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import should_collect_more_steps
 
 from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import FeedbackError, PlaceholderRewardError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
-from rmgym.evaluation.leakage import survival_bonus
+from rmgym.evaluation.leakage import beside_the_goal, survival_bonus
 from rmgym.evaluation.log import ComparisonLog, Row
 from rmgym.evaluation.measure import MEASURED, Measure
 from rmgym.metrics.gaming import gamed_since
@@ -77,6 +78,8 @@ class RewardComparisonCallback(BaseCallback):
             evaluation the learned return had risen and the true return fallen.
         survival_bonus: what is to be said of a learned reward that pays for an episode's length
             (:mod:`rmgym.evaluation.leakage`), logged once; None where nothing is.
+        shaping: what is to be said of an agent that, when it was evaluated last, was paid for getting near more than
+            for getting there (:func:`rmgym.evaluation.leakage.beside_the_goal`); None where nothing is.
 
     Raises:
         RunError: an option is impossible, there is no reward model, or the agent's environment cannot be made again.
@@ -120,6 +123,7 @@ class RewardComparisonCallback(BaseCallback):
         self.kept: Row | None = None
         self.alarms: list[int] = []
         self.survival_bonus: str | None = None
+        self.shaping: str | None = None
         self._evaluated = 0
         self._round = 0
         self._true_returns: deque[float] = deque(maxlen=100)
@@ -274,14 +278,26 @@ class RewardComparisonCallback(BaseCallback):
         return gamed_since(rows, self.alarm_window) is not None
 
     def _look_for_a_bonus(self, played: Comparison) -> None:
-        """Warn once, unless the agent is trained on the true reward or with a fixed horizon."""
+        """Warn once, unless the agent is trained on the true reward or with a fixed horizon.
+
+        Of a potential the sign of single rewards says nothing: over an episode they add up to what its end is worth.
+        """
         assert self.reward_model is not None
+        if played.shaping_return is not None and played.success_return is not None:
+            self._look_beside_the_goal(played.shaping_return, played.success_return)
+            return
         spec = spec_of(self.model)
         fixed = spec is not None and spec.env.horizon is not None
         if self.survival_bonus is None and not is_true(self.reward_model) and not fixed:
             self.survival_bonus = survival_bonus(played.steps, played.learned_reward)
             if self.survival_bonus is not None:
                 _LOG.warning("after %d steps %s", self.num_timesteps, self.survival_bonus)
+
+    def _look_beside_the_goal(self, shaping: npt.NDArray[np.float64], success: npt.NDArray[np.float64]) -> None:
+        """Warn where an agent begins to be paid for getting near more than for getting there."""
+        before, self.shaping = self.shaping, beside_the_goal(shaping, success)
+        if self.shaping is not None and before is None:
+            _LOG.warning("after %d steps %s", self.num_timesteps, self.shaping)
 
     def _alarm(self) -> None:
         self.alarms.append(self.num_timesteps)

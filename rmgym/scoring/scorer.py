@@ -9,12 +9,14 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from rmgym.errors import ModelError
 from rmgym.models.base import Prediction, RewardModel
 from rmgym.scoring.absorbing import warn_of_unseen
 from rmgym.scoring.cache import ScoreCache
 from rmgym.scoring.lookup import ScoreTable
+from rmgym.scoring.potential import Potential
 from rmgym.scoring.strategy import Strategy
 from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
@@ -31,6 +33,9 @@ class Scorer:
         cache: scores of texts that were read before; by default one in memory, and in the file that the environment
             variable ``RMGYM_SCORE_CACHE`` names, if it does.
         student: answers in the model's place, and asks it where it must (:class:`rmgym.Student`).
+
+    Attributes:
+        potential: how rewards follow from what the model says of states; None where it says what steps are worth.
 
     Raises:
         ModelError: the model was fitted on texts of another card, space or language.
@@ -55,6 +60,7 @@ class Scorer:
         # A table would keep a student's guesses. Below one, the cache knows the few texts of such an environment.
         self._table = ScoreTable.of(textualizer) if student is None else None
         self._scored_by = model.digest if self._table is not None else ""
+        self.potential = Potential.of(model)
         if student is not None:
             student.imitate(model)
 
@@ -66,6 +72,8 @@ class Scorer:
 
     def score(self, transitions: Transitions) -> Prediction:
         """Score ``B`` steps in one call of the model; equal texts are scored once.
+
+        A model of what states are worth is asked about both states of each step (:class:`Potential`).
 
         Where scores are kept in a table, a step that a time limit cut is read together with the one that goes on: any
         step can be the last in time, and would otherwise be asked about alone one day.
@@ -85,6 +93,24 @@ class Scorer:
         """
         if not len(transitions):
             return Prediction(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        if self.potential is None:
+            return self._asked(transitions)
+        worth = self._worth(self.potential, transitions)
+        reward = self.potential.rewards(worth.mean, transitions).astype(np.float32)
+        return Prediction(reward, worth.std[: len(transitions)] / np.float32(self.potential.unit))
+
+    def success(self, transitions: Transitions) -> npt.NDArray[np.float64] | None:
+        """The part of ``B`` scores that is no shaping, ``float64 [B]``; None where no potential tells it."""
+        if self.potential is None:
+            return None
+        return self.potential.success(self._worth(self.potential, transitions).mean, transitions)
+
+    def _worth(self, potential: Potential, transitions: Transitions) -> Prediction:
+        """What the states are worth where steps lead, and then where they begin."""
+        return self._asked(potential.states(transitions, self.textualizer.action_space))
+
+    def _asked(self, transitions: Transitions) -> Prediction:
+        """What the model says of some steps."""
         if transitions.absorbing.any():
             warn_of_unseen(self.model)
         table = self._fresh_table()

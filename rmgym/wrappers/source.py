@@ -21,6 +21,7 @@ from rmgym.errors import CardError, ModelError, RunError
 from rmgym.models.base import Prediction, RewardModel, check_fitted
 from rmgym.models.registry import TRUE, load_reward_model
 from rmgym.scoring import Scorer
+from rmgym.scoring.potential import Potential
 from rmgym.text.textualizer import textualizer
 from rmgym.transitions import Transitions
 
@@ -157,6 +158,15 @@ class RewardSource:
     def version(self) -> str:
         """Identity of the reward as it is now: another one, other rewards for the same steps."""
         return TRUE if self._scorer is None else self._scorer.version
+
+    @property
+    def potential(self) -> Potential | None:
+        """How rewards follow from what the model says of states; None where it says what steps are worth."""
+        return None if self._scorer is None else self._scorer.potential
+
+    def success(self, steps: Transitions) -> npt.NDArray[np.float64] | None:
+        """See :meth:`rmgym.scoring.Scorer.success`."""
+        return None if self._scorer is None else self._scorer.success(steps)
 
     def check(self, env: Any, members: Sequence[int] | None = None) -> None:
         """Refuse an environment, after a reset, whose texts would speak of another map.

@@ -33,3 +33,29 @@ def test_asks_fits_trains_and_tells(tmp_path: Path) -> None:
     report = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "report.html")])
     assert report.exit_code == 0, report.output
     assert "loop no-lm" in (tmp_path / "report.html").read_text()
+
+
+def test_progress_by_an_experts_value_and_potentials_of_outcomes(tmp_path: Path) -> None:
+    arguments = ["loop", "FrozenLake-v1", "--algo", "dqn", "--labels", "20", "--levels", "0", "--model", "no-lm"]
+    arguments += ["--steps", "1024", "--episodes", "2", "--json"]
+    for target, more in (
+        ("progress", []),
+        ("outcome", ["--potential", "--gamma", "0.9"]),
+        ("prospect", ["--potential"]),
+    ):
+        folder = tmp_path / target
+        ran = CliRunner().invoke(app, [*arguments, "--target", target, *more, "--out", str(folder)])
+        assert ran.exit_code == 0, ran.output
+        settings = json.loads((folder / "loop.json").read_text())["settings"]
+        assert settings["options"]["potential"] == bool(more)
+        assert settings["teacher"]["source"] == f"scripted:{target}" + ("(gamma=0.9)" if "--gamma" in more else "")
+        again = CliRunner().invoke(app, [*arguments, "--target", target, *more, "--out", str(folder), "--resume"])
+        assert json.loads(again.stdout)["comparison"] == json.loads(ran.stdout)["comparison"]
+    refused = CliRunner().invoke(app, ["loop", "CartPole-v1", "--target", "progress", "--out", str(tmp_path / "none")])
+    assert refused.exit_code == 2
+    assert "transition table" in refused.stderr
+    for target in ("reward", "progress"):
+        arguments = ["loop", "FrozenLake-v1", "--target", target, "--potential", "--out", str(tmp_path / "none")]
+        refused = CliRunner().invoke(app, arguments)
+        assert refused.exit_code == 2
+        assert "of what follows from a state" in refused.stderr

@@ -19,6 +19,8 @@ from rmgym.models.base import as_texts
 from rmgym.sb3.deferred import learned_env
 from rmgym.scoring import Scorer
 from rmgym.scoring.cache import ScoreCache
+from rmgym.scoring.potential import Potential
+from rmgym.text import TextBatch
 from tests.doubles import ToyReward
 from tests.sb3.small import DQN_SMALL, PPO_SMALL, parameters
 
@@ -416,3 +418,13 @@ def test_a_replay_buffer_is_relabelled_where_its_student_was_fitted_again() -> N
     assert (buffer.rewards[:150, 0] != guesses).mean() > 0.9
     buffer.sample(4)
     assert (buffer.rewards[:150, 0] == guesses).mean() > 0.5  # but for what was unsure or audited
+
+
+def test_a_model_of_states_is_not_imitated_as_one_of_steps() -> None:
+    class OfStates(ToyReward):
+        def describe(self) -> dict[str, Any]:
+            potential = Potential(discount=0.9, least=0.0, most=1.0, reaches=True)
+            return {**super().describe(), "fitted_on": potential.facts}
+
+    with pytest.raises(FitError, match="what a model says of steps"):
+        rmgym.distil(OfStates(), TextBatch.from_strings(["x 1", "x 2"]))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 import rmgym
 from rmgym.bench.compare import compare
 from rmgym.bench.verdict import verdict
-from rmgym.evaluation.leakage import survival_bonus
+from rmgym.evaluation.leakage import beside_the_goal, survival_bonus
 from rmgym.models.controls import ConstantReward
 from rmgym.runs.record import read_runs
 from rmgym.runs.train import train
@@ -87,3 +87,12 @@ def test_a_run_says_so_in_its_record_and_its_report(tmp_path: Any, fixed_horizon
     warned = fixed_horizon is None
     assert (result.outcome.survival_bonus is not None) == warned
     assert ("may have given mine away" in " ".join(verdict(match).sentences)) == warned
+
+
+def test_an_agent_that_is_paid_for_getting_near_is_told_of() -> None:
+    there, not_there = np.array([1.0, 1.0, 0.0]), np.zeros(3)
+    said = beside_the_goal(np.array([0.6, 0.5, 0.7]), not_there)
+    assert said is not None
+    assert "getting nearer to success pays 0.6 per episode, and success itself 0" in said
+    assert beside_the_goal(np.full(3, 0.3), there) is None
+    assert beside_the_goal(np.full(3, 0.04), not_there) is None  # next to nothing

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmgym import LabelStore, ScriptedTeacher, load_reward_model
+from rmgym import LabelStore, ScriptedTeacher, collect, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
@@ -22,8 +22,11 @@ from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
 from rmgym.sb3 import evaluate, load_agent
+from rmgym.scoring.potential import Potential
+from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
+from rmgym.text import textualizer
 from tests.sb3.small import SMALL, parameters
 
 OPTIONS: dict[str, Any] = {
@@ -255,10 +258,79 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"warm_steps": 0}, "'warm_steps' is at least 1"),
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
+        ({"potential": True, "kind": "preference"}, "learned from ratings"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)
     assert not (tmp_path / "loop").exists()
+
+
+SPARSE: dict[str, Any] = {
+    **SETTINGS,
+    "env_id": EnvSpec(id="FrozenLake-v1", kwargs={"is_slippery": False}),
+    "options": {**OPTIONS, "collect": 1500, "reset_every": None, "recent": 480, "whole_episodes": True}
+    | {"potential": True, "at": (0.2, 0.5)},
+}
+
+
+def test_a_potential_is_learned_from_what_states_are_worth_and_rewards_what_steps_gain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = ScriptedTeacher(target="outcome", gamma=0.9)
+    whole = loop(teacher=teacher, out=tmp_path / "loop", **SPARSE)
+    texts = LabelStore(tmp_path / "loop" / "labels.sqlite").labels().texts.strings()
+    assert len({text.partition("Action: ")[2].partition(" Next")[0] for text in texts}) == 1  # of states, not of steps
+    model, agent = load_reward_model(whole.model), load_agent(whole.agent, whole.model)
+    potential = Potential.of(model)
+    assert potential is not None
+    assert potential.reaches
+    assert potential.discount == agent.gamma
+    played = evaluate(agent, None, model, episodes=3)
+    words, steps = textualizer("FrozenLake-v1", card=None), played.steps
+    worth = model.predict(words.batch(potential.states(steps, agent.action_space))).mean
+    rewards = potential.rewards(worth, steps)
+    np.testing.assert_allclose(played.learned_reward, rewards, rtol=1e-4, atol=1e-5)
+    discounted = np.bincount(steps.episode, rewards * agent.gamma**steps.step)
+    np.testing.assert_allclose(played.learned_return, discounted, rtol=1e-4, atol=1e-5)
+    assert played.shaping_return is not None
+    assert played.success_return is not None
+    whole_rewards = played.shaping_return + played.success_return
+    np.testing.assert_allclose(whole_rewards, np.bincount(steps.episode, rewards), rtol=1e-4, atol=1e-5)
+    stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 2)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=teacher, out=tmp_path / "killed", **SPARSE)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "killed", resume=True, **SPARSE)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+    endless = replace(SPARSE["env_id"], horizon=20)
+    with pytest.raises(RunError, match="states of a task that ends"):
+        loop(teacher=teacher, out=tmp_path / "endless", **{**SPARSE, "env_id": endless})
+    steps_asked = {**SPARSE, "options": {**SPARSE["options"], "potential": False}}
+    with pytest.raises(RunError, match="steps, or the states of a potential"):
+        loop(teacher=teacher, out=tmp_path / "after", start=whole.path, **steps_asked)
+
+
+def test_first_questions_are_about_demonstrations_too(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "shown.parquet", tmp_path / "elsewhere.parquet"
+    way = {0: 2, 1: 2, 2: 1, 6: 1, 10: 1, 14: 2}  # right, right, down, down, down, right
+    shown = collect(SPARSE["env_id"], 12, policy=lambda state: way[int(state)], progress=False)
+    shown.save(file)
+    few = {**SPARSE, "options": {**SPARSE["options"], "collect": 30, "at": (), "potential": False}}
+    teacher = ScriptedTeacher(target="outcome")
+    with pytest.raises(FeedbackError, match="differ"):  # nobody has come to the goal
+        loop(teacher=teacher, out=tmp_path / "alone", **few)
+    result = loop(teacher=teacher, out=tmp_path / "loop", demonstrations=file, **few)
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
+    assert labels.ratings is not None
+    assert labels.ratings.values.max() == pytest.approx(0.05)
+    assert {file.stem for file in (result.path / "rounds" / "00" / "policies").iterdir()} >= {"demonstrations"}
+    collect("FrozenLake-v1", 5, progress=False).save(elsewhere)
+    with pytest.raises(RunError, match="demonstrations are steps of"):
+        loop(teacher=teacher, out=tmp_path / "other", demonstrations=elsewhere, **few)
+    collect(SPARSE["env_id"], 5, seed=1, progress=False).save(file, overwrite=True)
+    with pytest.raises(JobError, match="demonstrations"):
+        loop(teacher=teacher, out=tmp_path / "loop", demonstrations=file, resume=True, **few)
 
 
 AFTER: dict[str, Any] = {**SETTINGS, "labels": 12, "options": {**OPTIONS, "at": (0.3,)}, "total_steps": 192}

@@ -13,11 +13,12 @@ from rmgym.errors import FeedbackError, nearest
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
-from rmgym.feedback.teachers.values import StateValue, outcome, progress
+from rmgym.feedback.teachers.values import StateValue, outcome, progress, prospect
+from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
 
-Target = Literal["reward", "outcome", "progress"]
-TARGETS = ("reward", "outcome", "progress")
+Target = Literal["reward", "outcome", "progress", "prospect"]
+TARGETS = ("reward", "outcome", "progress", "prospect")
 
 
 class TiedPreferencesWarning(UserWarning):
@@ -31,15 +32,17 @@ class ScriptedTeacher:
     Attributes:
         target: ``"reward"`` is the step's true reward. ``"outcome"`` is what follows from the step, for environments
             whose true reward is constant (see :func:`outcome`). ``"progress"`` is how much the step improved what an
-            expert expects, for sparse rewards (see :func:`progress`).
+            expert expects, for sparse rewards (see :func:`progress`). ``"prospect"`` is what an expert would have of
+            the step and go on to get (see :func:`prospect`), for potentials of sparse rewards.
         levels: number of rating levels 1, 2, ..., as a human would give them; None keeps the exact value.
         edges: where levels end: ``"width"`` cuts the range of the rated steps into equal widths, ``"quantile"`` puts
             about as many of the rated steps in each level, which keeps rare good steps apart.
         cuts: where levels end, given: the ``levels - 1`` values of an earlier :attr:`Answers.cuts`. Without them, they
             are those of the annotator's earlier ratings; the first call of :meth:`rate` cuts by its own steps.
         gamma: discount of ``"outcome"``, in [0, 1); its horizon is about ``1 / (1 - gamma)`` steps.
-        value: the expert's value of observations ``[B, ...] -> [B]``, needed for ``"progress"``; its discount is
-            ``value_gamma``. It comes from above, for example from :func:`rmgym.environments.tabular.tabular_value`.
+        value: the expert's value of observations ``[B, ...] -> [B]``, needed for ``"progress"`` and ``"prospect"``; its
+            discount is ``value_gamma``. It comes from above, for example from
+            :func:`rmgym.environments.tabular.tabular_value`.
         value_gamma: discount of ``value``.
         tie_tolerance: two segments whose summed values differ by at most this much are tied.
     """
@@ -62,9 +65,11 @@ class ScriptedTeacher:
         if self.cuts and len(self.cuts) + 1 != self.levels:
             got = f"{len(self.cuts)} cuts with levels={self.levels}"
             raise FeedbackError("levels are told apart by one cut fewer", got=got, fix="pass levels=len(cuts) + 1")
-        if self.target == "progress" and self.value is None:
+        if self.target in ("progress", "prospect") and self.value is None:
             raise FeedbackError(
-                "progress is judged by an expert's value function", got=None, fix="pass value=tabular_value(env_id)"
+                f"{self.target} is judged by an expert's value function",
+                got=None,
+                fix="pass value=tabular_value(env_id)",
             )
         if not 0 <= self.gamma < 1:
             raise FeedbackError("gamma is in [0, 1)", got=self.gamma, fix="pass gamma=0.95")
@@ -73,7 +78,8 @@ class ScriptedTeacher:
     def source(self) -> str:
         """What the label store calls this teacher, such as ``scripted:outcome``; it says what its values mean."""
         usual = type(self)
-        discounts = {"outcome": (self.gamma, usual.gamma), "progress": (self.value_gamma, usual.value_gamma)}
+        by_expert = (self.value_gamma, usual.value_gamma)
+        discounts = {"outcome": (self.gamma, usual.gamma), "progress": by_expert, "prospect": by_expert}
         given, default = discounts.get(self.target, (0.0, 0.0))
         return f"scripted:{self.target}" + (f"(gamma={given:g})" if given != default else "")
 
@@ -91,13 +97,16 @@ class ScriptedTeacher:
             )
         if self.target == "outcome":
             return outcome(transitions, gamma=self.gamma)
-        if self.target == "progress":
+        if self.target in ("progress", "prospect"):
             assert self.value is not None  # __post_init__ has seen to it
-            return progress(transitions, self.value, gamma=self.value_gamma)
+            judge = progress if self.target == "progress" else prospect
+            return judge(transitions, self.value, gamma=self.value_gamma)
         return transitions.true_reward.astype(np.float64)
 
     def rate(self, questions: RatingQuestions) -> Answers:
         """Rate steps: 1 to ``levels``, or the exact value where ``levels`` is None.
+
+        By ``"outcome"`` steps of one text have one rating, the mean of what followed from each of them.
 
         Args:
             questions: the steps; for ``"outcome"`` among whole episodes in order.
@@ -105,7 +114,11 @@ class ScriptedTeacher:
         Raises:
             FeedbackError: there is nothing to rate, all ratings are equal, or as in :meth:`values`.
         """
-        values = self.values(questions.transitions)[questions.rows]
+        values = self.values(questions.transitions)
+        if self.target == "outcome":  # of a text that was met often, what followed in the mean
+            _, same = distinct(questions.texts)
+            values = (np.bincount(same, values) / np.bincount(same))[same]
+        values = values[questions.rows]
         if not len(values):
             raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
         cuts = self.cuts or questions.cuts

@@ -66,8 +66,21 @@ def progress(transitions: Transitions, value: StateValue, *, gamma: float = 0.99
         value: the expert's value of observations, ``[B, ...] -> [B]``.
         gamma: the discount that V was computed with.
     """
+    return prospect(transitions, value, gamma=gamma) - value(transitions.obs)
+
+
+def prospect(transitions: Transitions, value: StateValue, *, gamma: float = 0.99) -> npt.NDArray[np.float64]:
+    """What an expert would have of each step and of what follows: ``r + gamma V(s')``, ``float64 [B]``.
+
+    V is 0 after a termination. It is :func:`outcome` for an expert who goes on from there, in units of the return.
+
+    Args:
+        transitions: any steps.
+        value: the expert's value of observations, ``[B, ...] -> [B]``.
+        gamma: the discount that V was computed with.
+    """
     after = np.where(transitions.terminated, 0.0, value(transitions.next_obs))
-    return transitions.true_reward.astype(np.float64) + gamma * after - value(transitions.obs)
+    return transitions.true_reward.astype(np.float64) + gamma * after
 
 
 def in_whole_episode(transitions: Transitions) -> npt.NDArray[np.bool_]:

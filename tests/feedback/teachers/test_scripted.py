@@ -1,6 +1,7 @@
 """The scripted teacher's labels, recomputed by hand."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
+from rmgym.feedback.teachers.asking import RatingQuestions
 from rmgym.feedback.teachers.scripted import ScriptedTeacher, TiedPreferencesWarning
 from rmgym.feedback.teachers.values import in_whole_episode, outcome
+from rmgym.text import TextBatch
 from rmgym.transitions import Transitions
 from tests.feedback.asking import compare, rate
 
@@ -81,6 +84,27 @@ def test_outcome_tells_good_from_bad_on_real_cartpole():
     late = transitions[1:]
     first = late.episode == transitions.episode[0]
     assert in_whole_episode(late).tolist() == (~cut[1:] & ~first).tolist()
+
+
+def test_what_followed_from_steps_of_one_text_is_rated_in_the_mean():
+    transitions = steps([([0, 0, 1], True, False), ([0, 0], False, True)])
+    texts = TextBatch.from_strings(["start", "door", "goal", "start", "wall"])
+    questions = RatingQuestions(transitions=transitions, texts=texts, rows=np.array([0, 3, 1, 2]))
+    rated = ScriptedTeacher(target="outcome", gamma=0.5).rate(questions).values
+    assert rated.tolist() == [0.0625, 0.0625, 0.25, 0.5]  # the start led to the goal once of two times
+    with pytest.raises(FeedbackError, match="differ"):  # of what was rewarded each step says it exactly
+        ScriptedTeacher().rate(replace(questions, rows=np.array([0, 3, 1])))
+
+
+def test_a_prospect_is_what_an_expert_goes_on_to_get():
+    transitions = replace(steps([([1, 2, 4], True, False)]), next_obs=np.array([[10.0], [20.0], [40.0]]))
+    teacher = ScriptedTeacher(target="prospect", value=lambda obs: obs[:, 0], value_gamma=0.5)
+    assert rate(teacher, transitions).tolist() == [6, 12, 4]  # nothing follows after the end
+    assert teacher.source == "scripted:prospect(gamma=0.5)"
+    gained = replace(transitions, obs=np.array([[3.0], [10.0], [20.0]]))
+    assert rate(replace(teacher, target="progress"), gained).tolist() == [3, 2, -16]
+    with pytest.raises(FeedbackError, match="prospect is judged by an expert"):
+        ScriptedTeacher(target="prospect")
 
 
 def test_outcome_refuses_pieces_of_episodes():

@@ -29,7 +29,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from common import RESULTS, STOPPED, Cell, arguments, claim, finished, report_minutes, run_cells, write_results
-from loop_sparse import SHOWN, pump, shown, soon
+from loop_sparse import GAMMA, SHOWN, mountain_car_value, pump, shown, soon
 from scipy.stats import trim_mean
 
 from rmgym import ScriptedTeacher
@@ -47,6 +47,7 @@ from rmgym.environments.behaviours import Policy
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.scripted import Target
+from rmgym.feedback.teachers.values import StateValue
 from rmgym.metrics import mean_ci
 from rmgym.runs.loop import SELECTED_BY, loop
 from rmgym.runs.loop_options import LoopOptions
@@ -75,6 +76,7 @@ class Task:
         controls: names of rewards that know nothing, each an arm.
         threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
             counted; None for no such claim.
+        value: makes an expert's value of states, discounted by ``GAMMA``.
         expert: shows it for ``SHOWN`` steps, about which may be asked first.
         seconds: of one core that a run takes, about.
     """
@@ -93,10 +95,13 @@ class Task:
     controls: tuple[str, ...] = ()
     threshold: float | None = None
     expert: Policy | None = None
+    value: Callable[[], StateValue] | None = None
     seconds: float = 120
 
 
 SPARSE = LoopOptions(whole_episodes=True, potential=True)
+FINE = replace(SPARSE, collect=3000, fit_steps=1500, warm_steps=400, at=tuple(share / 4 for share in LoopOptions().at))
+"""For states whose worth changes within a step or two, and agents that are to be good early."""
 TASKS = {
     "Pendulum, ratings": Task(
         env="Pendulum-v1",
@@ -155,13 +160,13 @@ TASKS = {
         steps=120_000,
         labels=(300,),
         least={},
-        options=replace(SPARSE, collect=3000),
+        options=FINE,
         target="outcome",
         gamma=0.99,
         threshold=-110,
-        evaluations=60,
+        evaluations=48,
         expert=pump,
-        seconds=300,
+        seconds=400,
     ),
     "CartPole, outcomes": Task(
         env="CartPole-v1",
@@ -175,6 +180,13 @@ TASKS = {
         seconds=120,
     ),
 }
+TASKS["MountainCar, prospects"] = replace(
+    TASKS["MountainCar, outcomes"],
+    options=replace(FINE, whole_episodes=False),
+    target="prospect",
+    value=mountain_car_value,
+    expert=None,
+)
 FEW_FIRST = "loop, few first"
 ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, warm")
 
@@ -219,7 +231,11 @@ def measure(cell: Cell, runs: Path) -> Cell:
         if arm == "loop, warm":
             options = replace(options, warm_steps=100)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
-            target=task.target, gamma=task.gamma, levels=task.levels
+            target=task.target,
+            gamma=task.gamma,
+            levels=task.levels,
+            value=task.value and task.value(),
+            value_gamma=GAMMA,
         )
         how |= {"labels": cell["labels"], "demonstrations": task.expert and shown(task.env, task.expert, seed, runs)}
         result = loop(task.env, task.algo, teacher, out=out, options=options, reward_name=arm, **how)
@@ -277,8 +293,8 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
             )
         if task.threshold is not None:
-            before = task.options.collect + (SHOWN if task.expert else 0)
-            judged += soon([c for c in cells if c["task"] == name], task.threshold, before)
+            first = task.options.collect + (SHOWN if task.expert else 0)
+            judged += soon([c for c in cells if c["task"] == name], task.threshold, first)
         in_rounds, before = (_values(cells, name, arm, task.labels[0]) for arm in ("loop", "up front"))
         if in_rounds and before:
             gain = float(np.mean(in_rounds) - np.mean(before))

@@ -8,21 +8,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from common import Cell, claim
+from scipy.interpolate import RegularGridInterpolator
 
 from rmgym import collect
 from rmgym.environments.behaviours import Policy
-from rmgym.feedback.teachers.values import in_whole_episode
+from rmgym.feedback.teachers.values import StateValue, in_whole_episode
 from rmgym.trees import Value
 
 SHOWN = 1500
 """Steps of an expert, which count as steps of the loop."""
 _SEED = 100
+GAMMA = 0.99
+"""Discount of what experts expect."""
 
 
 def pump(observation: Value) -> Value:
     """An expert of MountainCar, whose flag is reached after 113 steps: accelerate the way the car goes."""
     return 2 if observation[1] > 0 else 0
+
+
+def mountain_car_value() -> StateValue:
+    """What an expert expects of a state of MountainCar who knows its equations of motion: no step is taken for it.
+
+    Value iteration (the flag is at most 200 steps away) over a grid of positions and velocities, -1 a step until the
+    flag, discounted by ``GAMMA``.
+    """
+    positions, velocities = np.meshgrid(np.linspace(-1.2, 0.6, 181), np.linspace(-0.07, 0.07, 141), indexing="ij")
+    axes = (positions[:, 0], velocities[0])
+    after = [_moved(positions, velocities, action) for action in range(3)]
+    best: npt.NDArray[np.float64] = np.zeros_like(positions)
+    for _ in range(300):
+        going_on = RegularGridInterpolator(axes, best)
+        best = np.max([-1 + np.where(there, 0.0, GAMMA * going_on(state)) for state, there in after], axis=0)
+    value = RegularGridInterpolator(axes, best, bounds_error=False, fill_value=None)
+    return lambda obs: value(np.asarray(obs, np.float64))
+
+
+def _moved(
+    position: npt.NDArray[np.float64], velocity: npt.NDArray[np.float64], action: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Where the car is after an action, ``[..., 2]``, and whether that is at the flag (gymnasium's ``step``)."""
+    velocity = np.clip(velocity + (action - 1) * 0.001 - np.cos(3 * position) * 0.0025, -0.07, 0.07)
+    position = np.clip(position + velocity, -1.2, 0.6)
+    velocity = np.where((position <= -1.2) & (velocity < 0), 0.0, velocity)
+    return np.stack([position, velocity], axis=-1), (position >= 0.5) & (velocity >= 0)
 
 
 def shown(env: str, expert: Policy, seed: int, runs: Path) -> Path:

@@ -68,6 +68,7 @@ def test_marks(tmp_path: Path, final: float, mark: str, words: str) -> None:
             [TRUE, RANDOM],
             "the length of an episode may have given it away",
         ),
+        ({"doubts": {"shaping": "getting nearer pays 2"}}, [TRUE, RANDOM], "at the end it pays for getting near more"),
         ({"doubts": {"unseen_absorbing": "no such"}}, [TRUE, RANDOM], "its model was never shown the absorbing state"),
         ({"true": (-100, -150, -200)}, [TRUE, RANDOM], "it is gamed in 3 of 3 seeds"),
         ({"status": "running"}, [TRUE, RANDOM], "not all runs are finished"),

@@ -427,4 +427,4 @@ def test_a_model_of_states_is_not_imitated_as_one_of_steps() -> None:
             return {**super().describe(), "fitted_on": potential.facts}
 
     with pytest.raises(FitError, match="what a model says of steps"):
-        rmgym.distil(OfStates(), TextBatch.from_strings(["x 1", "x 2"]))  # type: ignore[arg-type]
+        rmgym.distil(OfStates(), TextBatch.from_strings(["x 1", "x 2"]))

@@ -280,7 +280,8 @@ def test_a_potential_is_learned_from_what_states_are_worth_and_rewards_what_step
     whole = loop(teacher=teacher, out=tmp_path / "loop", **SPARSE)
     texts = LabelStore(tmp_path / "loop" / "labels.sqlite").labels().texts.strings()
     assert len({text.partition("Action: ")[2].partition(" Next")[0] for text in texts}) == 1  # of states, not of steps
-    model, agent = load_reward_model(whole.model), load_agent(whole.agent, whole.model)
+    model = load_reward_model(whole.model)
+    agent: Any = load_agent(whole.agent, model)
     potential = Potential.of(model)
     assert potential is not None
     assert potential.reaches

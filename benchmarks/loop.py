@@ -9,6 +9,7 @@ learned return is kept (of ``true``: the largest true return), and judged on 100
 - ``loop, no-lm``: the loop without a language model;
 - ``loop, anew``: each round's model begins anew, instead of going on from the one before;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
+- ``loop, not implied``: of comparisons alone, without the ratings that they imply;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward.
 
@@ -107,8 +108,8 @@ TASKS = {
         seconds=420,
     ),
 }
-FEW_FIRST = "loop, few first"
-ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, anew")
+FEW_FIRST, NOT_IMPLIED = "loop, few first", "loop, not implied"
+ARMS = ("loop", "true", FEW_FIRST, "up front", NOT_IMPLIED, "loop, no-lm", "shuffled", "loop, anew")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, model="no-lm")
         if arm == FEW_FIRST:
             options = replace(options, least=2)
+        if arm == NOT_IMPLIED:
+            options = replace(options, implied=False)
         if arm == "loop, anew":
             options = replace(options, warm_steps=None)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(levels=task.levels)
@@ -181,6 +184,7 @@ def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cel
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
         for arm in ARMS
+        if arm != NOT_IMPLIED or TASKS[task].options.kind == "preference"
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
     ]

@@ -42,6 +42,8 @@ class LoopOptions:
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
             after the first do where no template or phrase is new; None lets each begin anew.
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
+        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most
+            (:attr:`rmgym.FitOptions.implied`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -66,6 +68,7 @@ class LoopOptions:
     fit_steps: int = 300
     warm_steps: int | None = 100
     crop: float = 0.6
+    implied: bool = True
     settled: float = 0.98
     stop_when_settled: bool = False
 

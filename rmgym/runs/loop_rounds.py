@@ -33,6 +33,7 @@ from rmgym.text.textualizer import Textualizer
 from rmgym.training import fit
 from rmgym.training.fit_folder import labels_digest
 from rmgym.training.fitting import fittable
+from rmgym.training.implied import MOST_PAIRS
 from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
 
@@ -154,8 +155,10 @@ class LoopRounds:
             return model
         if model is None or steps is None or not model.has_read(labels.texts):
             model, steps = self._unfitted(), options.fit_steps
-        model = fit(model, labels, options.fit_options(self.seed, steps, len(labels)), progress=self.progress).model
-        if labels.ratings is None and last is not None:
+        compared, how = labels.ratings is None, options.fit_options(self.seed, steps, len(labels))
+        how = replace(how, implied=options.implied and compared and len(labels) <= MOST_PAIRS)
+        model = fit(model, labels, how, progress=self.progress).model
+        if compared and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
         model.save(folder)
         return model

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from rmgym.errors import FeedbackError, FitError, JobError
+from rmgym.errors import FitError, JobError
 from rmgym.feedback.labels import Labels
 from rmgym.jobs import Job, read_record
 from rmgym.models.base import RewardModel
@@ -30,8 +30,10 @@ from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels
 from rmgym.training.fit_options import FitOptions
 from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
+from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
+from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look
 
 FEWEST_HELD_OUT = 5
@@ -166,29 +168,6 @@ def read_fit(model: NeuralRewardModel, folder: Path) -> FitResult:
     return FitResult(model=type(model).restore(*files).to(model.device), metrics=metrics, path=folder)
 
 
-def check(labels: Labels) -> None:
-    """Refuse labels that cannot teach anything.
-
-    Raises:
-        FeedbackError: there are fewer than two, or they are all equal.
-    """
-    ratings, preferences = labels.ratings, labels.preferences
-    if len(labels) < 2:
-        raise FeedbackError("fitting needs at least two labels", got=len(labels), fix="run 'rmgym label'")
-    if ratings is not None and len(ratings) and np.ptp(ratings.values) == 0:
-        raise FeedbackError(
-            "ratings that are all equal teach nothing (is the true reward of the environment constant?)",
-            got=f"{len(ratings)} ratings of {ratings.values[0]:g}",
-            fix="rate something else: 'rmgym label --target outcome', or label more varied steps",
-        )
-    if not (ratings is not None and len(ratings)) and preferences is not None and (preferences.choice == 0.5).all():
-        raise FeedbackError(
-            "preferences that are all ties teach nothing (do all segments have the same true return?)",
-            got=f"{len(preferences)} ties",
-            fix="compare something else: 'rmgym label --target outcome', or longer and more varied segments",
-        )
-
-
 def _refuse_to_overwrite(folder: Path, overwrite: bool) -> None:
     """Refuse a folder with a model that no fit has left there; where a fit has, its job decides.
 
@@ -235,6 +214,8 @@ def _fit(
     else:
         plan = _plan(used, options)
         model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
+    if options.implied:
+        used, plan = _implied(used, plan)
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options, checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
@@ -263,6 +244,15 @@ def _plan(labels: Labels, options: FitOptions) -> _Plan:
     rated = values[train[train < len(values)]]
     offset, scale = (float(rated.mean()), float(rated.std())) if len(rated) else (0.0, 1.0)
     return _Plan(train=train, held_out=held_out, note=note, offset=offset, scale=scale)
+
+
+def _implied(labels: Labels, plan: _Plan) -> tuple[Labels, _Plan]:
+    """Comparisons with the ratings that those that are not held out imply; these come first."""
+    labels = with_implied(labels, plan.train)
+    assert labels.ratings is not None
+    rated = len(labels.ratings)
+    train = np.concatenate([np.arange(rated), plan.train + rated])
+    return labels, replace(plan, train=train, held_out=plan.held_out + rated)
 
 
 def _train(

@@ -10,6 +10,7 @@ environment:
 - ``loop, no-lm``: the loop without a language model;
 - ``loop, warm``: each round's model goes on from the one before for 100 steps, instead of beginning anew;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
+- ``loop, not implied``: of comparisons alone, without the ratings that they imply;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward;
 - ``constant``, ``random``: rewards that know nothing, where the true reward is constant.
@@ -187,8 +188,8 @@ TASKS["MountainCar, prospects"] = replace(
     value=mountain_car_value,
     expert=None,
 )
-FEW_FIRST = "loop, few first"
-ARMS = ("loop", "true", FEW_FIRST, "up front", "loop, no-lm", "shuffled", "loop, warm")
+FEW_FIRST, NOT_IMPLIED = "loop, few first", "loop, not implied"
+ARMS = ("loop", "true", FEW_FIRST, "up front", NOT_IMPLIED, "loop, no-lm", "shuffled", "loop, warm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +229,8 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, model="no-lm")
         if arm == FEW_FIRST:
             options = replace(options, least=2)
+        if arm == NOT_IMPLIED:
+            options = replace(options, implied=False)
         if arm == "loop, warm":
             options = replace(options, warm_steps=100)
         teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
@@ -267,6 +270,7 @@ def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cel
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
         for arm in (*ARMS, *TASKS[task].controls)
+        if arm != NOT_IMPLIED or TASKS[task].options.kind == "preference"
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
     ]

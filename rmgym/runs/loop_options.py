@@ -45,6 +45,8 @@ class LoopOptions:
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
         potential: ask what the states are worth that steps lead to, and reward a step by what it gained of that
             (:class:`rmgym.scoring.potential.Potential`), as is right where a step is judged by what followed.
+        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most
+            (:attr:`rmgym.FitOptions.implied`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -70,6 +72,7 @@ class LoopOptions:
     warm_steps: int | None = None
     crop: float = 0.6
     potential: bool = False
+    implied: bool = True
     settled: float = 0.98
     stop_when_settled: bool = False
 

@@ -35,6 +35,7 @@ from rmgym.text.textualizer import Textualizer
 from rmgym.training import fit
 from rmgym.training.fit_folder import labels_digest
 from rmgym.training.fitting import fittable
+from rmgym.training.implied import MOST_PAIRS
 from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
 
@@ -166,10 +167,11 @@ class LoopRounds:
                 self._read(model.copy(), labels).save(folder)
             return model
         warm = model is not None and options.warm_steps is not None and model.has_read(labels.texts)
-        model = model if model is not None and warm else self._unfitted()
+        model, compared = model if model is not None and warm else self._unfitted(), labels.ratings is None
         how = options.fit_options(self.seed, len(labels), warm=warm)
+        how = replace(how, implied=options.implied and compared and len(labels) <= MOST_PAIRS)
         model = fit(model, labels, how, progress=self.progress).model
-        if labels.ratings is None and last is not None:
+        if compared and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
         self._read(model, labels).save(folder)
         return model

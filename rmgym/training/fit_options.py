@@ -43,6 +43,8 @@ class FitOptions:
         crop: smallest share of a compared segment that is scored per draw. Both sides are cut to one length that is
             drawn, each somewhere: further pairs with the same answer, nearly always rightly (Park et al. 2022, SURF,
             https://arxiv.org/abs/2203.10050); 1 scores whole segments.
+        implied: fit on the ratings too that all comparisons together imply for their steps, see
+            :mod:`rmgym.training.implied`; of comparisons alone, 1,000 at most.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
             heads go without each such label, so that it is ``2 / heads`` at most.
@@ -70,6 +72,7 @@ class FitOptions:
     loss: LossKind = "huber"
     steps_per_segment: int | None = None
     crop: float = 1.0
+    implied: bool = False
     leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"

@@ -31,6 +31,7 @@ from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels
 from rmgym.training.fit_options import FitOptions
 from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
+from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.teachable import check
@@ -216,6 +217,8 @@ def _fit(
     else:
         plan = _plan(used, options)
         model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
+    if options.implied:
+        used, plan = _implied(used, plan)
     model.card_hash = used.texts.card_hash
     metrics, history = _train(model, used, plan, options.settled(model, len(labels)), checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
@@ -242,6 +245,15 @@ def _plan(labels: Labels, options: FitOptions) -> _Plan:
     rated = values[train[train < len(values)]]
     offset, scale = robust_units(rated) if len(rated) else (0.0, 1.0)
     return _Plan(train=train, held_out=held_out, note=note, offset=offset, scale=scale)
+
+
+def _implied(labels: Labels, plan: _Plan) -> tuple[Labels, _Plan]:
+    """Comparisons with the ratings that those that are not held out imply; these come first."""
+    labels = with_implied(labels, plan.train)
+    assert labels.ratings is not None
+    rated = len(labels.ratings)
+    train = np.concatenate([np.arange(rated), plan.train + rated])
+    return labels, replace(plan, train=train, held_out=plan.held_out + rated)
 
 
 def _train(

@@ -99,8 +99,7 @@ class Task:
 
 
 SPARSE = LoopOptions(whole_episodes=True, potential=True)
-FINE = replace(SPARSE, collect=3000, fit_steps=1500, warm_steps=400, at=tuple(share / 4 for share in LoopOptions().at))
-"""For states whose worth changes within a step or two, and agents that are to be good early."""
+EARLY = tuple(share / 4 for share in SPARSE.at)  # for agents that are to be good early
 TASKS = {
     "Pendulum, ratings": Task(
         env="Pendulum-v1",
@@ -158,7 +157,7 @@ TASKS = {
         steps=120_000,
         labels=(300,),
         least={},
-        options=FINE,
+        options=replace(SPARSE, collect=3000, at=EARLY),
         target="outcome",
         gamma=0.99,
         threshold=-110,
@@ -180,7 +179,9 @@ TASKS = {
 }
 TASKS["MountainCar, prospects"] = replace(
     TASKS["MountainCar, outcomes"],
-    options=replace(FINE, whole_episodes=False),
+    # The worth of states changes within a step or two, which takes longer to fit; outcomes, which contradict each other
+    # where policies of any skill have come by, are worse for it.
+    options=LoopOptions(potential=True, collect=3000, fit_steps=1500, warm_steps=400, at=EARLY),
     target="prospect",
     value=mountain_car_value,
     expert=None,

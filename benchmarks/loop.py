@@ -145,7 +145,7 @@ TASKS = {
         steps=100_000,
         labels=(300,),
         least={300: (0.95, 0.9)},
-        options=SPARSE,
+        options=replace(SPARSE, collect=20_000),  # of 6,000, none came to the goal with one seed of two
         target="outcome",
         gamma=0.99,
         by_share=True,

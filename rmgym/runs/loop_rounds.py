@@ -210,7 +210,10 @@ class LoopRounds:
         models, earlier = [model], self.folder.record()
         if earlier and earlier[-1].labels < labels:  # else it is the same model, and agrees with itself
             models.append(self._loaded(self._last_model))
-        now, *before = values_of(models, self.folder.all_policies(), self.words)
+        values = values_of(models, self.folder.all_policies(), self.words)
+        if model.fitted_on["options"].get("implied"):  # its heads know one scale, and agree for that
+            values = [each.mean(axis=1, keepdims=True) for each in values]
+        now, *before = values
         value = agreement(now, before[0] if before else None)
         return value if math.isfinite(value) else None
 

@@ -74,13 +74,14 @@ def _in_short(score: dict[str, float | int | None]) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Plan:
-    """Labels split and scaled."""
+    """Labels split and scaled; so many ratings come first that nobody gave."""
 
     train: Rows
     held_out: Rows
     note: str
     offset: float
     scale: float
+    implied: int = 0
 
 
 def fit(
@@ -253,7 +254,7 @@ def _implied(labels: Labels, plan: _Plan) -> tuple[Labels, _Plan]:
     assert labels.ratings is not None
     rated = len(labels.ratings)
     train = np.concatenate([np.arange(rated), plan.train + rated])
-    return labels, replace(plan, train=train, held_out=plan.held_out + rated)
+    return labels, replace(plan, train=train, held_out=plan.held_out + rated, implied=rated)
 
 
 def _train(
@@ -310,7 +311,7 @@ def _metrics(
         scale = float(rewards.std(correction=0))
         model.scale.fill_(1 / scale if scale > 0 else 1.0)
         model.offset.fill_(-float(rewards.mean()) * float(model.scale))
-    train = judge(objective, data, plan.train)
+    train = judge(objective, data, plan.train[plan.implied :])
     if not math.isfinite(train["loss"] or 0.0):
         raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")
     held_out = judge(objective, data, plan.held_out) if len(plan.held_out) else None

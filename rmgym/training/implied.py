@@ -32,7 +32,7 @@ MOST_PAIRS = 1000
 MOST_STEPS = 1000
 """Steps of them that are looked at and rated, evenly spaced in each segment (at least one of each)."""
 _REACHES = (0.3, 0.5, 0.8, 1.3, 2.0)  # what all numbers begin with, in root mean square distances of two steps
-_SIZES = (0.3, 1.0, 3.0, 10.0, 30.0)  # standard deviations of a reward, in log odds of an answer
+_SIZES = (0.5, 1.6, 5.0, 16.0, 50.0, 160.0, 500.0)  # standard deviations of an answer's log odds, over the pairs
 _FACTOR, _LEAST, _LARGEST = 4.0, 1e-4, 4.0  # by what a relevance is changed, and its bounds
 _TRIES = 100  # changes of a relevance that are tried
 _STEPS, _ENOUGH = 60, 1e-6  # of Newton's method
@@ -88,13 +88,16 @@ class _Process:
 
     Attributes:
         relevance: of each number, and of the words, in the squared distance of two steps.
-        size: standard deviation of a reward.
+        size: standard deviation of an answer's log odds, in the mean of the pairs.
+        variance: of a step's reward.
         weights: of the pairs: the reward of a step is the sum of its covariances with the pairs times these.
-        evidence: log likelihood of the answers, over all rewards.
+        evidence: log likelihood of the answers, over all rewards, and of the relevance: many numbers that matter, or
+            rewards that change within little, are unlikely (exponentially, with mean 1), whatever noise suggests.
     """
 
     relevance: Floats
     size: float
+    variance: float
     weights: Floats
     evidence: float
 
@@ -110,14 +113,19 @@ class _Compared:
 
     def rewards(self, process: _Process) -> Floats:
         """Of the steps."""
-        return process.size**2 * self._toward(process.relevance) @ process.weights
+        return process.variance * self._toward(process.relevance) @ process.weights
 
     def best(self, relevance: Floats, sizes: tuple[float, ...], start: Floats) -> _Process:
         """The size under which the answers are most likely, and what is known then; begins with some weights."""
         covariance, of_each = self.sums @ self._toward(relevance), list[_Process]()
+        of_one = float(np.diagonal(covariance).mean())
         for size in sizes:
-            weights, evidence = _laplace(covariance * size**2, self.choice, start)
-            of_each.append(_Process(relevance=relevance, size=size, weights=weights, evidence=evidence))
+            variance = size**2 / of_one if of_one > 0 else 0.0
+            weights, evidence = _laplace(covariance * variance, self.choice, start)
+            evidence -= float(relevance.sum())
+            of_each.append(
+                _Process(relevance=relevance, size=size, variance=variance, weights=weights, evidence=evidence)
+            )
         return max(of_each, key=lambda each: each.evidence)
 
     def _toward(self, relevance: Floats) -> Floats:

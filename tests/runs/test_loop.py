@@ -345,6 +345,9 @@ def test_a_finished_loop_goes_on_with_further_labels(
     after = {**AFTER, "options": {**AFTER["options"], "kind": kind, "length": 4, "mix": mix}}
     before = loop(teacher=TEACHERS["ppo"], out=tmp_path / "before", **{**after, "labels": 14})
     first = loop(teacher=TEACHERS["ppo"], out=tmp_path / "after", start=before.path, **after)
+    implied = load_reward_model(before.model).describe()["fitted_on"]["options"]["implied"]
+    assert implied is (before.rounds[0].agreement is None) is (kind == "preference")  # no heads of their own
+    assert before.rounds[1].agreement is not None
     assert [r.labels for r in before.rounds] == [4, 14]
     assert [(r.labels, sum(r.asked.values())) for r in first.rounds] == [(18, 4), (26, 8)]
     assert (read_run(before.run.path).labels, read_run(first.run.path).labels) == (14, 26)

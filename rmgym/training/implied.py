@@ -163,14 +163,14 @@ def _most_likely(compared: _Compared) -> _Process:
 def _laplace(covariance: Floats, choice: Floats, weights: Floats) -> tuple[Floats, float]:
     """The most likely weights of the pairs by Newton's method with halved steps, and the evidence."""
     identity, odds = np.eye(len(choice)), covariance @ weights
-    now = _likelihood(weights, odds, choice)
+    now, factor = _likelihood(weights, odds, choice), cho_factor(identity, lower=True)
     for _ in range(_STEPS):
         chance = expit(odds)
         curve = np.sqrt(chance * (1 - chance))
         factor = cho_factor(identity + curve[:, None] * covariance * curve, lower=True)
         gradient = curve**2 * odds + choice - chance
         change = gradient - curve * cho_solve(factor, curve * (covariance @ gradient)) - weights
-        step, gain = 1.0, -1.0
+        tried, step, gain = weights, 1.0, -1.0
         while step > _ENOUGH and not gain >= 0:
             tried = weights + step * change
             gain = _likelihood(tried, covariance @ tried, choice) - now

@@ -39,6 +39,7 @@ _KEYS: dict[str, Any] = {
     "files": dict,
     "sha256": dict,
 }
+_FITTED_ON: dict[str, type] = {"source": dict, "options": dict, "potential": dict, "ratings": int, "preferences": int}
 _OURS = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|json)")
 """Names of data files. A manifest can name no other, so that none leads out of its folder."""
 _WHAT = "a reward model"
@@ -128,6 +129,10 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     for key, kind in _KEYS.items():
         if not isinstance(value := manifest.get(key), kind):
             raise ModelError(f"{MANIFEST} says {key!r}", got=f"{folder}: {value!r}", fix="save the model again")
+    for key, kind in _FITTED_ON.items():
+        if not isinstance(value := manifest["fitted_on"].get(key, kind()), kind):
+            rule = f"{MANIFEST} says what a model was fitted on"
+            raise ModelError(rule, got=f"{folder}: {key} {value!r}", fix="save the model again")
     return manifest
 
 

@@ -226,10 +226,11 @@ def run_agent(
             episodes=spec.episodes,
             out=folder,
             save_best=spec.save_best,
-            candidates=None if rounds is None or spec.save_best != "learned" else candidates,
             measure=measure,
             verbose=verbose,
         )
+        if rounds is not None and spec.save_best == "learned":
+            comparison.candidates = candidates
         if checkpoint is not None:
             model: Model = learned.loaded
             if rounds is not None and (done := rounds.done_by(steps_of(checkpoint))):

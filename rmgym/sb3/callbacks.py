@@ -62,8 +62,6 @@ class RewardComparisonCallback(BaseCallback):
         env: environment to evaluate in, an id or a spec; by default the agent's own, wrappers included.
         save_best: keep the agent with the best ``"true"`` or ``"learned"`` return as ``best_true.zip`` or
             ``best_learned.zip`` in ``out``: the name says which reward selected it.
-        candidates: where the reward model changes on the way (:mod:`rmgym.sb3.rounds`) and ``save_best`` is
-            ``"learned"``, keeps all evaluated agents, of which the last model selects one afterwards.
         measure: of your own, for the same episodes: ``measure_mean`` and ``measure_std`` in ``comparison.csv``,
             ``rmgym/measure`` in the logger. What it cannot measure is NaN there, and a warning says why.
         alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
@@ -74,6 +72,8 @@ class RewardComparisonCallback(BaseCallback):
         rows: one per evaluation, by column of ``comparison.csv``.
         last: the last evaluation.
         kept: the evaluation at which ``save_best`` kept its agent.
+        candidates: where the reward model changes on the way (:mod:`rmgym.sb3.rounds`) and ``save_best`` is
+            ``"learned"``, keeps all evaluated agents instead, of which the last model selects one afterwards.
         alarms: steps at which the reward was being gamed (:func:`rmgym.metrics.gamed_since`): since an earlier
             evaluation the learned return had risen and the true return fallen.
         survival_bonus: what is to be said of a learned reward that pays for an episode's length
@@ -96,7 +96,6 @@ class RewardComparisonCallback(BaseCallback):
         out: str | os.PathLike[str] | None = None,
         env: str | EnvSpec | None = None,
         save_best: Literal["true", "learned"] | None = None,
-        candidates: Candidates | None = None,
         measure: Measure | None = None,
         alarm_window: int = 3,
         verbose: int = 0,
@@ -116,7 +115,8 @@ class RewardComparisonCallback(BaseCallback):
         self.eval_every, self.episodes, self.seed, self.alarm_window = eval_every, episodes, seed, alarm_window
         self.log = None if out is None else ComparisonLog(Path(out))
         self.env: EnvSpec | None = EnvSpec(id=env, wrappers=policy_layers(env, None)) if isinstance(env, str) else env
-        self.save_best, self.candidates, self.measure = save_best, candidates, measure
+        self.save_best, self.measure = save_best, measure
+        self.candidates: Candidates | None = None
         self.started: float | None = None
         self.rows: list[Row] = []
         self.last: Comparison | None = None

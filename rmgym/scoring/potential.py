@@ -6,9 +6,10 @@ what a step gained of it does not (Ng, Harada & Russell 1999, "Policy invariance
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -84,11 +85,20 @@ class Potential:
 
     @classmethod
     def of(cls, model: RewardModel) -> Self | None:
-        """The one that a model is read as; None for a model of rewards."""
+        """The one that a model is read as; None for a model of rewards.
+
+        Raises:
+            ModelError: what it says is no potential.
+        """
         facts: Mapping[str, Any] = model.describe()
         facts = facts.get("served", facts)  # of a remote one, what the model itself says
         values = (facts.get("fitted_on") or {}).get(_KEY)
-        return None if values is None else cls(**values)
+        if values is None:
+            return None
+        names, numbers = {f.name for f in fields(cls)}, [v for k, v in values.items() if k != "reaches"]
+        if set(values) != names or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+            raise ModelError("a model says how it is read as a potential", got=values, fix="fit it again")
+        return cls(**values)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -136,3 +136,13 @@ def test_a_model_tells_of_it_also_from_behind_a_server() -> None:
 
     assert Potential.of(Remote()) == GOAL
     assert Potential.of(ToyReward()) is None
+
+
+@pytest.mark.parametrize("wrong", [{"discount": "0.9"}, {"least": float("nan")}, {"more": 1.0}])
+def test_what_is_no_potential_is_refused(wrong: dict[str, Any]) -> None:
+    class Wrong(ToyReward):
+        def describe(self) -> dict[str, Any]:
+            return {"fitted_on": {"potential": {**GOAL.facts["potential"], **wrong}}}
+
+    with pytest.raises(ModelError, match="read as a potential"):
+        Potential.of(Wrong())

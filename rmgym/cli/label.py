@@ -77,6 +77,7 @@ def label(
     You can stop at any time: every answer is stored when it is given, and the same command goes on. What was answered
     stays: later steps are rated on the scale of the first ones, and --edges counts for those alone.
     """
+    from rmgym.errors import FeedbackError
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.scales import Scale, check_scales
     from rmgym.feedback.store import LabelStore
@@ -84,6 +85,9 @@ def label(
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
     tables = Tables(questions, answers, teacher) if questions or answers else None
+    if edges != "width" and (tables or teacher != SCRIPTED):
+        got = f"--edges {edges} with {'a table' if tables else teacher}"
+        raise FeedbackError("the scripted teacher's levels have edges", got=got, fix="leave --edges out")
     own = None if teacher in (SCRIPTED, PERSON) else own_teacher(teacher, levels, target=target, others=(PERSON,))
     plan = QuestionPlan(
         ratings=ratings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,8 +37,11 @@ def loop(
         ),
     ] = "reward",
     gamma: Annotated[
-        float, typer.Option(help="Discount of outcomes: the teacher looks about 1 / (1 - GAMMA) steps ahead.")
-    ] = 0.95,
+        float | None,
+        typer.Option(
+            help="Discount of outcomes, by default 0.95: the teacher looks about 1 / (1 - GAMMA) steps ahead."
+        ),
+    ] = None,
     potential: Annotated[
         bool,
         typer.Option(
@@ -87,9 +91,15 @@ def loop(
         raise RunError(
             "a potential is of what follows from a state", got=f"target {target}", fix="take target outcome or prospect"
         )
-    own = None if teacher == SCRIPTED else own_teacher(teacher, levels, target=target)
-    value = tabular_value(env) if own is None and target in ("progress", "prospect") else None
-    judged = target if own is None else teacher.replace(":", ".")
+    if gamma is not None and (teacher != SCRIPTED or target != "outcome"):
+        got = f"--gamma {gamma:g} with {f'--target {target}' if teacher == SCRIPTED else teacher}"
+        raise RunError("gamma is the discount of the scripted teacher's outcomes", got=got, fix="leave it out")
+    if teacher != SCRIPTED:
+        who, judged = own_teacher(teacher, levels, target=target), teacher.replace(":", ".")
+    else:
+        value = tabular_value(env) if target in ("progress", "prospect") else None
+        scripted = ScriptedTeacher(target=target, levels=levels_of(levels) or None, value=value)
+        who, judged = scripted if gamma is None else replace(scripted, gamma=gamma), target
     folder = (
         to
         or Path("runs")
@@ -103,7 +113,7 @@ def loop(
     result = run(
         env,
         algo,
-        own or ScriptedTeacher(target=target, levels=levels_of(levels) or None, gamma=gamma, value=value),
+        who,
         labels=labels,
         out=folder,
         start=start,

@@ -98,10 +98,10 @@ def loop(
     """Train an agent on a reward that is learned on the way, from questions about what the agent does.
 
     Steps of a few behaviours are collected and the first questions chosen by coverage; a model is fitted and an agent
-    begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), the
-    model goes on with all labels, and the agent with what came of it: on-policy from the next rollout, a replay buffer
-    relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one ``learn()``. Of
-    all agents evaluated, the one with the largest return under the last model is kept beside the last one.
+    begins to train. In each round it stops for further questions (:class:`rmgym.feedback.choice.QuestionMix`), a
+    model is fitted on all labels, and the agent goes on with what came of it: on-policy from the next rollout, a replay
+    buffer relabelled (Lee et al. 2021, PEBBLE, https://arxiv.org/abs/2106.05091). All rounds are inside one
+    ``learn()``. Of all agents evaluated, the one with the largest return under the last model is kept beside the last.
 
     The process may be killed at any moment; with ``resume=True`` the same call goes on and gives what an uninterrupted
     one gives.

@@ -16,7 +16,7 @@ from rmgym.runs.loop_folder import LoopFolder
 from rmgym.runs.train import AGENT
 from rmgym.sb3 import evaluate, load_agent
 from rmgym.sb3.callbacks import best_agent
-from rmgym.scoring.potential import Potential
+from rmgym.scoring.potential import Potential, as_states
 from rmgym.storage.atomic import make_folder
 from rmgym.text.textualizer import Textualizer
 from rmgym.transitions import Transitions
@@ -81,7 +81,7 @@ def _by_head(model: NeuralRewardModel, steps: Transitions, words: Textualizer) -
     """The reward of each step by each head, as it counts for a return, ``float64 [B, heads]``."""
     if (potential := Potential.of(model)) is None:
         return model.by_head(words.batch(steps))
-    states = words.batch(potential.states(steps, words.action_space))
+    states = as_states(words.batch(potential.states(steps, words.action_space)))
     return potential.rewards(model.by_head(states), steps) * potential.discounts(steps)[:, None]
 
 

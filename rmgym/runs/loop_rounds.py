@@ -27,7 +27,7 @@ from rmgym.runs.loop_folder import ANEW, QUESTIONS, ROUND, LoopFolder
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_policies import agreement, keep_policy, policies_of, values_of
 from rmgym.runs.record import AboutReward, Round, read_object
-from rmgym.scoring.potential import Potential, arrivals
+from rmgym.scoring.potential import Potential, arrivals, as_states
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import make_folder, write_json
 from rmgym.text import TextBatch, textualizer
@@ -135,7 +135,7 @@ class LoopRounds:
         """Ask about some steps, fit on all labels, write both down."""
         if self.options.whole_episodes:
             steps = steps[in_whole_episode(steps)]
-        texts = self.words.batch(arrivals(steps, self.words.action_space) if self.options.potential else steps)
+        texts = self._texts(steps)
         chosen = self._chosen(number, steps, texts)
         pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
@@ -154,6 +154,12 @@ class LoopRounds:
         if number:
             self.write_about()
         return self.folder.model_after(number)
+
+    def _texts(self, steps: Transitions) -> TextBatch:
+        """What is asked about some steps: they themselves, or the states that they lead to."""
+        if not self.options.potential:
+            return self.words.batch(steps)
+        return as_states(self.words.batch(arrivals(steps, self.words.action_space)))
 
     def _model(self, labels: Labels, folder: Path) -> NeuralRewardModel:
         """The last model where there are no further labels, else one that is fitted on all, in a folder."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,16 @@ from rmgym.trees import Space, stack
 
 _KEY = "potential"
 """Where it stands in what a model says of the labels that it was fitted on."""
+
+
+def states_hash(card_hash: str) -> str:
+    """The identity of texts of states, 16 hex digits, by that of texts of steps: models of one read not the other."""
+    return sha256(f"states of {card_hash}".encode()).hexdigest()[:16]
+
+
+def as_states(texts: TextBatch) -> TextBatch:
+    """Texts of :func:`arrivals` as what they are, texts of states: their ``card_hash`` tells."""
+    return texts if texts.card_hash is None else replace(texts, card_hash=states_hash(texts.card_hash))
 
 
 def arrivals(steps: Transitions, actions: Space) -> Transitions:

@@ -16,7 +16,7 @@ from rmgym.models.base import Prediction, RewardModel
 from rmgym.scoring.absorbing import warn_of_unseen
 from rmgym.scoring.cache import ScoreCache
 from rmgym.scoring.lookup import ScoreTable
-from rmgym.scoring.potential import Potential
+from rmgym.scoring.potential import Potential, as_states, states_hash
 from rmgym.scoring.strategy import Strategy
 from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
@@ -50,19 +50,32 @@ class Scorer:
     ) -> None:
         self.model, self.textualizer, self.student = model, textualizer, student
         self._cache = ScoreCache(os.environ.get("RMGYM_SCORE_CACHE")) if cache is None else cache
-        if model.card_hash is not None and model.card_hash != textualizer.card_hash:
-            raise ModelError(
-                "a reward model scores only texts of the card, spaces and language it was fitted on",
-                got=f"model {model.name!r} fitted on texts {model.card_hash}, environment card "
-                f"{textualizer.card.id!r} in language {textualizer.language!r} makes texts {textualizer.card_hash}",
-                fix="use the environment, card= and language= it was fitted for, or fit it on this environment",
-            )
+        self.potential = Potential.of(model)
+        self._refuse_other_texts()
         # A table would keep a student's guesses. Below one, the cache knows the few texts of such an environment.
         self._table = ScoreTable.of(textualizer) if student is None else None
         self._scored_by = model.digest if self._table is not None else ""
-        self.potential = Potential.of(model)
         if student is not None:
             student.imitate(model)
+
+    def _refuse_other_texts(self) -> None:
+        """Refuse a model of another card, or of states where it is asked about steps.
+
+        Raises:
+            ModelError: it is one.
+        """
+        steps, words = self.textualizer.card_hash, self.textualizer
+        if self.model.card_hash in (None, steps if self.potential is None else states_hash(steps)):
+            return
+        fix = "use the environment, card= and language= it was fitted for, or fit it on this environment"
+        if self.model.card_hash == states_hash(steps):
+            fix = "its labels are of a loop with a potential, about states: go on with that loop ('rmgym loop --from')"
+        raise ModelError(
+            "a reward model scores only texts of the card, spaces and language it was fitted on",
+            got=f"model {self.model.name!r} fitted on texts {self.model.card_hash}, environment card "
+            f"{words.card.id!r} in language {words.language!r} makes texts {steps}",
+            fix=fix,
+        )
 
     @property
     def version(self) -> str:
@@ -116,7 +129,7 @@ class Scorer:
         table = self._fresh_table()
         cells = None if table is None else table.cells(transitions)
         if table is None or cells is None:
-            return self._score_texts(self.textualizer.batch(transitions))
+            return self._score_texts(self._texts(transitions))
         rows = table.unknown(cells)
         if len(rows):
             asked = transitions[rows]
@@ -124,8 +137,13 @@ class Scorer:
                 asked = Transitions.concatenate([asked, replace(asked, truncated=~asked.truncated)])
             places = table.cells(asked)
             assert places is not None  # the same states and actions
-            table.put(places, self._score_texts(self.textualizer.batch(asked)))
+            table.put(places, self._score_texts(self._texts(asked)))
         return table.get(cells)
+
+    def _texts(self, transitions: Transitions) -> TextBatch:
+        """What the model is asked, about steps or, where it is read as a potential, about states."""
+        texts = self.textualizer.batch(transitions)
+        return texts if self.potential is None else as_states(texts)
 
     def _fresh_table(self) -> ScoreTable | None:
         """The table, emptied if the model has changed since it was filled; None where there can be none."""

@@ -59,3 +59,7 @@ def test_progress_by_an_experts_value_and_potentials_of_outcomes(tmp_path: Path)
         refused = CliRunner().invoke(app, arguments)
         assert refused.exit_code == 2
         assert "of what follows from a state" in refused.stderr
+    for others in (["--target", "reward"], ["--teacher", "my_module:comfort"]):
+        refused = CliRunner().invoke(app, ["loop", "FrozenLake-v1", *others, "--gamma", "0.9"])
+        assert refused.exit_code == 2
+        assert "gamma is the discount" in refused.stderr

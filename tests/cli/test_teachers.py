@@ -69,6 +69,8 @@ def test_a_function_in_this_folder_labels(desk: Path) -> None:
         (("--teacher", "mine:undefined"), "mine:undefined gives a finite number for every step"),
         (("--teacher", "mine:calm", "--levels", 5), "--levels 5 with mine:calm"),
         (("--teacher", "mine:calm", "--target", "outcome"), "--target outcome with mine:calm"),
+        (("--teacher", "mine:calm", "--edges", "quantile"), "--edges quantile with mine:calm"),
+        (("--questions", "q.csv", "--edges", "quantile"), "--edges quantile with a table"),
         (("--teacher", "mine:np"), "what steps are worth is told by a function"),
     ],
 )

@@ -22,7 +22,7 @@ from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
 from rmgym.sb3 import evaluate, load_agent
-from rmgym.scoring.potential import Potential
+from rmgym.scoring.potential import Potential, as_states
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
@@ -288,7 +288,7 @@ def test_a_potential_is_learned_from_what_states_are_worth_and_rewards_what_step
     assert potential.discount == agent.gamma
     played = evaluate(agent, None, model, episodes=3)
     words, steps = textualizer("FrozenLake-v1", card=None), played.steps
-    worth = model.predict(words.batch(potential.states(steps, agent.action_space))).mean
+    worth = model.predict(as_states(words.batch(potential.states(steps, agent.action_space)))).mean
     rewards = potential.rewards(worth, steps)
     np.testing.assert_allclose(played.learned_reward, rewards, rtol=1e-4, atol=1e-5)
     discounted = np.bincount(steps.episode, rewards * agent.gamma**steps.step)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rmgym import collect
 from rmgym.errors import ModelError
 from rmgym.scoring import Scorer
-from rmgym.scoring.potential import Potential, arrivals
+from rmgym.scoring.potential import Potential, arrivals, as_states, states_hash
 from rmgym.text import textualizer
 from rmgym.transitions import Transitions
 from tests.doubles import COUNTER, ToyReward
@@ -146,3 +146,15 @@ def test_what_is_no_potential_is_refused(wrong: dict[str, Any]) -> None:
 
     with pytest.raises(ModelError, match="read as a potential"):
         Potential.of(Wrong())
+
+
+def test_models_of_states_and_of_steps_read_nothing_of_each_other() -> None:
+    text = textualizer(gym.make(COUNTER))
+    states, steps = states_hash(text.card_hash), text.card_hash
+    assert as_states(text.batch(collect(COUNTER, 3, seed=0, progress=False))).card_hash == states
+    Scorer(OfStates(card_hash=states), text)
+    Scorer(ToyReward(card_hash=steps), text)
+    with pytest.raises(ModelError, match="about states"):
+        Scorer(ToyReward(card_hash=states), text)
+    with pytest.raises(ModelError, match="fitted on texts"):
+        Scorer(OfStates(card_hash=steps), text)

@@ -52,8 +52,9 @@ def with_changes(texts: TextBatch) -> tuple[npt.NDArray[np.float64], Counts]:
     written, all_counts = padded(texts.numbers, counts), counts + more
     table = np.zeros((len(texts), int(all_counts.max(initial=0))))
     table[:, : written.shape[1]] = written
-    for t, repeats in enumerate(pairs):
-        rows = np.flatnonzero(texts.template_index == t)
+    order = np.argsort(texts.template_index, kind="stable")
+    ends = np.bincount(texts.template_index, minlength=len(pairs)).cumsum()
+    for repeats, rows in zip(pairs, np.split(order, ends[:-1]), strict=True):
         if repeats and len(rows):
             later, earlier = np.array(repeats).T
             end = all_counts[rows[0]]

@@ -140,12 +140,17 @@ def claim(
     return {"id": name, "statement": statement, "value": value, "ci": ci, "bound": bound, "holds": bool(holds)}
 
 
+def command_line() -> str:
+    """The command that was run, without the places that it was told."""
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_places(sys.argv[1:])])
+
+
 def write_results(
     out: Path, cells: Sequence[Cell], claims: Sequence[dict[str, Any]], seeds: Sequence[int], **further: Any
 ) -> None:
     """Write the result file and print the claims."""
     result = {
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_places(sys.argv[1:])]),
+        "command": command_line(),
         "versions": versions(),
         "machine": machine(),
         "seeds": list(seeds),

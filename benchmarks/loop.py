@@ -30,8 +30,8 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,156 +39,31 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from common import RESULTS, STOPPED, Cell, arguments, claim, finished, report_minutes, run_cells, write_results
-from loop_sparse import GAMMA, SHOWN, mountain_car_value, pump, shown, soon
+from common import (
+    STOPPED,
+    Cell,
+    arguments,
+    claim,
+    command_line,
+    finished,
+    report_minutes,
+    run_cells,
+    write_results,
+)
+from loop_sparse import GAMMA, SHOWN, shown, soon
+from loop_tasks import TASKS
 from scipy.stats import trim_mean
 
 from rmgym import ScriptedTeacher
-from rmgym.environments.behaviours import Policy
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
-from rmgym.feedback.teachers.scripted import Target
-from rmgym.feedback.teachers.values import StateValue
 from rmgym.metrics import mean_ci
 from rmgym.runs.loop import SELECTED_BY, loop
-from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.train import train
 
 EPISODES = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """An environment, an agent, and what may be asked.
-
-    Attributes:
-        env: its id.
-        algo: the agent.
-        steps: of its training.
-        labels: numbers of labels, the one that controls are run with first.
-        least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
-            and of the worst seed.
-        options: of the loop.
-        target: by which steps are rated.
-        gamma: discount of outcomes.
-        levels: of ratings; None for exact ones.
-        evaluations: of the agent on the way, among which one is kept.
-        by_share: whether ``least`` is of shares.
-        controls: names of rewards that know nothing, each an arm.
-        threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
-            counted; None for no such claim.
-        value: makes an expert's value of states, discounted by ``GAMMA``.
-        expert: shows it for ``SHOWN`` steps, about which may be asked first.
-        seconds: of one core that a run takes, about.
-    """
-
-    env: str
-    algo: str
-    steps: int
-    labels: tuple[int, ...]
-    least: dict[int, tuple[float, float]]
-    options: LoopOptions = field(default_factory=LoopOptions)
-    target: Target = "reward"
-    gamma: float = 0.95
-    levels: int | None = None
-    evaluations: int = 10
-    by_share: bool = False
-    controls: tuple[str, ...] = ()
-    threshold: float | None = None
-    expert: Policy | None = None
-    value: Callable[[], StateValue] | None = None
-    seconds: float = 120
-
-
-SPARSE = LoopOptions(whole_episodes=True, potential=True)
-EARLY = tuple(share / 4 for share in SPARSE.at)  # for agents that are to be good early
-TASKS = {
-    "Pendulum, ratings": Task(
-        env="Pendulum-v1",
-        algo="ppo",
-        steps=100_000,
-        labels=(100, 50),
-        least={50: (-200, -300), 100: (-170, -300)},
-        levels=10,
-        seconds=130,
-    ),
-    "Pendulum, comparisons": Task(
-        env="Pendulum-v1",
-        algo="ppo",
-        steps=100_000,
-        labels=(100,),
-        least={100: (-250, -350)},
-        options=LoopOptions(kind="preference"),
-        seconds=180,
-    ),
-    "LunarLander, ratings": Task(
-        env="LunarLander-v3",
-        algo="dqn",
-        steps=100_000,
-        labels=(1000, 500),
-        least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
-        evaluations=20,
-        by_share=True,
-        seconds=420,
-    ),
-    "MiniGrid-Empty, outcomes": Task(
-        env="MiniGrid-Empty-Random-5x5-v0",
-        algo="ppo",
-        steps=100_000,
-        labels=(150,),
-        least={150: (0.95, 0.9)},
-        options=SPARSE,
-        target="outcome",
-        by_share=True,
-        seconds=120,
-    ),
-    "MiniGrid-DoorKey, outcomes": Task(
-        env="MiniGrid-DoorKey-5x5-v0",
-        algo="ppo",
-        steps=100_000,
-        labels=(300,),
-        least={300: (0.95, 0.9)},
-        options=replace(SPARSE, collect=20_000),  # of 6,000, none came to the goal with one seed of two
-        target="outcome",
-        gamma=0.99,
-        by_share=True,
-        seconds=180,
-    ),
-    "MountainCar, outcomes": Task(
-        env="MountainCar-v0",
-        algo="dqn",
-        steps=120_000,
-        labels=(300,),
-        least={},
-        options=replace(SPARSE, collect=3000, at=EARLY),
-        target="outcome",
-        gamma=0.99,
-        threshold=-110,
-        evaluations=48,
-        expert=pump,
-        seconds=400,
-    ),
-    "CartPole, outcomes": Task(
-        env="CartPole-v1",
-        algo="dqn",
-        steps=50_000,
-        labels=(300,),
-        least={300: (475, 475)},
-        options=SPARSE,
-        target="outcome",
-        controls=("constant", "random"),
-        seconds=120,
-    ),
-}
-TASKS["MountainCar, prospects"] = replace(
-    TASKS["MountainCar, outcomes"],
-    # The worth of states changes within a step or two, which takes longer to fit; outcomes, which contradict each other
-    # where policies of any skill have come by, are worse for it.
-    options=LoopOptions(potential=True, collect=3000, fit_steps=1500, warm_steps=400, at=EARLY),
-    target="prospect",
-    value=mountain_car_value,
-    expert=None,
-)
 FEW_FIRST, NOT_IMPLIED = "loop, few first", "loop, not implied"
 ARMS = ("loop", "true", FEW_FIRST, "up front", NOT_IMPLIED, "loop, no-lm", "shuffled", "loop, warm")
 
@@ -343,14 +218,11 @@ def main() -> None:
         return
     work = partial(measure, runs=options.runs)
     done = (finished if options.finished else run_cells)(cells, work, options.runs / "cells")
-    others = _others(options.out, tasks)
-    write_results(options.out, [*others, *done], claims([*others, *done]), options.seeds)
-
-
-def _others(out: Path, tasks: Sequence[str]) -> list[Cell]:
-    """Cells of tasks that were measured before."""
-    before = json.loads(out.read_text(encoding="utf-8"))["cells"] if out.exists() and out.parent == RESULTS else []
-    return [cell for cell in before if cell["task"] not in tasks]
+    # Tasks are measured one after the other: what is there of others stays, with the command that gave it.
+    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    cells = [*(cell for cell in before.get("cells", []) if cell["task"] not in tasks), *done]
+    commands = {**before.get("commands", {}), **dict.fromkeys(tasks, command_line())}
+    write_results(options.out, cells, claims(cells), sorted({c["seed"] for c in cells}), commands=commands)
 
 
 if __name__ == "__main__":

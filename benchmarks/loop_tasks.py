@@ -1,0 +1,147 @@
+"""Tasks of ``loop.py``: an environment, an agent, what is asked, and what is claimed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from loop_sparse import mountain_car_value, pump
+
+from rmgym.environments.behaviours import Policy
+from rmgym.feedback.teachers.scripted import Target
+from rmgym.feedback.teachers.values import StateValue
+from rmgym.runs.loop_options import LoopOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """An environment, an agent, and what may be asked.
+
+    Attributes:
+        env: its id.
+        algo: the agent.
+        steps: of its training.
+        labels: numbers of labels, the one that controls are run with first.
+        least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
+            and of the worst seed.
+        options: of the loop.
+        target: by which steps are rated.
+        gamma: discount of outcomes.
+        levels: of ratings; None for exact ones.
+        evaluations: of the agent on the way, among which one is kept.
+        by_share: whether ``least`` is of shares.
+        controls: names of rewards that know nothing, each an arm.
+        threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
+            counted; None for no such claim.
+        value: makes an expert's value of states, discounted by ``GAMMA``.
+        expert: shows it for ``SHOWN`` steps, about which may be asked first.
+        seconds: of one core that a run takes, about.
+    """
+
+    env: str
+    algo: str
+    steps: int
+    labels: tuple[int, ...]
+    least: dict[int, tuple[float, float]]
+    options: LoopOptions = field(default_factory=LoopOptions)
+    target: Target = "reward"
+    gamma: float = 0.95
+    levels: int | None = None
+    evaluations: int = 10
+    by_share: bool = False
+    controls: tuple[str, ...] = ()
+    threshold: float | None = None
+    expert: Policy | None = None
+    value: Callable[[], StateValue] | None = None
+    seconds: float = 120
+
+
+SPARSE = LoopOptions(whole_episodes=True, potential=True)
+EARLY = tuple(share / 4 for share in SPARSE.at)  # for agents that are to be good early
+TASKS = {
+    "Pendulum, ratings": Task(
+        env="Pendulum-v1",
+        algo="ppo",
+        steps=100_000,
+        labels=(100, 50),
+        least={50: (-200, -300), 100: (-170, -300)},
+        levels=10,
+        seconds=130,
+    ),
+    "Pendulum, comparisons": Task(
+        env="Pendulum-v1",
+        algo="ppo",
+        steps=100_000,
+        labels=(100,),
+        least={100: (-250, -350)},
+        options=LoopOptions(kind="preference"),
+        seconds=180,
+    ),
+    "LunarLander, ratings": Task(
+        env="LunarLander-v3",
+        algo="dqn",
+        steps=100_000,
+        labels=(1000, 500),
+        least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
+        evaluations=20,
+        by_share=True,
+        seconds=420,
+    ),
+    "MiniGrid-Empty, outcomes": Task(
+        env="MiniGrid-Empty-Random-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(150,),
+        least={150: (0.95, 0.9)},
+        options=SPARSE,
+        target="outcome",
+        by_share=True,
+        seconds=120,
+    ),
+    "MiniGrid-DoorKey, outcomes": Task(
+        env="MiniGrid-DoorKey-5x5-v0",
+        algo="ppo",
+        steps=100_000,
+        labels=(300,),
+        least={300: (0.95, 0.9)},
+        options=replace(SPARSE, collect=20_000),  # of 6,000, none came to the goal with one seed of two
+        target="outcome",
+        gamma=0.99,
+        by_share=True,
+        seconds=180,
+    ),
+    "MountainCar, outcomes": Task(
+        env="MountainCar-v0",
+        algo="dqn",
+        steps=120_000,
+        labels=(300,),
+        least={},
+        options=replace(SPARSE, collect=3000, at=EARLY),
+        target="outcome",
+        gamma=0.99,
+        threshold=-110,
+        evaluations=48,
+        expert=pump,
+        seconds=400,
+    ),
+    "CartPole, outcomes": Task(
+        env="CartPole-v1",
+        algo="dqn",
+        steps=50_000,
+        labels=(300,),
+        least={300: (475, 475)},
+        options=SPARSE,
+        target="outcome",
+        controls=("constant", "random"),
+        seconds=120,
+    ),
+}
+TASKS["MountainCar, prospects"] = replace(
+    TASKS["MountainCar, outcomes"],
+    # The worth of states changes within a step or two, which takes longer to fit; outcomes, which contradict each other
+    # where policies of any skill have come by, are worse for it.
+    options=LoopOptions(potential=True, collect=3000, fit_steps=1500, warm_steps=400, at=EARLY),
+    target="prospect",
+    value=mountain_car_value,
+    expert=None,
+)

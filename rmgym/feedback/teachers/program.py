@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from rmgym.feedback.step_function import Function, StepFunction
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
-from rmgym.feedback.teachers.scripted import TiedPreferencesWarning
+from rmgym.feedback.teachers.ties import compared
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,9 @@ class ProgramTeacher:
         steps = questions.pairs[:, :, None] + np.arange(questions.length)
         rows, where = np.unique(steps, return_inverse=True)
         left, right = self.steps.values(questions.transitions, rows)[where.reshape(steps.shape)].sum(axis=2).T
-        tied = np.abs(left - right) <= self.tie_tolerance
-        if tied.all() and not questions.earlier:
-            raise self._teaches_nothing("some segments are better than others", f"{len(tied)} comparisons, all tied")
-        if tied.mean() > 0.5:
-            warnings.warn(
-                f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use other segment lengths, or "
-                "ratings",
-                TiedPreferencesWarning,
-                stacklevel=2,
-            )
-        return Answers(values=np.where(tied, 0.5, left > right).astype(np.float32))
+        refusal = None if questions.earlier else self._teaches_nothing
+        advice = "other segment lengths, or ratings"
+        return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
 
     def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
         return FeedbackError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,16 +12,13 @@ from rmgym.errors import FeedbackError, nearest
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
+from rmgym.feedback.teachers.ties import compared
 from rmgym.feedback.teachers.values import StateValue, outcome, progress, prospect
 from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
 
 Target = Literal["reward", "outcome", "progress", "prospect"]
 TARGETS = ("reward", "outcome", "progress", "prospect")
-
-
-class TiedPreferencesWarning(UserWarning):
-    """More than half of the comparisons are ties; ties teach little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,17 +141,9 @@ class ScriptedTeacher:
             TiedPreferencesWarning: more than half of the comparisons are ties.
         """
         left, right = questions.sums(self.values(questions.transitions))
-        tied = np.abs(left - right) <= self.tie_tolerance
-        if tied.all() and not questions.earlier:
-            raise self._teaches_nothing("some segments are better than others", f"{len(tied)} comparisons, all tied")
-        if tied.mean() > 0.5:
-            warnings.warn(
-                f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use "
-                "ScriptedTeacher(target='outcome'), other segment lengths, or ratings",
-                TiedPreferencesWarning,
-                stacklevel=2,
-            )
-        return Answers(values=np.where(tied, 0.5, left > right).astype(np.float32))
+        refusal = None if questions.earlier else self._teaches_nothing
+        advice = "ScriptedTeacher(target='outcome'), other segment lengths, or ratings"
+        return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
 
     def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
         if self.target == "reward":

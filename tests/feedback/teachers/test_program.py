@@ -9,7 +9,7 @@ from rmgym.errors import FeedbackError
 from rmgym.feedback.teachers import PreferenceQuestions, ProgramTeacher, RatingQuestions, ScriptedTeacher
 from rmgym.feedback.teachers.contract import TeacherContract
 from rmgym.feedback.teachers.program import as_teacher
-from rmgym.feedback.teachers.scripted import TiedPreferencesWarning
+from rmgym.feedback.teachers.ties import TiedPreferencesWarning
 from rmgym.transitions import Transitions
 
 

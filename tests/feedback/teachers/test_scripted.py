@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
 from rmgym.feedback.teachers.asking import RatingQuestions
-from rmgym.feedback.teachers.scripted import ScriptedTeacher, TiedPreferencesWarning
+from rmgym.feedback.teachers.scripted import ScriptedTeacher
+from rmgym.feedback.teachers.ties import TiedPreferencesWarning
 from rmgym.feedback.teachers.values import in_whole_episode, outcome
 from rmgym.text import TextBatch
 from rmgym.transitions import Transitions

@@ -48,6 +48,10 @@ def with_changes(texts: TextBatch) -> tuple[npt.NDArray[np.float64], Counts]:
     """The numbers of texts and then their changes, ``[B, S]``, as :func:`number_names`; and how many each text has."""
     counts = np.diff(texts.offsets)
     pairs = [repeated(template) for template in texts.templates]
+    if len(pairs) == 1:  # as of most environments
+        written = padded(texts.numbers, counts)
+        later, earlier = np.array(pairs[0], np.int64).reshape(-1, 2).T
+        return np.concatenate([written, written[:, later] - written[:, earlier]], axis=1), counts + len(later)
     more = np.array([len(each) for each in pairs], np.int64)[texts.template_index]
     written, all_counts = padded(texts.numbers, counts), counts + more
     table = np.zeros((len(texts), int(all_counts.max(initial=0))))

@@ -23,12 +23,13 @@ class Task:
         steps: of its training.
         labels: numbers of labels, the one that controls are run with first.
         least: claims, by number of labels: the least interquartile mean of the true return, or share of the range,
-            and of the worst seed.
+            and of the worst seed, if anything is claimed of it.
         options: of the loop.
         target: by which steps are rated.
         gamma: discount of outcomes.
         levels: of ratings; None for exact ones.
         evaluations: of the agent on the way, among which one is kept.
+        episodes: of each, and a fifth of those that the kept one is judged on.
         by_share: whether ``least`` is of shares.
         controls: names of rewards that know nothing, each an arm.
         threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
@@ -42,12 +43,13 @@ class Task:
     algo: str
     steps: int
     labels: tuple[int, ...]
-    least: dict[int, tuple[float, float]]
+    least: dict[int, tuple[float, float | None]]
     options: LoopOptions = field(default_factory=LoopOptions)
     target: Target = "reward"
     gamma: float = 0.95
     levels: int | None = None
     evaluations: int = 10
+    episodes: int = 20
     by_share: bool = False
     controls: tuple[str, ...] = ()
     threshold: float | None = None
@@ -86,6 +88,36 @@ TASKS = {
         evaluations=20,
         by_share=True,
         seconds=420,
+    ),
+    "HalfCheetah, ratings": Task(
+        env="HalfCheetah-v5",
+        algo="sac",
+        steps=50_000,
+        labels=(300,),
+        least={300: (0.9, None)},
+        episodes=5,
+        by_share=True,
+        seconds=500,
+    ),
+    "HalfCheetah, comparisons": Task(
+        env="HalfCheetah-v5",
+        algo="sac",
+        steps=50_000,
+        labels=(200,),
+        least={200: (0.6, None)},
+        options=LoopOptions(kind="preference"),
+        episodes=5,
+        by_share=True,
+        seconds=500,
+    ),
+    "Hopper, ratings": Task(
+        env="Hopper-v5",
+        algo="sac",
+        steps=50_000,
+        labels=(500,),
+        least={500: (0.8, None)},
+        by_share=True,
+        seconds=500,
     ),
     "MiniGrid-Empty, outcomes": Task(
         env="MiniGrid-Empty-Random-5x5-v0",

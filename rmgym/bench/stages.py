@@ -16,6 +16,7 @@ from rmgym.storage.foreign import read_json
 
 if TYPE_CHECKING:
     from rmgym.feedback.store import LabelStore
+    from rmgym.text.batch import TextBatch
     from rmgym.transitions import Transitions
 
 STAGE = "stage.txt"
@@ -57,7 +58,16 @@ def make_model(cell: ModelCell, folder: Path) -> AboutReward:
         labels = store.labels()
         model = create_reward_model(reward.model, seed=cell.seed, **reward.options)
         options = FitOptions.of({"seed": cell.seed, **reward.fit}, f"'reward.fit' of {reward.name!r}")
-        fitted = fit(model, labels, options, out=folder / "model", resume=True, progress=False)  # type: ignore[arg-type]
+        unlabelled = _texts(cell, transitions) if options.takes_unlabelled else None
+        fitted = fit(
+            model,  # type: ignore[arg-type]
+            labels,
+            options,
+            unlabelled=unlabelled,
+            out=folder / "model",
+            resume=True,
+            progress=False,
+        )
     about = AboutReward(
         recipe=cell.recipe,
         unshuffled=cell.unshuffled,
@@ -108,18 +118,23 @@ def _steps(cell: ModelCell, file: Path) -> Transitions:
 
 def _label(store: LabelStore, cell: ModelCell, transitions: Transitions) -> None:
     """Ask the scripted teacher everything at once; asking again changes nothing."""
-    from rmgym.environments.build import build_env
     from rmgym.environments.tabular import tabular_value
     from rmgym.feedback.ask import ask
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
-    from rmgym.text import textualizer
 
     reward, target = cell.reward, cell.target
     value = tabular_value(cell.env) if target == "progress" else None
-    with closing(build_env(cell.env)) as env:
-        texts = textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
     teacher = ScriptedTeacher(target=target, levels=reward.levels, edges=reward.edges, value=value)
-    ask(store, teacher, transitions, texts, reward.question_plan(target, cell.seed))
+    ask(store, teacher, transitions, _texts(cell, transitions), reward.question_plan(target, cell.seed))
+
+
+def _texts(cell: ModelCell, transitions: Transitions) -> TextBatch:
+    """What all steps say."""
+    from rmgym.environments.build import build_env
+    from rmgym.text import textualizer
+
+    with closing(build_env(cell.env)) as env:
+        return textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
 
 
 class _Stopwatch:

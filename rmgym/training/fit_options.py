@@ -45,6 +45,10 @@ class FitOptions:
             https://arxiv.org/abs/2203.10050); 1 scores whole segments.
         implied: fit on the ratings too that all comparisons together imply for their steps, see
             :mod:`rmgym.training.implied`; of comparisons alone, 1,000 at most.
+        free_steps: optimiser steps by which binding heads learn, before any label, to foresee what follows from the
+            states and actions of unlabelled texts (:mod:`rmgym.training.free_steps`); 0 for none. A suite has those of
+            all steps that it has collected.
+        free_statistics: standardise numbers and words over unlabelled texts too, not over labelled ones alone.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
             heads go without each such label, so that it is ``2 / heads`` at most.
@@ -73,6 +77,8 @@ class FitOptions:
     steps_per_segment: int | None = None
     crop: float = 1.0
     implied: bool = False
+    free_steps: int = 0
+    free_statistics: bool = False
     leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"
@@ -87,7 +93,7 @@ class FitOptions:
         for name in ("learning_rate", "lm_learning_rate"):
             if (rate := getattr(self, name)) is not None and not 0 < rate < float("inf"):
                 raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")
-        for name in ("weight_decay", "max_grad_norm", "seed"):
+        for name in ("weight_decay", "max_grad_norm", "free_steps", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise FitError(f"{name} is not negative", got=getattr(self, name), fix="pass 0 or more")
         for name in ("validation", "warmup_ratio", "leave_out"):
@@ -98,6 +104,11 @@ class FitOptions:
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))
+
+    @property
+    def takes_unlabelled(self) -> bool:
+        """Whether anything is learned from unlabelled texts."""
+        return self.free_steps > 0 or self.free_statistics
 
     def settled(self, model: NeuralRewardModel, labels: int) -> Self:
         """These options with what they leave to a model and a number of labels.

@@ -23,12 +23,14 @@ from rmgym.models.files import MANIFEST, read_files
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import CONTROLS, create_reward_model
 from rmgym.randomness import preserved
+from rmgym.text.batch import TextBatch
 from rmgym.text.language import tells_of_absorbing
 from rmgym.training.contradictions import contradictions
 from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels_digest
 from rmgym.training.fit_options import FitOptions
+from rmgym.training.free_steps import check_free, prepare
 from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.implied import with_implied
@@ -89,6 +91,7 @@ def fit(
     labels: LabelSource,
     options: FitOptions | None = None,
     *,
+    unlabelled: TextBatch | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -109,6 +112,7 @@ def fit(
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
+        unlabelled: texts of steps that nobody was asked about, for those options that learn from such.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
         overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
@@ -116,7 +120,8 @@ def fit(
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave.
+        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave; or
+            an option is about unlabelled texts, and there are none of the labels' card.
         JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
             something else.
         ModelError: the model cannot read the texts.
@@ -124,6 +129,7 @@ def fit(
     """
     options, labels = options or FitOptions(), labels_of(labels)
     check(labels)
+    check_free(labels.texts, unlabelled, options)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
     if resume and overwrite:
@@ -131,16 +137,16 @@ def fit(
     with preserved():
         unfitted = begin_with(fittable(model, options.seed), labels)
         if out is None:
-            metrics, _ = _fit(unfitted, labels, options, None, progress=progress)
+            metrics, _ = _fit(unfitted, labels, options, unlabelled, None, progress=progress)
             return FitResult(model=unfitted, metrics=metrics, path=None)
         folder, checkpoints = Path(out), FitCheckpoints(Path(out))
         _refuse_to_overwrite(folder, overwrite)
-        job = Job(folder, fit_settings(unfitted, labels, options), kind=KIND)
+        job = Job(folder, fit_settings(unfitted, labels, options, unlabelled), kind=KIND)
         with job.claim(resume=resume, overwrite=overwrite, clear=checkpoints.remove) as status:
             if status == "done":
                 result = read_fit(unfitted, folder)
             else:
-                metrics, history = _fit(unfitted, labels, options, checkpoints, progress=progress)
+                metrics, history = _fit(unfitted, labels, options, unlabelled, checkpoints, progress=progress)
                 # In this order, so that a kill loses nothing: without its record, a fit goes on from its checkpoint.
                 unfitted.save(folder)
                 job.finish({"digest": unfitted.digest, "metrics": metrics, "history": history})
@@ -206,6 +212,7 @@ def _fit(
     model: NeuralRewardModel,
     labels: Labels,
     options: FitOptions,
+    unlabelled: TextBatch | None,
     checkpoints: FitCheckpoints | None,
     *,
     progress: bool,
@@ -217,7 +224,8 @@ def _fit(
         plan = replace(_plan(used, options), note=HELD_OUT, **units_of(model))  # type: ignore[arg-type]
     else:
         plan = _plan(used, options)
-        model.prepare(used.texts[rows_of(used, plan.train)])  # what is held out has to be as new as anything that comes
+        begun = bool(checkpoints and checkpoints.last())
+        prepare(model, used.texts[rows_of(used, plan.train)], unlabelled, options, begun=begun)
     if options.implied:
         used, plan = _implied(used, plan)
     model.card_hash = used.texts.card_hash

@@ -22,6 +22,7 @@ from rmgym.training import FitOptions
         ({"weight_decay": -0.1}, "weight_decay is not negative"),
         ({"max_grad_norm": -1.0}, "max_grad_norm is not negative"),
         ({"seed": -1}, "seed is not negative"),
+        ({"free_steps": -1}, "free_steps is not negative"),
         ({"validation": 1.0}, "validation is a share"),
         ({"warmup_ratio": -0.1}, "warmup_ratio is a share"),
         ({"loss": "hubber"}, "did you mean 'huber'"),

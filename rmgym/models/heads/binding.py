@@ -71,6 +71,10 @@ class BindingHeads(nn.Module):
 
     def forward(self, reading: Reading, steps: Encoded) -> Tensor:
         """Standardised rewards ``[B, heads]`` of steps whose templates and phrases were read."""
+        return self.rest(*self.first(reading, steps))
+
+    def first(self, reading: Reading, steps: Encoded) -> tuple[Tensor, Tensor]:
+        """The first layer of such steps, ``[B, heads, width]``, and the linear skip, ``[B, heads]``."""
         roles, template = self.number_roles(reading), steps.template_index
         features = self.number_features(reading.mean[template], reading.spread[template], steps.numbers, steps.mask)
         if len(roles) == 1:
@@ -81,7 +85,7 @@ class BindingHeads(nn.Module):
         words, skip = self.words(reading, steps.combinations)
         first = words[steps.combination] + (bound.flatten(2) @ weight.flatten(1, 2)).transpose(0, 1)
         skip = skip[steps.combination] + (bound[..., 0] @ self.linear)[..., 0].T
-        return self.rest(first, skip)
+        return first, skip
 
     def number_roles(self, reading: Reading) -> Tensor:
         """Roles of the slots for numbers, ``[T, S, heads, roles]``."""
@@ -129,10 +133,13 @@ class BindingHeads(nn.Module):
 
     def rest(self, first: Tensor, skip: Tensor) -> Tensor:
         """Rewards ``[B, heads]`` from the first layer ``[B, heads, width]`` and the linear skip ``[B, heads]``."""
+        return (self.body(first) @ self.out)[..., 0].T + self.out_bias + skip
+
+    def body(self, first: Tensor) -> Tensor:
+        """What rewards are read off, ``[heads, B, width]``, from the first layer."""
         hidden = F.silu(first).transpose(0, 1)
         bias = self.hidden_bias.view(self.heads, 1, self.width)
-        hidden = hidden + F.silu(torch.baddbmm(bias, hidden, self.hidden))
-        return (hidden @ self.out)[..., 0].T + self.out_bias + skip
+        return hidden + F.silu(torch.baddbmm(bias, hidden, self.hidden))
 
     def _projected(self, layer: nn.Linear, vectors: Tensor, size: int) -> Tensor:
         """Vectors ``[..., size]`` for each head, normalised, ``[..., heads, projected size]``."""

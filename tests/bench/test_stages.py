@@ -1,0 +1,41 @@
+"""What a task of a suite does, for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rmgym.bench.grid import plan
+from rmgym.bench.stages import make_model
+from rmgym.bench.suite import load_suite
+from rmgym.storage.foreign import read_json
+from rmgym.text import textualizer
+from rmgym.training.fit_folder import data_digest
+from rmgym.transitions import Transitions
+
+SUITE = """
+name = "free"
+environments = ["Pendulum-v1"]
+algorithms = ["ppo"]
+seeds = [0]
+steps = 512
+
+[[reward]]
+name = "free"
+model = "no-lm"
+ratings = 20
+options = { width = 8, heads = 1, roles = 8 }
+fit = { max_steps = 5, FREE }
+"""
+
+
+def test_a_fit_learns_from_all_collected_steps_where_that_is_asked_for(tmp_path: Path) -> None:
+    settings = dict[str, dict[str, object]]()
+    for free in ("free_steps = 3", "free_statistics = true", "crop = 1.0"):
+        file, folder = tmp_path / "suite.toml", tmp_path / free.split()[0]
+        file.write_text(SUITE.replace("FREE", free))
+        (cell,) = [task.cell for task in plan(load_suite(file), tmp_path) if task.kind == "model"]
+        make_model(cell, folder)  # type: ignore[arg-type]
+        settings[folder.name] = read_json(folder / "model" / "fit.json")["settings"]
+    steps = textualizer("Pendulum-v1").batch(Transitions.load(tmp_path / "free_steps" / "steps.parquet"))
+    assert settings["free_steps"]["unlabelled"] == settings["free_statistics"]["unlabelled"] == data_digest(steps, ())
+    assert "unlabelled" not in settings["crop"]  # a fit of before, which is resumed, had no such setting

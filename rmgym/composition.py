@@ -27,11 +27,13 @@ class Composition:
         learned_weight: weight of the learned part.
         clip: lowest and highest value of the learned part before it is weighted, in the units of the model; None for
             no clipping, an infinite bound for one side only.
-        uncertainty_penalty: how many standard deviations are taken off the mean, at least 0; for a model whose ``std``
-            differs between steps (one of several heads), else :class:`PenaltyWatch` warns.
+        uncertainty_penalty: how many standard deviations are taken off the mean; a negative number adds them, so that
+            an agent is drawn to what the model is unsure of. For a model whose ``std`` differs between steps (one of
+            several heads), else :class:`PenaltyWatch` warns. Of that ``std`` a part is the same for every step, the
+            noise of the labels: where episodes end early, it counts for or against going on.
 
     Raises:
-        RunError: a number is not finite, the bounds are not in order, the penalty is negative, or nothing is left.
+        RunError: a number is not finite, the bounds are not in order, or nothing is left.
 
     Example:
         >>> cautious = Composition(clip=(-10.0, 0.0), uncertainty_penalty=0.5)
@@ -48,12 +50,6 @@ class Composition:
         for name in ("true_weight", "learned_weight", "uncertainty_penalty"):
             if not _is_number(value := getattr(self, name)) or not math.isfinite(value):
                 raise RunError(f"{name!r} of a composition is a finite number", got=value, fix="pass a float")
-        if self.uncertainty_penalty < 0:
-            raise RunError(
-                "'uncertainty_penalty' takes reward away where the model is unsure",
-                got=self.uncertainty_penalty,
-                fix="pass 0 or more",
-            )
         if self.true_weight == 0 and self.learned_weight == 0:
             raise RunError("a composed reward has a part", got="both weights 0", fix="give one of them a weight")
         if self.clip is not None:
@@ -130,7 +126,7 @@ class PenaltyWatch:
 
     def __init__(self, composition: Composition) -> None:
         self._penalty = composition.uncertainty_penalty
-        self._watching = self._penalty > 0 and composition.learned_weight != 0
+        self._watching = self._penalty != 0 and composition.learned_weight != 0
         self._first: tuple[float, float] | None = None
         self._seen, self._rewards_differ = 0, False
 
@@ -152,7 +148,7 @@ class PenaltyWatch:
             warnings.warn(
                 f"uncertainty_penalty={self._penalty:g} takes the same, {self._penalty * std:.3g}, from every reward: "
                 f"the model gave one std for all of {self._seen} steps. Fit an ensemble (model 'ensemble', or heads=5),"
-                " whose heads disagree where it is unsure, or leave the penalty out",
+                " whose heads disagree where it is unsure, or leave the penalty (kappa) out",
                 ConstantUncertaintyWarning,
                 stacklevel=2,
             )

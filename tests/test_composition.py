@@ -24,6 +24,7 @@ BY_HAND = [
     ({"clip": (-1.0, 1.0)}, [-1.0, 0.5, 1.0]),
     ({"clip": (-math.inf, 1.0)}, [-3.0, 0.5, 1.0]),
     ({"uncertainty_penalty": 2.0}, [-5.0, 0.5, 0.0]),
+    ({"uncertainty_penalty": -2.0}, [-1.0, 0.5, 8.0]),
     ({"clip": (-1.0, 1.0), "uncertainty_penalty": 2.0, "learned_weight": 3.0}, [-3.0, 1.5, 0.0]),
     (
         {"true_weight": -1.0, "learned_weight": 2.0, "clip": (0.0, 2.0), "uncertainty_penalty": 1.0},
@@ -53,7 +54,7 @@ finite = st.floats(-1e3, 1e3, width=32)
     beta=st.floats(0.125, 8, width=32),
     low=st.floats(-10, 0, width=32),
     width=st.floats(1, 10, width=32),
-    kappa=st.floats(0, 4, width=32),
+    kappa=st.floats(-4, 4, width=32),
 )
 def test_is_the_formula_and_stays_in_its_bounds(
     rows: list[tuple[float, float, float]], alpha: float, beta: float, low: float, width: float, kappa: float
@@ -98,7 +99,7 @@ def test_options_travel_as_json() -> None:
         ({"true_weight": math.nan}, "'true_weight' of a composition is a finite number"),
         ({"learned_weight": math.inf}, "'learned_weight'"),
         ({"learned_weight": "1"}, "'learned_weight'"),
-        ({"uncertainty_penalty": -0.1}, "pass 0 or more"),
+        ({"uncertainty_penalty": math.nan}, "'uncertainty_penalty'"),
         ({"learned_weight": 0.0}, "both weights 0"),
         ({"clip": (1.0, 1.0)}, "low < high"),
         ({"clip": (2.0, -2.0)}, "low < high"),

@@ -16,6 +16,8 @@ HEADERS = ("round", "steps", "labels", "agreement", "true return", "learned retu
 def cells(rounds: Sequence[Round], evaluations: Sequence[Row]) -> list[list[str]]:
     """One row per round; returns are those of its last evaluation, under its own model.
 
+    Where standard deviations were added to the reward (``κ``), they stand beside the round's number.
+
     Args:
         rounds: of one loop.
         evaluations: rows of its ``comparison.csv``.
@@ -23,7 +25,7 @@ def cells(rounds: Sequence[Round], evaluations: Sequence[Row]) -> list[list[str]
     last = {int(row["round"]): row for row in evaluations}
     return [
         [
-            str(each.number),
+            f"{each.number}, κ {each.kappa:g}" if each.kappa else str(each.number),
             f"{each.steps:,}",
             f"{each.labels:,}",
             "–" if each.agreement is None else f"{each.agreement:.3f}",

@@ -53,6 +53,13 @@ def loop(
         str, typer.Option(help="The reward model that is fitted, see 'rmgym models'.", autocompletion=model_names)
     ] = "minilm",
     length: Annotated[int, typer.Option(help="Steps per compared segment.")] = 15,
+    kappa: Annotated[
+        float,
+        typer.Option(help="Standard deviations added to the reward's mean: below 0 to keep away from the unknown."),
+    ] = 0.0,
+    kappa_last: Annotated[
+        float | None, typer.Option(help="What KAPPA has become by the last round; by default it stays.")
+    ] = None,
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
@@ -104,7 +111,7 @@ def loop(
         to
         or Path("runs")
         / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}"
-        f"{'-potential' if potential else ''}-seed{seed}"
+        f"{'-potential' if potential else ''}{f'-kappa{kappa:g}' if kappa else ''}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )
     if not as_json:
@@ -124,6 +131,8 @@ def loop(
             length=length,
             whole_episodes=target == "outcome",
             potential=potential,
+            kappa=kappa,
+            kappa_last=kappa_last,
             stop_when_settled=stop_when_settled,
         ),
         total_steps=steps,

@@ -46,6 +46,10 @@ def train(
     tolerance: Annotated[
         float | None, typer.Option(help="Largest error of that student, in standard deviations of the reward (0.1).")
     ] = None,
+    kappa: Annotated[
+        float,
+        typer.Option(help="Standard deviations added to the model's mean: below 0 to keep away from the unknown."),
+    ] = 0.0,
     save_best: Annotated[
         Literal["learned", "true"] | None,
         typer.Option(help="Also keep the agent with the best such return, and judge it on other episodes."),
@@ -65,6 +69,7 @@ def train(
     if tolerance is not None and not student:
         raise RunError("a tolerance is a student's", got=f"--tolerance {tolerance}", fix="add --student")
     words = [env.id.replace("/", "-"), Path(algo).stem, name or Path(reward).name or reward, f"seed{seed}"]
+    words[3:3] = [f"kappa{kappa:g}"] if kappa else []
     folder = to or Path("runs") / "-".join(words)
     if not as_json:
         narrate("rmgym.runs.train")
@@ -80,6 +85,7 @@ def train(
         reward_name=name,
         when=when,  # type: ignore[arg-type]  # checked there
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
+        composition={"uncertainty_penalty": 0.0 - kappa},
         save_best=save_best,
         measure=own_measure(measure),
         resume=resume,

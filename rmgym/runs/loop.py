@@ -171,6 +171,7 @@ def loop(
             algo,
             env,
             reward_model=first,
+            composition=how.composition_after(0),
             seed=seed,
             total_steps=total_steps,
             tensorboard_log=folder.run / TENSORBOARD,
@@ -182,7 +183,13 @@ def loop(
         reward = replace(spec.agent.reward, digest=identity, labels=all_labels, model=None, kind="learned")
         spec = replace(spec, agent=replace(spec.agent, reward=reward), measure=identity_of(own))
         at = _due(how.at, spec.total_steps, agent)
-        schedule = Rounds(at=at, model_after=folder.model_after, made_in=folder.made_in, next_model=rounds.next_model)
+        schedule = Rounds(
+            at=at,
+            model_after=folder.model_after,
+            made_in=folder.made_in,
+            next_model=rounds.next_model,
+            composition_after=how.composition_after,
+        )
         run = run_agent(agent, spec, folder.run, schedule, measure=own, resume=True, progress=progress, verbose=verbose)
         record = folder.record()
         if status != "done":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from rmgym.composition import Composition
 from rmgym.environments.behaviours import BEHAVIOURS, Behaviour
 from rmgym.errors import RunError, nearest
 from rmgym.feedback.choice import QuestionMix
@@ -42,9 +44,16 @@ class LoopOptions:
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
             after the first then do where no template or phrase is new; None lets each begin anew. What is new and rare
             (a first landing among crashes) is learned too late by a model that goes on.
+        free_steps: optimiser steps of a fit that begins anew, before it sees a label, on what all policies did so far
+            (:attr:`rmgym.FitOptions.free_steps`).
+        free_statistics: standardise over these steps too (:attr:`rmgym.FitOptions.free_statistics`).
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
         potential: ask what the states are worth that steps lead to, and reward a step by what it gained of that
             (:class:`rmgym.scoring.potential.Potential`), as is right where a step is judged by what followed.
+        kappa: standard deviations of the reward that are added to its mean where the agent is rewarded: below 0 for an
+            agent that keeps away from what the model is unsure of, above for one that is drawn to it. Questions, and
+            which agent is kept, are decided by the mean alone.
+        kappa_last: what that has become by the last round, in equal parts at each; None for as it was.
         implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most
             (:attr:`rmgym.FitOptions.implied`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
@@ -70,8 +79,12 @@ class LoopOptions:
     model_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fit_steps: int | None = None
     warm_steps: int | None = None
+    free_steps: int = 0
+    free_statistics: bool = False
     crop: float = 0.6
     potential: bool = False
+    kappa: float = 0.0
+    kappa_last: float | None = None
     implied: bool = True
     settled: float = 0.98
     stop_when_settled: bool = False
@@ -93,6 +106,20 @@ class LoopOptions:
                 raise RunError("a behaviour is known", got=name, fix=nearest(name, BEHAVIOURS))
         if not 0.5 < self.settled <= 1:
             raise RunError("'settled' is an agreement above chance", got=self.settled, fix="pass settled=0.98")
+        for name in ("kappa", "kappa_last"):
+            if (kappa := getattr(self, name)) is not None and not math.isfinite(kappa):
+                raise RunError(f"{name!r} is a finite number", got=kappa, fix=f"pass {name}=-1.0")
+        if self.potential and (self.kappa or self.kappa_last):
+            got = f"kappa={self.kappa:g}, kappa_last={self.kappa_last}"
+            rule = "what a potential adds cancels over an episode, and a share of its standard deviation does not"
+            raise RunError(rule, got=got, fix="leave kappa out, or leave potential= out")
+        if self.potential and self.free_steps:
+            fix = "leave free_steps out, or leave potential= out"
+            raise RunError(
+                "a potential is about states, and these tell nothing of what follows",
+                got=f"free_steps={self.free_steps}",
+                fix=fix,
+            )
         if self.potential and self.kind != "rating":
             raise RunError("a potential is learned from ratings", got=self.kind, fix="pass kind='rating'")
         if not self.behaviours:
@@ -112,8 +139,22 @@ class LoopOptions:
         first = min(labels, max(labels * self.first, self.least))
         return round(first + (labels - first) * round_ / len(self.at))
 
+    def composition_after(self, round_: int) -> Composition:
+        """How the agent's reward is put together after a round, 0 for the one before training."""
+        last = self.kappa if self.kappa_last is None else self.kappa_last
+        done = round_ / len(self.at) if self.at else 0.0
+        return Composition(uncertainty_penalty=0.0 - (1 - done) * self.kappa - done * last)
+
     def fit_options(self, seed: int, labels: int, *, warm: bool = False) -> FitOptions:
         """How a model is fitted on so many labels, one that begins anew or one that goes on (``warm``)."""
         steps = self.warm_steps if warm else self.fit_steps
         steps = steps or min(max(labels * 4 // 5, FEWEST_STEPS), MOST_STEPS)
-        return FitOptions(max_steps=steps, validation=0, patience=None, crop=self.crop, seed=seed)
+        return FitOptions(
+            max_steps=steps,
+            validation=0,
+            patience=None,
+            crop=self.crop,
+            free_steps=self.free_steps,
+            free_statistics=self.free_statistics,
+            seed=seed,
+        )

@@ -147,6 +147,7 @@ class LoopRounds:
             labels=len(labels),
             pending=len(pending),
             agreement=self._agreement(model, len(labels)),
+            kappa=0.0 - self.options.composition_after(number).uncertainty_penalty,
             seconds=time.perf_counter() - started,
         )
         write_json(self.folder.round(number) / ROUND, asdict(done), what="a round of a loop")
@@ -176,11 +177,16 @@ class LoopRounds:
         model, compared = model if model is not None and warm else self._unfitted(), labels.ratings is None
         how = options.fit_options(self.seed, len(labels), warm=warm)
         how = replace(how, implied=options.implied and compared and len(labels) <= MOST_PAIRS)
-        model = fit(model, labels, how, progress=self.progress).model
+        unlabelled = self._unlabelled() if how.takes_unlabelled else None
+        model = fit(model, labels, how, unlabelled=unlabelled, progress=self.progress).model
         if compared and last is not None:
             match_units(model, load_reward_model(last), self._first_compared(labels))
         self._read(model, labels).save(folder)
         return model
+
+    def _unlabelled(self) -> TextBatch:
+        """What all policies did so far."""
+        return TextBatch.concatenate(self._texts(Transitions.load(file)) for file in self.folder.all_policies())
 
     def _read(self, model: NeuralRewardModel, labels: Labels) -> NeuralRewardModel:
         """The model, which says whether it is read as a potential, and how."""

@@ -74,6 +74,7 @@ class Round(Spec):
         agreement: how far the model's heads, each fitted on labels of its own, and the model before, if it had fewer
             labels, agree on the order of all policies so far; None where there is nobody to agree.
         seconds: that collecting, choosing, asking, fitting and comparing policies took.
+        kappa: standard deviations that were added to the reward's mean from then on.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Round(Spec):
     pending: int
     agreement: float | None
     seconds: float = field(compare=False)
+    kappa: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -205,7 +205,9 @@ def score_rollouts(
     warn_if_crowded()
 
 
-def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
+def exchange_reward_model(
+    agent: BaseAlgorithm, model: Model, *, composition: Composition | Mapping[str, object] | None = None
+) -> None:
     """Let an agent go on with another reward model, such as one fitted on newer feedback.
 
     Rollouts are scored with it from the next one on; a replay buffer is relabelled before it is sampled or saved
@@ -214,9 +216,10 @@ def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
     Args:
         agent: an agent with deferred scoring (``make_agent``, ``score_rollouts``).
         model: a folder, hub id, control's name or model.
+        composition: how the reward is put together from then on; by default as it was.
 
     Raises:
-        RunError: the agent scores per step or not at all.
+        RunError: the agent scores per step or not at all, or the composition is impossible; the agent is as it was.
         ModelError: there is no such model, or it was fitted for another card; the agent is as it was.
     """
     env, spec = current(agent), spec_of(agent)
@@ -227,9 +230,9 @@ def exchange_reward_model(agent: BaseAlgorithm, model: Model) -> None:
             fix="call rmgym.sb3.score_rollouts(agent, model) first, or make_agent(..., when='rollout')",
         )
     loaded = load(model, seed=agent.seed)
-    env.exchange(loaded)
+    env.exchange(loaded, None if composition is None else Composition.of(composition))
     if spec is not None:
-        reward = describe_reward(model, loaded, composition=spec.reward.composition)
+        reward = describe_reward(model, loaded, composition=env.composition)
         remember(agent, replace(spec, reward=replace(reward, student=spec.reward.student)))
 
 

@@ -138,7 +138,7 @@ class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
     """
 
     learned_rewards: Floats
-    _scored_by: str = ""  # on the class, as above: the model of the last rollout
+    _scored_by: str = ""  # on the class, as above: the rule of the last rollout
 
     def reset(self) -> None:
         """Begin a rollout; steps of one that a callback broke off are forgotten."""
@@ -177,9 +177,9 @@ class DeferredRolloutBuffer(DeferredBuffer, RolloutBuffer):
                 got=f"{len(self._taken)} of {self.buffer_size} steps",
                 fix="compute them when the buffer is full",
             )
-        if self._scored_by not in ("", recorder.digest):
+        if self._scored_by not in ("", recorder.rule):
             self._forget_returns()
-        self._scored_by = recorder.digest
+        self._scored_by = recorder.rule
         self.learned_rewards, composed = self._score(recorder, recorder.join([taken.step for taken in self._taken]))
         self.rewards[:] = composed
         for row, taken in enumerate(self._taken):

@@ -12,6 +12,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
+from rmgym.composition import Composition
 from rmgym.errors import RunError
 from rmgym.sb3.agents import exchange_reward_model
 from rmgym.sb3.callbacks import RewardComparisonCallback
@@ -34,12 +35,14 @@ class Rounds:
         made_in: the round that made the model after so many rounds; one in which nothing was learned makes none.
         next_model: makes the model of round 1, 2, ... of the training steps so far, and of those that the agent took
             since the last round.
+        composition_after: how the reward is put together after so many rounds; None for as it was.
     """
 
     at: tuple[int, ...]
     model_after: Callable[[int], Model]
     made_in: Callable[[int], int]
     next_model: Callable[[int, int, Transitions], Model]
+    composition_after: Callable[[int], Composition | None] = lambda done: None
 
     def done_by(self, steps: int) -> int:
         """How many rounds were due by then."""
@@ -82,8 +85,10 @@ class RoundsCallback(BaseCallback):
         steps = self._env().drain(go_on=due < len(self.rounds.at))
         order = np.lexsort((steps.step, steps.episode))
         model = self.rounds.next_model(due, self.model.num_timesteps, steps[order])
-        if self.rounds.made_in(due) == due:
-            exchange_reward_model(self.model, model)
+        has_learned, composition = self.rounds.made_in(due) == due, self.rounds.composition_after(due)
+        if has_learned or composition not in (None, self._env().composition):
+            exchange_reward_model(self.model, model, composition=composition)
+        if has_learned:
             self.comparison.exchange(self._env().loaded, due)
         self.checkpoints.save()
 

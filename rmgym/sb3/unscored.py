@@ -23,8 +23,8 @@ class StepRecorder(Protocol):
     """The environment that took the steps, and scores them."""
 
     @property
-    def digest(self) -> str:
-        """Whose reward it is: the model's digest."""
+    def rule(self) -> str:
+        """What steps of one return have in common: the exact model's digest, and the composition."""
         ...
 
     @property

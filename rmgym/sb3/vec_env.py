@@ -97,7 +97,7 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         self._episodes = 0
         self._recorded: list[RawStep] | None = None  # for drain(), from its first call on
         self.consumer = 0
-        self._fixed = f"{self.composition} {self.textualizer.card_hash}"  # of the version: what an exchange leaves
+        self._fixed = self._beside_the_model()
         self.told_of_true_returns = False
         self._obs: Tree | None = None  # raw s of the next step, ours: the environment may reuse its buffer
         self._action: Tree | None = None
@@ -127,13 +127,19 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         """Identity of the reward as it is now; steps scored under another one have other rewards."""
         return f"{self._source.version} {self._fixed}"
 
-    def exchange(self, model: Model) -> None:
-        """Score with another model from now on.
+    @property
+    def rule(self) -> str:
+        """The exact model's digest and the composition: steps of one return have them in common."""
+        return f"{self.digest} {self.composition}"
+
+    def exchange(self, model: Model, composition: Composition | None = None) -> None:
+        """Score with another model from now on, and put the reward together in another way, where one is given.
 
         Raises:
             ModelError: there is no such model, or it was fitted for another card; all stays as it was.
         """
-        self._source.exchange(model)
+        self._source.exchange(model, composition)
+        self._fixed = self._beside_the_model()
 
     @property
     def textualizer(self) -> Textualizer:
@@ -144,6 +150,10 @@ class LearnedRewardVecEnv(VecEnvWrapper):
     def composition(self) -> Composition:
         """How the reward is put together."""
         return self._source.composition
+
+    def _beside_the_model(self) -> str:
+        """What else decides a reward; put into words once, since the version is asked for at every step."""
+        return f"{self.composition} {self.textualizer.card_hash}"
 
     def hand_over(self) -> int:
         """Score the steps of another agent from now on; returns its number, which ``consumer`` is until the next."""

@@ -129,8 +129,12 @@ class RewardSource:
         self.student = Student.of(student)
         self.exchange(model)
 
-    def exchange(self, model: Model) -> None:
+    def exchange(self, model: Model, composition: Composition | None = None) -> None:
         """Score with another model from now on; where it does not fit, all stays as it was.
+
+        Args:
+            model: a path, hub id, control's name, or a model.
+            composition: how the reward is put together from now on; by default as it was.
 
         Raises:
             ModelError: there is no such model, it was fitted for another card, or there is none to imitate.
@@ -147,6 +151,7 @@ class RewardSource:
         else:
             self._scorer = Scorer(loaded, self.textualizer, student=self.student)
         self.loaded: Loaded = loaded
+        self.composition = composition or self.composition
         self._watch = PenaltyWatch(self.composition)
 
     @property

@@ -1,6 +1,7 @@
 """Rounds of a loop, in words."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from rmgym.bench.asked import HEADERS, cells
@@ -28,6 +29,11 @@ def test_each_round_has_the_last_returns_under_its_own_model() -> None:
         ["2", "6,144", "35", "0.988", "–", "–", "4 uniform, 2 largest"],
         ["3", "10,240", "35", "1.000", "-150", "2,000", "nothing"],
     ]
+
+
+def test_standard_deviations_in_a_reward_stand_beside_its_round() -> None:
+    rounds = [replace(ROUNDS[0], kappa=-0.5), replace(ROUNDS[2], kappa=0.0)]
+    assert [row[0] for row in cells(rounds, [])] == ["0, κ -0.5", "3"]
 
 
 def test_the_report_of_a_loop_says_what_was_asked(tmp_path: Path) -> None:

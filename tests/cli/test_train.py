@@ -8,7 +8,9 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from rmgym.composition import Composition
 from rmgym.evaluation.evaluate import EVALUATION_SEED
+from rmgym.models import create_reward_model
 from rmgym.runs.record import read_run
 from rmgym.sb3 import evaluate, load_agent
 
@@ -37,6 +39,18 @@ def test_trains_watches_and_goes_on(tmp_path: Path) -> None:
     assert anew.stderr.startswith("ppo on CartPole-v1, reward alive; TensorBoard: tensorboard --logdir ")
     lines = [line for line in anew.stdout.splitlines() if "steps  true" in line]
     assert [int(line.split()[0].replace(",", "")) for line in lines] == [row["steps"] for row in said["comparison"]]
+
+
+def test_standard_deviations_are_added_to_the_reward(tmp_path: Path) -> None:
+    model = create_reward_model("no-lm", width=8, heads=3, roles=8).accept_random_weights().save(tmp_path / "model")
+    arguments = ["train", "CartPole-v1", "--reward", str(model), "--steps", "256", "--episodes", "1"]
+    arguments += ["--out", str(tmp_path / "run")]
+    ran = CliRunner().invoke(app, [*arguments, "--kappa", "-0.5"])
+    assert ran.exit_code == 0, ran.output
+    assert read_run(tmp_path / "run").spec.agent.reward.composition == Composition(uncertainty_penalty=0.5)
+    refused = CliRunner().invoke(app, [*arguments, "--resume"])
+    assert refused.exit_code == 2
+    assert "composition" in refused.stderr
 
 
 def test_the_best_agent_is_kept_and_judged_on_other_episodes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmgym import LabelStore, ScriptedTeacher, collect, load_reward_model
+from rmgym import Composition, LabelStore, ScriptedTeacher, collect, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
@@ -26,7 +26,8 @@ from rmgym.scoring.potential import Potential, as_states
 from rmgym.specs import EnvSpec
 from rmgym.storage.atomic import write_json
 from rmgym.storage.foreign import read_json
-from rmgym.text import textualizer
+from rmgym.text import TextBatch, textualizer
+from rmgym.transitions import Transitions
 from tests.sb3.small import SMALL, parameters
 
 OPTIONS: dict[str, Any] = {
@@ -259,6 +260,9 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
         ({"potential": True, "kind": "preference"}, "learned from ratings"),
+        ({"potential": True, "kappa_last": 0.5}, "cancels over an episode"),
+        ({"potential": True, "free_steps": 5}, "tell nothing of what follows"),
+        ({"kappa": float("nan")}, "'kappa' is a finite number"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)
@@ -466,6 +470,51 @@ def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_pa
     assert 5 in expected
     assert steps == ([20] * 4 if warm is None else expected)
     assert len({model.digest for model in models}) == 4
+
+
+def test_standard_deviations_are_added_by_their_schedule_and_free_steps_teach_before_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = {"free_steps": 5, "free_statistics": True, "kappa": -1.5, "kappa_last": 0.0, "warm_steps": None}
+    settings = {**SETTINGS, "options": {**OPTIONS, **free}}
+    whole = loop(teacher=TEACHERS["ppo"], out=tmp_path / "whole", **settings)
+    assert [r.kappa for r in whole.rounds] == [-1.5, -1.0, -0.5, 0.0]
+    spec = read_run(whole.run.path).spec
+    assert spec.agent.reward.composition.uncertainty_penalty == 1.5  # as it began
+    agent: Any = load_agent(whole.run.path / "agent.zip")
+    assert agent.rmgym["reward"]["composition"]["uncertainty_penalty"] == 0.0
+    models = [load_reward_model(whole.path / "rounds" / f"{r.number:02d}" / "model") for r in whole.rounds]
+    assert [model.describe()["fitted_on"]["options"]["free_steps"] for model in models] == [5] * 4
+    collected, texts = sorted((whole.path / "rounds").glob("*/policies/*.parquet")), textualizer("Pendulum-v1")
+    everything = TextBatch.concatenate(texts.batch(Transitions.load(file)) for file in collected)
+    model: Any = models[-1]
+    assert set(everything.used().phrases) == set(model.reader._seen.phrases)
+
+    stop_at_call(monkeypatch, "rmgym.sb3.rounds.Checkpoints.save", 3)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", **settings)
+    monkeypatch.undo()
+    resumed = loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", resume=True, **settings)
+    assert resumed.rounds == whole.rounds
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+
+    for option in ({"kappa": -1.0}, {"kappa_last": None}, {"free_steps": 6}, {"free_statistics": False}):
+        other = {**settings, "options": {**settings["options"], **option}}
+        with pytest.raises(JobError, match="options"):
+            loop(teacher=TEACHERS["ppo"], out=tmp_path / "stopped", resume=True, **other)
+
+
+def test_the_reward_is_plain_unless_standard_deviations_are_asked_for() -> None:
+    options = LoopOptions()
+    assert [options.composition_after(n).is_plain for n in (0, 5, 9)] == [True] * 3
+    assert str(options.composition_after(4)) == str(Composition())  # -0.0 would be another reward's record
+    steady = LoopOptions(kappa=0.5, at=())
+    assert (
+        steady.composition_after(0)
+        == LoopOptions(kappa=0.5).composition_after(9)
+        == Composition(uncertainty_penalty=-0.5)
+    )
 
 
 def test_a_fit_on_more_labels_takes_more_steps() -> None:

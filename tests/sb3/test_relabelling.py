@@ -204,6 +204,47 @@ def test_rollouts_are_scored_with_the_new_model() -> None:
     assert np.array_equal(parameters(agent), parameters(other))
 
 
+@pytest.mark.filterwarnings("ignore::rmgym.errors.ConstantUncertaintyWarning")
+def test_an_exchange_may_put_the_reward_together_otherwise() -> None:
+    parts, model = {"uncertainty_penalty": -2.0}, ToyReward(std=0.25)
+    agents: list[Any] = [
+        rmgym.sb3.make_agent("dqn", COUNTER, reward_model=model, composition=first, **DQN_SMALL).learn(90)
+        for first in (None, parts)
+    ]
+    rmgym.sb3.exchange_reward_model(agents[0], model, composition=parts)
+    rewards = list[Any]()
+    for agent in agents:
+        agent.replay_buffer.score_pending()
+        rewards.append(agent.replay_buffer.rewards[:90])
+    texts = rmgym.textualizer(COUNTER).batch(agents[0].replay_buffer._steps.take(np.arange(90)))
+    assert rewards[0][:, 0] == pytest.approx(model.predict(texts).mean + 0.5)
+    assert agents[0].rmgym == agents[1].rmgym
+    rmgym.sb3.exchange_reward_model(agents[0], model)  # which leaves it as it is
+    assert agents[0].rmgym == agents[1].rmgym
+    with pytest.raises(RunError, match="'uncertainty_penalty'"):
+        rmgym.sb3.exchange_reward_model(agents[0], ToyReward(), composition={"uncertainty_penalty": float("nan")})
+    assert agents[0].rmgym == agents[1].rmgym
+
+
+@pytest.mark.filterwarnings("ignore::rmgym.errors.ConstantUncertaintyWarning")
+def test_composed_returns_of_rollouts_mix_no_two_compositions() -> None:
+    settings: dict[str, Any] = {**PPO_SMALL, "learning_rate": 0.0, "seed": 1, "n_envs": 1}
+    model = ToyReward(std=1.0)
+    agent: Any = rmgym.sb3.make_agent(
+        "ppo", "CartPole-v1", reward_model=model, composition={"learned_weight": 2.0}, **settings
+    ).learn(48)
+    assert agent.rollout_buffer.composed_returns.finished
+    rmgym.sb3.exchange_reward_model(agent, model, composition={"uncertainty_penalty": 1.0})
+    agent.learn(48, reset_num_timesteps=False)
+    buffer = agent.rollout_buffer
+    assert 0 < len(buffer.composed_returns.finished) == len(buffer.learned_returns.finished)
+    ends = np.flatnonzero(buffer.episode_starts[:, 0])[-2:]
+    last = slice(int(ends[0]), int(ends[1]))
+    assert buffer.composed_returns.finished[-1] == pytest.approx(
+        buffer.learned_rewards[last].sum() - (last.stop - last.start), rel=1e-5
+    )
+
+
 def test_a_saved_agent_remembers_the_model_it_ended_with(tmp_path: Any) -> None:
     agent = rmgym.sb3.make_agent("ppo", COUNTER, reward_model=ToyReward(), **PPO_SMALL)
     rmgym.sb3.exchange_reward_model(agent, new := ToyReward(weight=2.0))

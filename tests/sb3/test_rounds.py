@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rmgym
+from rmgym.composition import Composition
 from rmgym.errors import RunError
 from rmgym.models.base import RewardModel
 from rmgym.sb3 import RewardComparisonCallback
@@ -84,6 +85,36 @@ def test_the_agent_learns_from_the_rewards_of_the_new_model_alone(tmp_path: Path
     assert learned is not None
     expected = ToyReward(weight=2.0).predict(learned.textualizer.batch(steps)).mean
     assert buffer.rewards[rows, 0] == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("ignore::rmgym.errors.ConstantUncertaintyWarning")
+@pytest.mark.parametrize("algo", PLACES)
+def test_a_round_may_put_the_reward_together_otherwise_without_another_model(algo: str, tmp_path: Path) -> None:
+    asked, unsure = Asked((100, 150)), ToyReward(std=0.5)
+    schedule = {0: None, 1: Composition(uncertainty_penalty=2.0), 2: Composition(uncertainty_penalty=-1.0)}
+    asked.rounds = Rounds(
+        at=(100, 150),
+        model_after=lambda number: unsure,
+        made_in=lambda number: 0,
+        next_model=lambda number, taken, steps: unsure,
+        composition_after=schedule.__getitem__,
+    )
+    asked.model = lambda number: unsure  # type: ignore[method-assign]
+    agent, comparison = train(algo, asked, tmp_path, steps=240)
+    learned = learned_env(agent)
+    assert learned is not None
+    assert learned.composition == schedule[2]
+    assert agent.rmgym["reward"]["composition"]["uncertainty_penalty"] == -1.0  # load_agent goes on with it
+    assert {row["round"] for row in comparison.rows} == {0}  # what it says is of one model
+    if algo == "ppo":
+        buffer = agent.rollout_buffer
+        assert buffer.rewards == pytest.approx(buffer.learned_rewards + 0.5)
+        return
+    buffer = agent.replay_buffer
+    buffer.score_pending()
+    steps = buffer._steps.take(np.arange(buffer.pos))
+    expected = unsure.predict(learned.textualizer.batch(steps)).mean + 0.5
+    assert buffer.rewards[: buffer.pos, 0] == pytest.approx(expected)
 
 
 def test_an_agent_that_scores_every_step_has_no_rounds(tmp_path: Path) -> None:

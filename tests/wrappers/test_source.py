@@ -104,6 +104,10 @@ def test_a_penalty_that_shifts_all_rewards_alike_is_told_once() -> None:
         for row in range(100):
             source(steps[row : row + 1], [0.0])
 
+    with pytest.warns(ConstantUncertaintyWarning, match=r"=-2 takes the same, -0\.5"):
+        RewardSource(gym.make(COUNTER), ToyReward(std=0.25), composition={"uncertainty_penalty": -2.0})(
+            steps, np.zeros(100)
+        )
     with pytest.warns(ConstantUncertaintyWarning, match=r"=2 takes the same, 0\.5, from every reward") as told:
         step_by_step()
     assert len(told) == 1

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from faults_table import faults
+from free_steps_table import free_steps
 from heads_tables import ablation, heads, language
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
@@ -211,6 +212,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "heads": heads,
     "ablation": ablation,
     "loop": loop,
+    "free_steps": free_steps,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

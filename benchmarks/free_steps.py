@@ -64,7 +64,7 @@ STEPS, RATED = 40_000, 50
 FIRST = (35, 15)
 """Ratings before training."""
 FIT_STEPS = 300
-"""As the loop fits on so few labels."""
+"""Optimiser steps of a fit offline, batch 32."""
 SECONDS = {"offline": 5, "loop": 25}
 
 

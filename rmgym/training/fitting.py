@@ -37,7 +37,7 @@ from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.teachable import check
-from rmgym.training.trainer import RewardTrainer, best_look
+from rmgym.training.trainer import RewardTrainer, best_look, set_apart
 from rmgym.training.units import robust_units
 
 FEWEST_HELD_OUT = 5
@@ -112,7 +112,7 @@ def fit(
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
-        unlabelled: texts of steps that nobody was asked about, for those options that learn from such.
+        unlabelled: texts of steps that nobody was asked about; options that learn from such are refused without.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
         overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
@@ -120,8 +120,7 @@ def fit(
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave; or
-            an option is about unlabelled texts, and there are none of the labels' card.
+        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave.
         JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
             something else.
         ModelError: the model cannot read the texts.
@@ -297,6 +296,7 @@ def _train(
             checkpoints=checkpoints is not None,
             callbacks=callbacks,
         )
+        stack.enter_context(set_apart())
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     objective.recall()
     history: list[dict[str, float]] = trainer.state.log_history

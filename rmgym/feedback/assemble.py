@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,13 @@ def assemble(
     *,
     source: Mapping[str, object],
 ) -> Labels:
-    """Turn answers into labels.
+    """Turn answers into labels, one for each question.
+
+    What several annotators answered to one question becomes one label: the mean of their ratings; of a comparison the
+    share of their answers for the left side, a soft label that says how far they agree (Peterson et al. 2019, "Human
+    uncertainty makes classification more robust", https://arxiv.org/abs/1908.07086), with the mean of their margins,
+    where those for the other side count as negative. It stands where the first of them answered, so that a later answer
+    moves no other label.
 
     Ratings and preferences share their groups: episodes that any comparison links are one group, so that a split by
     group never puts steps of one episode on both sides. An episode is known again among more steps of the same seed.
@@ -41,10 +47,10 @@ def assemble(
     """
     for answer in answers:
         _check_row(answer, queries.get(answer.query), segments)
-    rated = [a for a in answers if a.value is not None]
-    compared = [a for a in answers if a.choice is not None]
     _check_scales(answers)
-    sides = [(queries[a.query].left, _right(queries[a.query])) for a in compared]
+    rated = _by_question(a for a in answers if a.value is not None)
+    compared = _by_question(a for a in answers if a.choice is not None)
+    sides = [(queries[query].left, _right(queries[query])) for query in compared]
     group = _groups(segments, sides)
     return Labels(
         ratings=_ratings(rated, queries, segments, group) if rated else None,
@@ -53,19 +59,30 @@ def assemble(
     )
 
 
+def _by_question(answers: Iterable[Answer]) -> dict[int, list[Answer]]:
+    """The answers to each question, by its id, in the order in which questions were first answered."""
+    given = dict[int, list[Answer]]()
+    for answer in answers:
+        given.setdefault(answer.query, []).append(answer)
+    return given
+
+
 def _ratings(
-    rated: Sequence[Answer], queries: Mapping[int, Query], segments: Mapping[int, Segment], group: Mapping[int, int]
+    rated: Mapping[int, Sequence[Answer]],
+    queries: Mapping[int, Query],
+    segments: Mapping[int, Segment],
+    group: Mapping[int, int],
 ) -> Ratings:
-    asked = [queries[a.query].left for a in rated]
+    asked = [queries[query].left for query in rated]
     return Ratings(
         texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
-        values=np.array([a.value for a in rated], np.float32),
+        values=np.array([np.mean([a.value for a in given]) for given in rated.values()], np.float32),
         groups=np.array([group[s] for s in asked], np.int64),
     )
 
 
 def _preferences(
-    compared: Sequence[Answer],
+    compared: Mapping[int, Sequence[Answer]],
     sides: Sequence[tuple[int, int]],
     segments: Mapping[int, Segment],
     group: Mapping[int, int],
@@ -77,10 +94,15 @@ def _preferences(
         steps=TextBatch.concatenate(texts_of(segments[s]) for s in used),
         left=np.array([span[left] for left, _ in sides], np.int64),
         right=np.array([span[right] for _, right in sides], np.int64),
-        choice=np.array([a.choice for a in compared], np.float32),
-        margin=np.array([a.margin for a in compared], np.float32),
+        choice=np.array([np.mean([a.choice for a in given]) for given in compared.values()], np.float32),
+        margin=np.array([_margin(given) for given in compared.values()], np.float32),
         groups=np.array([group[left] for left, _ in sides], np.int64),
     )
+
+
+def _margin(answers: Sequence[Answer]) -> float:
+    """By how much they find the better side better, taken together."""
+    return abs(float(np.mean([a.margin if a.choice is None or a.choice >= 0.5 else -a.margin for a in answers])))
 
 
 def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:

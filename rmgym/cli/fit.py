@@ -29,7 +29,10 @@ def fit(
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the model's own.")] = None,
     lm_lr: Annotated[float | None, typer.Option(help="Learning rate of a tuned language model (5e-5).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Labels per step (32 to 128, an eighth of all).")] = None,
-    loss: Annotated[str | None, typer.Option(help="Loss of ratings: huber or mse (huber).")] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Loss of ratings: huber, mse, or of their order: ranknet, rank-mse, listmle (huber)."),
+    ] = None,
     validation: Annotated[float | None, typer.Option(help="Share of labels held out, by episode (0.1).")] = None,
     steps_per_segment: Annotated[
         int | None, typer.Option(help="Score so many random steps of a segment per draw, not all.")

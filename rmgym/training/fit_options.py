@@ -11,7 +11,7 @@ from rmgym.errors import FitError, nearest
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.options import read_options
 
-LossKind = Literal["huber", "mse"]
+LossKind = Literal["huber", "mse", "ranknet", "rank-mse", "listmle"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "bfloat16"]
 FEWEST_DRAWN = 32
@@ -37,7 +37,8 @@ class FitOptions:
         validation: share of the labels held out, by whole episodes; 0 trains on all of them.
         eval_every: steps between two looks at the held-out labels.
         patience: looks without improvement after which fitting stops; None never stops early.
-        loss: of ratings: ``huber`` or ``mse`` of standardised values.
+        loss: of ratings: ``huber`` or ``mse`` of standardised values; ``ranknet`` (pairs), ``rank-mse`` (soft ranks) or
+            ``listmle`` (the whole list) of the order of a batch (:mod:`rmgym.training.rank_losses`).
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
         crop: smallest share of a compared segment that is scored per draw. Both sides are cut to one length that is

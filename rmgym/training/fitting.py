@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 
 from rmgym.errors import FitError, JobError
 from rmgym.feedback.labels import Labels
@@ -34,9 +33,10 @@ from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
+from rmgym.training.rank_losses import RANK_LOSSES
 from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look
-from rmgym.training.units import robust_units
+from rmgym.training.units import match_ratings, robust_units, set_units
 
 FEWEST_HELD_OUT = 5
 """Fewer labels than this are not held out: they would cost more than they tell."""
@@ -99,7 +99,8 @@ def fit(
     Ratings are standardised (:func:`rmgym.training.units.robust_units`), and the model predicts in their units. Given
     preferences alone, a reward is known only up to an affine map: the model is then scaled so that its rewards on the
     training steps have mean 0 and variance 1. Given both, the ratings' units win, and a preference compares sums of
-    standardised rewards.
+    standardised rewards. Where ratings are fitted by their order alone (``loss``), the model is put into their units
+    afterwards, by least squares.
 
     The caller's random state (Python, NumPy, torch) is left as it was. On one machine and CPU, the same model, labels
     and options give the same weights to the bit, also when the run was killed and resumed in between.
@@ -300,17 +301,13 @@ def _train(
 def _metrics(
     objective: Objective, data: LabelData, plan: _Plan, history: list[dict[str, float]], *, steps: int
 ) -> Metrics:
-    """Judge the fitted model, and set its noise or, given preferences alone, its units."""
+    """Judge the fitted model, and set its noise and, where it was fitted on an order alone, its units."""
     model = objective.model
     if not len(data.target):
-        raw = rewards_of(model, data, data.rows(plan.train))
-        spread = float(raw.mean(dim=1).std(correction=0))
-        model.spread.fill_(spread if spread > 0 else 1.0)
-        compared = data.encoded.take(torch.from_numpy(data.rows(plan.train)))
-        rewards = model.combined(raw, model.disagreement(compared, raw))
-        scale = float(rewards.std(correction=0))
-        model.scale.fill_(1 / scale if scale > 0 else 1.0)
-        model.offset.fill_(-float(rewards.mean()) * float(model.scale))
+        set_units(model, data, plan.train)
+    elif objective.kind in RANK_LOSSES:
+        data = match_ratings(model, data, plan.train[plan.train < len(data.target)])
+        plan = replace(plan, scale=float(model.scale))
     train = judge(objective, data, plan.train[plan.implied :])
     if not math.isfinite(train["loss"] or 0.0):
         raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")

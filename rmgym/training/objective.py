@@ -14,11 +14,12 @@ from rmgym.models.encoding import Encoded
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.training.dataset import Batch, Collator, LabelData, Rows
 from rmgym.training.losses import bradley_terry_loss, rating_loss, segment_sums
+from rmgym.training.rank_losses import RANK_LOSSES
 
 CENTERING = 0.01
-"""Pull of each head's mean reward towards zero where several heads learn from preferences alone. Preferences leave the
-offset of every head free; apart, the heads would seem to disagree (the ``center_rewards_coefficient`` of TRL, after
-Eisenstein et al. 2023)."""
+"""Pull of each head's mean reward towards zero where several heads learn from an order alone, that of preferences or of
+ratings. It leaves the offset of every head free; apart, the heads would seem to disagree (the
+``center_rewards_coefficient`` of TRL, after Eisenstein et al. 2023)."""
 
 Metrics: TypeAlias = dict[str, Any]
 """Measures by name, some in tables of their own; JSON-able. What is not defined is None."""
@@ -39,12 +40,13 @@ class Objective(nn.Module):
     Args:
         model: the model that is fitted.
         kind: loss of ratings.
-        rated: whether the labels have ratings; if not, each head's mean is pulled to zero, see :data:`CENTERING`.
+        rated: whether the labels have ratings; if not, or if their order alone is read, each head's mean is pulled to
+            zero, see :data:`CENTERING`.
     """
 
     def __init__(self, model: NeuralRewardModel, *, kind: str = "huber", rated: bool = True) -> None:
         super().__init__()
-        self.model, self.kind, self.rated = model, kind, rated
+        self.model, self.kind, self.centred = model, kind, not rated or kind in RANK_LOSSES
         self.log_beta = nn.Parameter(torch.zeros((), device=model.device), requires_grad=rated)
         self.best: dict[str, Tensor] = {}
         self.register_state_dict_post_hook(_add_best)  # type: ignore[no-untyped-call]
@@ -66,7 +68,7 @@ class Objective(nn.Module):
         rewards: Tensor = self.model(inputs).float()  # whatever the precision of the products
         sums = segment_sums(rewards[step], segment, weight, 2 * len(choice))
         loss = self.loss(rewards[rated], target, sums, choice, margin, votes)
-        if not self.rated:
+        if self.centred:
             loss = loss + CENTERING * rewards.mean(0).square().sum()
         return {"loss": loss}
 

@@ -46,6 +46,9 @@ class FitOptions:
             https://arxiv.org/abs/2203.10050); 1 scores whole segments.
         implied: fit on the ratings too that all comparisons together imply for their steps, see
             :mod:`rmgym.training.implied`; of comparisons alone, 1,000 at most.
+        pseudo_labels: chance above which the model's own answer to a comparison of unlabelled steps is taken for a
+            label (:mod:`rmgym.training.pseudo_labels`), such as 0.99; None takes none.
+        pseudo_weight: how often such an answer counts, where one that somebody gave counts once.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
             heads go without each such label, so that it is ``2 / heads`` at most.
@@ -74,6 +77,8 @@ class FitOptions:
     steps_per_segment: int | None = None
     crop: float = 1.0
     implied: bool = False
+    pseudo_labels: float | None = None
+    pseudo_weight: float = 1.0
     leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"
@@ -88,12 +93,14 @@ class FitOptions:
         for name in ("learning_rate", "lm_learning_rate"):
             if (rate := getattr(self, name)) is not None and not 0 < rate < float("inf"):
                 raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")
-        for name in ("weight_decay", "max_grad_norm", "seed"):
+        for name in ("weight_decay", "max_grad_norm", "pseudo_weight", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise FitError(f"{name} is not negative", got=getattr(self, name), fix="pass 0 or more")
         for name in ("validation", "warmup_ratio", "leave_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise FitError(f"{name} is a share in [0, 1)", got=getattr(self, name), fix="try 0.1")
+        if self.pseudo_labels is not None and not 0.5 <= self.pseudo_labels < 1:
+            raise FitError("pseudo_labels is a chance from 0.5 to 1", got=self.pseudo_labels, fix="try 0.99")
         if not 0 < self.crop <= 1:
             raise FitError("crop is a share of a segment above 0", got=self.crop, fix="try 0.6, or 1 for none")
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):

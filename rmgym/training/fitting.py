@@ -22,17 +22,20 @@ from rmgym.models.files import MANIFEST, read_files
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import CONTROLS, create_reward_model
 from rmgym.randomness import preserved
+from rmgym.text.batch import TextBatch
 from rmgym.text.language import tells_of_absorbing
 from rmgym.training.contradictions import contradictions
 from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_groups
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels_digest
 from rmgym.training.fit_options import FitOptions
+from rmgym.training.fit_result import FitResult as FitResult
 from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
+from rmgym.training.pseudo_labels import check_unlabelled
 from rmgym.training.rank_losses import RANK_LOSSES
 from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look
@@ -40,36 +43,6 @@ from rmgym.training.units import match_ratings, robust_units, set_units
 
 FEWEST_HELD_OUT = 5
 """Fewer labels than this are not held out: they would cost more than they tell."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FitResult:
-    """A fitted model.
-
-    Attributes:
-        model: the model, ready to predict.
-        metrics: JSON-able: ``train`` and ``validation`` (see :func:`rmgym.training.objective.judge`; ``validation`` is
-            None where nothing was held out, and ``note`` says why), ``steps``, ``best_step``, ``stopped_early``,
-            ``contradictions`` (labels that have another value than one of the same text).
-        path: the folder it was saved to, if any.
-    """
-
-    model: NeuralRewardModel
-    metrics: Metrics
-    path: Path | None
-
-    def __repr__(self) -> str:
-        """A line: which model, how well it fits its labels and those held out, where it is."""
-        judged = [("fitted on", self.metrics["train"]), ("held out", self.metrics["validation"])]
-        scores = [f"{name} {_in_short(score)}" for name, score in judged if score is not None]
-        return f"FitResult({', '.join([self.model.name, *scores])}, {self.path or 'not saved'})"
-
-
-def _in_short(score: dict[str, float | int | None]) -> str:
-    """What :func:`rmgym.training.objective.judge` found, in a few words."""
-    scores = [f"R2 {score['r2']:.3f}"] if score["r2"] is not None else []
-    scores += [f"{score['accuracy']:.0%} of pairs in order"] if score["accuracy"] is not None else []
-    return f"{score['labels']} labels" + (f" ({', '.join(scores)})" if scores else "")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +62,7 @@ def fit(
     labels: LabelSource,
     options: FitOptions | None = None,
     *,
+    unlabelled: TextBatch | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -110,6 +84,7 @@ def fit(
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
+        unlabelled: texts of further steps, of which nobody said anything, for ``pseudo_labels``.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
         overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
@@ -125,6 +100,7 @@ def fit(
     """
     options, labels = options or FitOptions(), labels_of(labels)
     check(labels)
+    check_unlabelled(labels, unlabelled, options)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
     if resume and overwrite:
@@ -132,16 +108,16 @@ def fit(
     with preserved():
         unfitted = begin_with(fittable(model, options.seed), labels)
         if out is None:
-            metrics, _ = _fit(unfitted, labels, options, None, progress=progress)
+            metrics, _ = _fit(unfitted, labels, options, unlabelled, None, progress=progress)
             return FitResult(model=unfitted, metrics=metrics, path=None)
         folder, checkpoints = Path(out), FitCheckpoints(Path(out))
         _refuse_to_overwrite(folder, overwrite)
-        job = Job(folder, fit_settings(unfitted, labels, options), kind=KIND)
+        job = Job(folder, fit_settings(unfitted, labels, options, unlabelled), kind=KIND)
         with job.claim(resume=resume, overwrite=overwrite, clear=checkpoints.remove) as status:
             if status == "done":
                 result = read_fit(unfitted, folder)
             else:
-                metrics, history = _fit(unfitted, labels, options, checkpoints, progress=progress)
+                metrics, history = _fit(unfitted, labels, options, unlabelled, checkpoints, progress=progress)
                 # In this order, so that a kill loses nothing: without its record, a fit goes on from its checkpoint.
                 unfitted.save(folder)
                 job.finish({"digest": unfitted.digest, "metrics": metrics, "history": history})
@@ -207,6 +183,7 @@ def _fit(
     model: NeuralRewardModel,
     labels: Labels,
     options: FitOptions,
+    unlabelled: TextBatch | None,
     checkpoints: FitCheckpoints | None,
     *,
     progress: bool,
@@ -222,7 +199,8 @@ def _fit(
     if options.implied:
         used, plan = _implied(used, plan)
     model.card_hash = used.texts.card_hash
-    metrics, history = _train(model, used, plan, options.settled(model, len(labels)), checkpoints, progress=progress)
+    how = options.settled(model, len(labels))
+    metrics, history = _train(model, used, plan, how, unlabelled, checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
     model.fitted_on = _facts(labels, options, metrics)
     model.eval()
@@ -263,19 +241,21 @@ def _train(
     labels: Labels,
     plan: _Plan,
     options: FitOptions,
+    unlabelled: TextBatch | None,
     checkpoints: FitCheckpoints | None,
     *,
     progress: bool,
 ) -> tuple[Metrics, list[dict[str, float]]]:
     """Train, return to the best weights, set the units; give metrics and history."""
     votes = draw_votes(plan.train, alike_of(labels), model.head_count, options.leave_out, options.seed)
-    data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes)
+    data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes, unlabelled=unlabelled)
     model.offset.fill_(plan.offset)
     model.scale.fill_(plan.scale)
     model.noise.zero_()
     model.calibration.fill_(1.0)
     model.spread.fill_(1.0)
-    objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
+    pseudo = None if options.pseudo_labels is None else (options.pseudo_labels, options.pseudo_weight)
+    objective = Objective(model, kind=options.loss, rated=len(data.target) > 0, pseudo=pseudo)
     with ExitStack() as stack:
         last = checkpoints.last() if checkpoints else None
         place = checkpoints.partial if checkpoints else Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -72,7 +72,13 @@ class RewardTrainer(Trainer):
     ) -> None:
         self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
         assert options.batch_size is not None  # they are settled
-        collator = Collator(data, steps_per_segment=options.steps_per_segment, crop=options.crop, seed=options.seed)
+        collator = Collator(
+            data,
+            steps_per_segment=options.steps_per_segment,
+            crop=options.crop,
+            pseudo=options.pseudo_labels is not None,
+            seed=options.seed,
+        )
         self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
         super().__init__(
             model=objective,

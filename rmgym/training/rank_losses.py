@@ -36,7 +36,7 @@ def rank_loss(predicted: Tensor, target: Tensor, kind: str, votes: Tensor | floa
     if kind not in RANK_LOSSES:
         raise FitError("the loss of an order is known", got=kind, fix=nearest(kind, RANK_LOSSES))
     counts = torch.as_tensor(votes, dtype=predicted.dtype, device=predicted.device).expand_as(predicted)
-    lists = (part.split(LONGEST) for part in (predicted, target, counts))
+    lists = (torch.split(part, LONGEST) for part in (predicted, target, counts))
     losses = [len(part) * RANK_LOSSES[kind](part, *rest) for part, *rest in zip(*lists, strict=True)]
     return torch.stack(losses).sum() / len(target)
 

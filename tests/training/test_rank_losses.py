@@ -1,5 +1,6 @@
 import math
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def ranknet(predicted: list[float], rated: list[float]) -> float:
 def rank_mse(predicted: list[float], rated: list[float]) -> float:
     soft = [sum(sigmoid(p - q) for q in predicted) / len(predicted) for p in predicted]
     ranks = (stats.rankdata(rated) - 0.5) / len(rated)
-    return 12 * sum((s - r) ** 2 for s, r in zip(soft, ranks, strict=True)) / len(rated)
+    return 12 * float(sum((s - r) ** 2 for s, r in zip(soft, ranks, strict=True))) / len(rated)
 
 
 def listmle(predicted: list[float], rated: list[float]) -> float:
@@ -152,7 +153,7 @@ def test_comparisons_count_beside_the_order_of_ratings() -> None:
     assert spearman(result.model.predict(texts).mean, true_reward(texts)) > 0.85
 
 
-def test_looks_say_nothing_in_units_that_are_not_known_yet(tmp_path) -> None:
+def test_looks_say_nothing_in_units_that_are_not_known_yet(tmp_path: Path) -> None:
     how = FitOptions(max_steps=20, eval_every=10, loss="ranknet")
     fit(SmallReward.create(), make_ratings(100), how, out=tmp_path / "m", progress=False)
     record = (tmp_path / "m" / "fit.json").read_text()

@@ -26,7 +26,8 @@ def loop(
         str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.", autocompletion=agent_names)
     ] = "ppo",
     ask: Annotated[
-        Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
+        Literal["rating", "preference", "both"],
+        typer.Option(help="Rate single steps, compare segments, or both, half of the labels each."),
     ] = "rating",
     teacher: TeacherName = SCRIPTED,
     target: Annotated[
@@ -100,10 +101,11 @@ def loop(
         value = tabular_value(env) if target in ("progress", "prospect") else None
         scripted = ScriptedTeacher(target=target, levels=levels_of(levels) or None, value=value)
         who, judged = scripted if gamma is None else replace(scripted, gamma=gamma), target
+    asked = "labels" if ask == "both" else f"{ask}s"
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{asked}-{judged}"
         f"{'-potential' if potential else ''}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )

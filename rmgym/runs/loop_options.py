@@ -12,7 +12,7 @@ from rmgym.feedback.choice import QuestionMix
 from rmgym.options import read_options
 from rmgym.training import FitOptions
 
-Kind = Literal["rating", "preference"]
+Kind = Literal["rating", "preference", "both"]
 FEWEST_STEPS, MOST_STEPS = 300, 800
 """Optimiser steps of a fit that begins anew: the more labels there are, the more they tell."""
 
@@ -22,7 +22,9 @@ class LoopOptions:
     """How labels are collected, in rounds, and what is fitted on them.
 
     Attributes:
-        kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
+        kind: what the teacher is asked: to rate steps (``rating``), to compare segments (``preference``), or ``both``,
+            each a label.
+        compared: share of the labels that are comparisons where both are asked for.
         first: share of the labels that is asked for before training.
         least: labels that are asked for before training at least, or all there are: an agent that began under a reward
             of fewer may be lost before the others are asked for.
@@ -45,8 +47,8 @@ class LoopOptions:
         crop: smallest share of a compared segment that a draw of the fit keeps (:attr:`rmgym.FitOptions.crop`).
         potential: ask what the states are worth that steps lead to, and reward a step by what it gained of that
             (:class:`rmgym.scoring.potential.Potential`), as is right where a step is judged by what followed.
-        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most
-            (:attr:`rmgym.FitOptions.implied`).
+        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most and nobody rated
+            anything (:attr:`rmgym.FitOptions.implied`): ratings say themselves how far steps are apart.
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -56,6 +58,7 @@ class LoopOptions:
     """
 
     kind: Kind = "rating"
+    compared: float = 0.5
     first: float = 0.3
     least: int = 35
     at: tuple[float, ...] = (0.03, 0.07, 0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85)
@@ -79,6 +82,8 @@ class LoopOptions:
     def __post_init__(self) -> None:
         if self.kind not in (kinds := get_args(Kind)):
             raise RunError("a teacher rates or compares", got=self.kind, fix=nearest(self.kind, kinds))
+        if not 0 < self.compared < 1:
+            raise RunError("'compared' is a share of the labels", got=self.compared, fix="pass compared=0.5")
         if not 0 < self.first <= 1:
             raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
         if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
 from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
-from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
+from rmgym.feedback.choice import COMPARED, Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
@@ -239,27 +240,39 @@ class LoopRounds:
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
         if self.options.stop_when_settled and self._settled():
             n = 0
-        rng = np.random.default_rng([self.seed, number])
-        if self.options.kind == "preference":
-            asked = self.store.keys("preference")
-            chosen = choose_segments(steps, texts, n, self.options.length, asked=asked, rng=rng)
-        else:
-            model = None if (last := self._last_model) is None else load_reward_model(last)
-            before = Counter[str]()
-            for each in earlier[1:]:  # those before training were chosen by coverage
-                before.update(each.asked)
-            chosen = choose_steps(
-                steps,
-                texts,
-                n,
-                asked=self.store.asked_texts(),
-                predicted=None if model is None else model.predict(texts),
-                mix=self.options.mix,
-                before=before,
-                rng=rng,
-            )
+        chosen = self._questions(n, earlier, steps, texts, np.random.default_rng([self.seed, number]))
         write_json(file, chosen.to_json(), what="questions")
         return chosen
+
+    def _questions(
+        self, n: int, earlier: Sequence[Round], steps: Transitions, texts: TextBatch, rng: np.random.Generator
+    ) -> Chosen:
+        """So many questions: of both kinds as many comparisons as are due by now, and ratings for the rest."""
+        options, segments = self.options, None
+        if options.kind != "rating":
+            asked = sum(sum(each.asked.values()) for each in earlier)
+            due = round(options.compared * (asked + n)) - sum(each.asked.get(COMPARED, 0) for each in earlier)
+            count = n if options.kind == "preference" else min(max(due, 0), n)
+            keys = self.store.keys("preference")
+            segments = choose_segments(steps, texts, count, options.length, asked=keys, rng=rng)
+            if options.kind == "preference":
+                return segments
+            n -= len(segments)
+        model = None if (last := self._last_model) is None else load_reward_model(last)
+        before = Counter[str]()
+        for each in earlier[1:]:  # those before training were chosen by coverage
+            before.update(each.asked)
+        chosen = choose_steps(
+            steps,
+            texts,
+            n,
+            asked=self.store.asked_texts(),
+            predicted=None if model is None else model.predict(texts),
+            mix=options.mix,
+            before=before,
+            rng=rng,
+        )
+        return chosen if segments is None else chosen.and_compared(segments)
 
 
 def _tell(done: Round, *, settled: bool) -> None:

@@ -143,6 +143,31 @@ def test_what_was_skipped_or_left_for_later_is_not_asked_again(tmp_path: Path) -
     assert counts["skipped"] + counts["ratings"] + sum(r.pending for r in result.rounds) == 40
 
 
+def test_ratings_and_comparisons_share_one_budget(tmp_path: Path) -> None:
+    options = {**OPTIONS, "kind": "both", "compared": 0.4, "length": 4}
+    result = loop(teacher=ScriptedTeacher(), out=tmp_path / "loop", **{**SETTINGS, "options": options})
+    assert [sum(r.asked.values()) for r in result.rounds] == [12, 9, 10, 9]
+    assert [r.asked["compared"] for r in result.rounds] == [5, 3, 4, 4], "0.4 of 12, 21, 31 and 40"
+    assert [r.labels for r in result.rounds] == [12, 21, 31, 40]
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
+    assert labels.ratings is not None
+    assert labels.preferences is not None
+    assert (len(labels.ratings), len(labels.preferences)) == (24, 16)
+    fitted_on = load_reward_model(result.model).describe()["fitted_on"]
+    assert (fitted_on["ratings"], fitted_on["preferences"]) == (24, 16)
+    assert not fitted_on["options"]["implied"], "beside ratings nothing is implied"
+    reasons = ("uniform", "largest", "unsure")
+    assert [sum(r.asked.get(name, 0) for r in result.rounds) for name in reasons] == [9, 4, 4]
+
+
+def test_where_too_few_segments_differ_ratings_take_their_place(tmp_path: Path) -> None:
+    options = {**OPTIONS, "kind": "both", "compared": 0.9, "length": 20, "reset_every": None, "at": ()}
+    short = {**SETTINGS, "total_steps": 96, "labels": 20, "options": options}
+    (asked,) = (r.asked for r in loop(teacher=ScriptedTeacher(), out=tmp_path / "loop", **short).rounds)
+    assert asked["compared"] == 1, "30 steps of each of three behaviours hold three such segments"
+    assert sum(asked.values()) == 20
+
+
 def test_the_last_rounds_are_not_lost_behind_the_last_rollout(tmp_path: Path) -> None:
     late = {**SETTINGS, "options": {**OPTIONS, "at": (0.2, 0.99)}}
     result = loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **late)
@@ -248,7 +273,8 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedbackError, match="at least two labels"):
         loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **{**SETTINGS, "labels": 1})
     for options, match in (
-        ({"kind": "ratings"}, "'rating' or 'preference'"),
+        ({"kind": "ratings"}, "'rating', 'preference' or 'both'"),
+        ({"compared": 1.0}, "'compared' is a share"),
         ({"first": 0.0}, "'first' is a share"),
         ({"at": (0.5, 0.2)}, "ascending shares"),
         ({"behaviours": ("stiky",)}, "'sticky'"),
@@ -259,6 +285,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"firs": 0.2}, "first"),
         ({"settled": 0.5}, "above chance"),
         ({"potential": True, "kind": "preference"}, "learned from ratings"),
+        ({"potential": True, "kind": "both"}, "learned from ratings"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from faults_table import faults
 from heads_tables import ablation, heads, language
+from label_losses_table import label_losses
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
 from suite_runs import Measured, random_policies
@@ -208,6 +209,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "frozenlake": returns,
     "any_environment": returns,
     "label_efficiency": label_efficiency,
+    "label_losses": label_losses,
     "heads": heads,
     "ablation": ablation,
     "loop": loop,

@@ -16,6 +16,7 @@ from rmgym.storage.foreign import read_json
 
 if TYPE_CHECKING:
     from rmgym.feedback.store import LabelStore
+    from rmgym.text import TextBatch
     from rmgym.transitions import Transitions
 
 STAGE = "stage.txt"
@@ -51,13 +52,22 @@ def make_model(cell: ModelCell, folder: Path) -> AboutReward:
     with seconds.stage("collect"):
         transitions = _steps(cell, folder / "steps.parquet")
     with seconds.stage("label"):
-        store = LabelStore(folder / "labels.sqlite")
-        _label(store, cell, transitions)
+        store, texts = LabelStore(folder / "labels.sqlite"), _texts(cell, transitions)
+        _label(store, cell, transitions, texts)
     with seconds.stage("fit"):
         labels = store.labels()
         model = create_reward_model(reward.model, seed=cell.seed, **reward.options)
         options = FitOptions.of({"seed": cell.seed, **reward.fit}, f"'reward.fit' of {reward.name!r}")
-        fitted = fit(model, labels, options, out=folder / "model", resume=True, progress=False)  # type: ignore[arg-type]
+        unlabelled = texts if options.pseudo_labels is not None else None
+        fitted = fit(
+            model,  # type: ignore[arg-type]
+            labels,
+            options,
+            unlabelled=unlabelled,
+            out=folder / "model",
+            resume=True,
+            progress=False,
+        )
     about = AboutReward(
         recipe=cell.recipe,
         unshuffled=cell.unshuffled,
@@ -106,18 +116,22 @@ def _steps(cell: ModelCell, file: Path) -> Transitions:
     return Transitions.load(file)
 
 
-def _label(store: LabelStore, cell: ModelCell, transitions: Transitions) -> None:
-    """Ask the scripted teacher everything at once; asking again changes nothing."""
+def _texts(cell: ModelCell, transitions: Transitions) -> TextBatch:
     from rmgym.environments.build import build_env
+    from rmgym.text import textualizer
+
+    with closing(build_env(cell.env)) as env:
+        return textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
+
+
+def _label(store: LabelStore, cell: ModelCell, transitions: Transitions, texts: TextBatch) -> None:
+    """Ask the scripted teacher everything at once; asking again changes nothing."""
     from rmgym.environments.tabular import tabular_value
     from rmgym.feedback.ask import ask
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
-    from rmgym.text import textualizer
 
     reward, target = cell.reward, cell.target
     value = tabular_value(cell.env) if target == "progress" else None
-    with closing(build_env(cell.env)) as env:
-        texts = textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
     teacher = ScriptedTeacher(target=target, levels=reward.levels, edges=reward.edges, value=value)
     ask(store, teacher, transitions, texts, reward.question_plan(target, cell.seed))
 

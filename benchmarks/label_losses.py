@@ -14,16 +14,16 @@ is in `loop.py`. Each part is on or off beside the same labels, seed for seed:
 
     python benchmarks/label_losses.py
 
-A difference is each seed's, a mean over 50 and 100 labels, and its interval Student's over seeds. Reductions: fits of
-300 steps, as a loop's with so few labels; one agent per environment for all seeds; several people, and pseudo-labels
-beside nothing implied, at 50 questions.
+A difference is each seed's, a mean over 50 and 100 labels, and its interval Student's over seeds. Fits are
+as long as a loop's, which draws all labels 100 times. Reductions: one agent per environment for all seeds; several
+people, and pseudo-labels beside nothing implied, at 50 questions.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ from rmgym.feedback.labels import Labels, Preferences, Ratings
 from rmgym.feedback.teachers.levels import cut_points, levels_of
 from rmgym.metrics import mean_ci
 from rmgym.metrics.ranking import spearman
-from rmgym.models import create_reward_model
+from rmgym.runs.loop_options import LoopOptions
 from rmgym.text import TextBatch
-from rmgym.training import FitOptions, fit
+from rmgym.training import fit
+from rmgym.training.fitting import fittable
 from rmgym.transitions import Transitions
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +56,6 @@ EACH, TESTED = 1500, 500
 """Steps to choose from and to test on, of each of the three behaviours."""
 LENGTH, PAIRS = 15, 1000
 """Of compared segments; pairs of them that are tested."""
-STEPS = 300
 LEVELS = 10
 PEOPLE, SHARPNESS, NOISE = 3, 2.0, 0.5
 """How many answer each question. They compare by Bradley and Terry, at these log odds for a standard deviation of the
@@ -145,9 +145,10 @@ def measure(folder: Path, cell: Cell) -> Cell:
     arm, seed = ARMS[cell["arm"]], cell["seed"]
     pool, test = (steps_of(folder, cell["env"], name, seed) for name in ("pool", "test"))
     labels = labelled(arm, pool, cell["labels"], np.random.default_rng([seed, cell["labels"]]))
-    how = FitOptions(max_steps=STEPS // cell["share"], validation=0, patience=None, seed=seed, **arm.options)
+    model = fittable("minilm", seed)
+    how = LoopOptions().fit_options(seed, len(labels), model.most_drawn)
+    how = replace(how, max_steps=how.max_steps // cell["share"], **arm.options)
     unlabelled = pool.texts if how.pseudo_labels is not None else None
-    model = create_reward_model("minilm", seed=seed)
     predicted = fit(model, labels, how, unlabelled=unlabelled, progress=False).model.predict(test.texts).mean
     starts = test.segments(PAIRS, np.random.default_rng(0))
     sides = [test.returns(starts, values) for values in (test.rewards, predicted.astype(np.float64))]
@@ -264,8 +265,8 @@ def main() -> None:
     ]
     done = run_cells(cells, partial(measure, options.runs / "steps"), options.runs / "cells", processes=1)
     reductions = (
-        f"fits of {STEPS} steps; one agent per environment for all seeds; several people, and pseudo-labels beside "
-        f"nothing implied, at {LABELS[0]} questions; no agent is trained on these rewards"
+        "one agent per environment for all seeds; several people, and pseudo-labels beside nothing implied, at "
+        f"{LABELS[0]} questions; no agent is trained on these rewards"
     )
     beside = {name: arm.off for name, arm in ARMS.items() if arm.off}
     further = {"agents": trained, "beside": beside, "reductions": reductions}

@@ -38,7 +38,7 @@ from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.pseudo_labels import check_unlabelled
 from rmgym.training.rank_losses import RANK_LOSSES
 from rmgym.training.teachable import check
-from rmgym.training.trainer import RewardTrainer, best_look
+from rmgym.training.trainer import RewardTrainer, best_look, set_apart
 from rmgym.training.units import match_ratings, robust_units, set_units
 
 FEWEST_HELD_OUT = 5
@@ -270,6 +270,7 @@ def _train(
             checkpoints=checkpoints is not None,
             callbacks=callbacks,
         )
+        stack.enter_context(set_apart())
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     objective.recall()
     history: list[dict[str, float]] = trainer.state.log_history

@@ -16,7 +16,7 @@ from rmgym.storage.foreign import read_json
 
 if TYPE_CHECKING:
     from rmgym.feedback.store import LabelStore
-    from rmgym.text import TextBatch
+    from rmgym.text.batch import TextBatch
     from rmgym.transitions import Transitions
 
 STAGE = "stage.txt"
@@ -52,13 +52,13 @@ def make_model(cell: ModelCell, folder: Path) -> AboutReward:
     with seconds.stage("collect"):
         transitions = _steps(cell, folder / "steps.parquet")
     with seconds.stage("label"):
-        store, texts = LabelStore(folder / "labels.sqlite"), _texts(cell, transitions)
-        _label(store, cell, transitions, texts)
+        store = LabelStore(folder / "labels.sqlite")
+        _label(store, cell, transitions)
     with seconds.stage("fit"):
         labels = store.labels()
         model = create_reward_model(reward.model, seed=cell.seed, **reward.options)
         options = FitOptions.of({"seed": cell.seed, **reward.fit}, f"'reward.fit' of {reward.name!r}")
-        unlabelled = texts if options.pseudo_labels is not None else None
+        unlabelled = _texts(cell, transitions) if options.takes_unlabelled else None
         fitted = fit(
             model,  # type: ignore[arg-type]
             labels,
@@ -116,15 +116,7 @@ def _steps(cell: ModelCell, file: Path) -> Transitions:
     return Transitions.load(file)
 
 
-def _texts(cell: ModelCell, transitions: Transitions) -> TextBatch:
-    from rmgym.environments.build import build_env
-    from rmgym.text import textualizer
-
-    with closing(build_env(cell.env)) as env:
-        return textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
-
-
-def _label(store: LabelStore, cell: ModelCell, transitions: Transitions, texts: TextBatch) -> None:
+def _label(store: LabelStore, cell: ModelCell, transitions: Transitions) -> None:
     """Ask the scripted teacher everything at once; asking again changes nothing."""
     from rmgym.environments.tabular import tabular_value
     from rmgym.feedback.ask import ask
@@ -133,7 +125,16 @@ def _label(store: LabelStore, cell: ModelCell, transitions: Transitions, texts: 
     reward, target = cell.reward, cell.target
     value = tabular_value(cell.env) if target == "progress" else None
     teacher = ScriptedTeacher(target=target, levels=reward.levels, edges=reward.edges, value=value)
-    ask(store, teacher, transitions, texts, reward.question_plan(target, cell.seed))
+    ask(store, teacher, transitions, _texts(cell, transitions), reward.question_plan(target, cell.seed))
+
+
+def _texts(cell: ModelCell, transitions: Transitions) -> TextBatch:
+    """What all steps say."""
+    from rmgym.environments.build import build_env
+    from rmgym.text import textualizer
+
+    with closing(build_env(cell.env)) as env:
+        return textualizer(env, card=cell.env.card, language=cell.env.language).batch(transitions)
 
 
 class _Stopwatch:

@@ -47,7 +47,8 @@ class FitOptions:
         implied: fit on the ratings too that all comparisons together imply for their steps, see
             :mod:`rmgym.training.implied`; of comparisons alone, 1,000 at most.
         pseudo_labels: chance above which the model's own answer to a comparison of unlabelled steps is taken for a
-            label (:mod:`rmgym.training.pseudo_labels`), such as 0.99; None takes none.
+            label (:mod:`rmgym.training.pseudo_labels`), such as 0.99; None takes none. A suite has the texts of all
+            steps that it has collected.
         pseudo_weight: how often such an answer counts, where one that somebody gave counts once.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
@@ -106,6 +107,11 @@ class FitOptions:
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise FitError(f"{name} is known", got=value, fix=nearest(value, get_args(kind)))
+
+    @property
+    def takes_unlabelled(self) -> bool:
+        """Whether anything is learned from unlabelled texts."""
+        return self.pseudo_labels is not None
 
     def settled(self, model: NeuralRewardModel, labels: int) -> Self:
         """These options with what they leave to a model and a number of labels.

@@ -35,7 +35,7 @@ from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
-from rmgym.training.pseudo_labels import check_unlabelled
+from rmgym.training.pseudo_labels import check_pseudo
 from rmgym.training.rank_losses import RANK_LOSSES
 from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look, set_apart
@@ -84,7 +84,7 @@ def fit(
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
-        unlabelled: texts of further steps, of which nobody said anything, for ``pseudo_labels``.
+        unlabelled: texts of steps that nobody was asked about, for those options that learn from such.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
         overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
@@ -92,7 +92,8 @@ def fit(
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave.
+        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave; or
+            an option is about unlabelled texts, and there are none of the labels' card.
         JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
             something else.
         ModelError: the model cannot read the texts.
@@ -100,7 +101,7 @@ def fit(
     """
     options, labels = options or FitOptions(), labels_of(labels)
     check(labels)
-    check_unlabelled(labels, unlabelled, options)
+    check_pseudo(labels, unlabelled, options)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
     if resume and overwrite:

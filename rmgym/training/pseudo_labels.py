@@ -21,21 +21,25 @@ from rmgym.training.fit_options import FitOptions
 Rows = npt.NDArray[np.int64]
 
 
-def check_unlabelled(labels: Labels, unlabelled: TextBatch | None, options: FitOptions) -> None:
-    """Refuse unlabelled steps that nothing is learned from, and pseudo-labels of nothing.
+def check_pseudo(labels: Labels, unlabelled: TextBatch | None, options: FitOptions) -> None:
+    """Refuse pseudo-labels of nothing.
 
     Raises:
-        FitError: there are no such steps, or nobody compared anything.
+        FitError: nobody compared anything, or there are no unlabelled texts, or they are of another card.
     """
     if options.pseudo_labels is None:
-        if unlabelled is not None:
-            fix = "pass FitOptions(pseudo_labels=0.99), or leave them out"
-            raise FitError("unlabelled steps are for pseudo-labels", got=f"{len(unlabelled)} steps", fix=fix)
-    elif unlabelled is None or not len(unlabelled):
-        raise FitError("pseudo-labels are of unlabelled steps", got="no steps", fix="pass unlabelled=texts")
-    elif labels.preferences is None:
+        return
+    if labels.preferences is None:
         fix = "leave pseudo_labels out, or compare segments too"
         raise FitError("pseudo-labels are answers to comparisons", got="ratings alone", fix=fix)
+    if unlabelled is None or not len(unlabelled):
+        raise FitError("'pseudo_labels' is about unlabelled texts", got="none", fix="pass unlabelled=, or leave it out")
+    if unlabelled.card_hash != labels.texts.card_hash:
+        raise FitError(
+            "unlabelled texts are of the card of the labelled ones",
+            got=f"{unlabelled.card_hash}, and labels of {labels.texts.card_hash}",
+            fix="describe them with the same textualizer",
+        )
 
 
 def draw_pairs(like: Rows, first: int, count: int, rng: np.random.Generator) -> Rows:

@@ -145,9 +145,9 @@ def test_an_interrupted_fit_goes_on_with_the_same_answers(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("labels", "options", "unlabelled", "message"),
     [
-        (make_preferences(10), {}, make_texts(5), "unlabelled steps are for pseudo-labels"),
-        (make_preferences(10), {"pseudo_labels": 0.9}, None, "pseudo-labels are of unlabelled steps"),
-        (make_preferences(10), {"pseudo_labels": 0.9}, make_texts(5)[:0], "pseudo-labels are of unlabelled steps"),
+        (make_preferences(10), {"pseudo_labels": 0.9}, None, "'pseudo_labels' is about unlabelled texts"),
+        (make_preferences(10), {"pseudo_labels": 0.9}, make_texts(5)[:0], "'pseudo_labels' is about unlabelled texts"),
+        (make_preferences(10), {"pseudo_labels": 0.9}, TextBatch.from_strings(["x is 1.0"]), "of the card of the"),
         (make_ratings(10), {"pseudo_labels": 0.9}, make_texts(5), "answers to comparisons"),
     ],
 )

@@ -76,7 +76,7 @@ def _ratings(
     asked = [queries[query].left for query in rated]
     return Ratings(
         texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
-        values=np.array([np.mean([a.value for a in given]) for given in rated.values()], np.float32),
+        values=np.array([_mean(a.value for a in given) for given in rated.values()], np.float32),
         groups=np.array([group[s] for s in asked], np.int64),
     )
 
@@ -94,7 +94,7 @@ def _preferences(
         steps=TextBatch.concatenate(texts_of(segments[s]) for s in used),
         left=np.array([span[left] for left, _ in sides], np.int64),
         right=np.array([span[right] for _, right in sides], np.int64),
-        choice=np.array([np.mean([a.choice for a in given]) for given in compared.values()], np.float32),
+        choice=np.array([_mean(a.choice for a in given) for given in compared.values()], np.float32),
         margin=np.array([_margin(given) for given in compared.values()], np.float32),
         groups=np.array([group[left] for left, _ in sides], np.int64),
     )
@@ -102,7 +102,11 @@ def _preferences(
 
 def _margin(answers: Sequence[Answer]) -> float:
     """By how much they find the better side better, taken together."""
-    return abs(float(np.mean([a.margin if a.choice is None or a.choice >= 0.5 else -a.margin for a in answers])))
+    return abs(_mean(a.margin if a.choice is None or a.choice >= 0.5 else -a.margin for a in answers))
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
 
 
 def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +47,10 @@ def assemble(
     """
     for answer in answers:
         _check_row(answer, queries.get(answer.query), segments)
+    rated = [a for a in answers if a.value is not None]
+    compared = [a for a in answers if a.choice is not None]
     _check_scales(answers)
-    rated = _by_question(a for a in answers if a.value is not None)
-    compared = _by_question(a for a in answers if a.choice is not None)
-    sides = [(queries[query].left, _right(queries[query])) for query in compared]
+    sides = [(queries[query].left, _right(queries[query])) for query in _questions(compared)]
     group = _groups(segments, sides)
     return Labels(
         ratings=_ratings(rated, queries, segments, group) if rated else None,
@@ -59,34 +59,26 @@ def assemble(
     )
 
 
-def _by_question(answers: Iterable[Answer]) -> dict[int, list[Answer]]:
-    """The answers to each question, by its id, in the order in which questions were first answered."""
-    given = dict[int, list[Answer]]()
-    for answer in answers:
-        given.setdefault(answer.query, []).append(answer)
-    return given
-
-
 def _ratings(
-    rated: Mapping[int, Sequence[Answer]],
-    queries: Mapping[int, Query],
-    segments: Mapping[int, Segment],
-    group: Mapping[int, int],
+    rated: Sequence[Answer], queries: Mapping[int, Query], segments: Mapping[int, Segment], group: Mapping[int, int]
 ) -> Ratings:
-    asked = [queries[query].left for query in rated]
+    values = np.array([a.value for a in rated], np.float64)
+    asked = [queries[query].left for query in _questions(rated)]
     return Ratings(
         texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
-        values=np.array([_mean(a.value for a in given) for given in rated.values()], np.float32),
+        values=_by_question(rated, values).astype(np.float32),
         groups=np.array([group[s] for s in asked], np.int64),
     )
 
 
 def _preferences(
-    compared: Mapping[int, Sequence[Answer]],
+    compared: Sequence[Answer],
     sides: Sequence[tuple[int, int]],
     segments: Mapping[int, Segment],
     group: Mapping[int, int],
 ) -> Preferences:
+    choice = np.array([a.choice for a in compared], np.float64)
+    margin = np.array([a.margin for a in compared], np.float64)
     used = list(dict.fromkeys(segment for pair in sides for segment in pair))
     ends = np.cumsum([segments[s].length for s in used]).tolist()
     span = {s: (end - segments[s].length, end) for s, end in zip(used, ends, strict=True)}
@@ -94,19 +86,23 @@ def _preferences(
         steps=TextBatch.concatenate(texts_of(segments[s]) for s in used),
         left=np.array([span[left] for left, _ in sides], np.int64),
         right=np.array([span[right] for _, right in sides], np.int64),
-        choice=np.array([_mean(a.choice for a in given) for given in compared.values()], np.float32),
-        margin=np.array([_margin(given) for given in compared.values()], np.float32),
+        choice=_by_question(compared, choice).astype(np.float32),
+        margin=np.abs(_by_question(compared, np.where(choice >= 0.5, margin, -margin))).astype(np.float32),
         groups=np.array([group[left] for left, _ in sides], np.int64),
     )
 
 
-def _margin(answers: Sequence[Answer]) -> float:
-    """By how much they find the better side better, taken together."""
-    return abs(_mean(a.margin if a.choice is None or a.choice >= 0.5 else -a.margin for a in answers))
+def _questions(answers: Sequence[Answer]) -> dict[int, int]:
+    """The questions that were answered, in the order of their first answers, and their places in it."""
+    return {query: place for place, query in enumerate(dict.fromkeys(answer.query for answer in answers))}
 
 
-def _mean(values: Iterable[float | None]) -> float:
-    return float(np.mean([value for value in values if value is not None]))
+def _by_question(answers: Sequence[Answer], values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean of what was answered to each question, in that order."""
+    place = _questions(answers)
+    which = np.array([place[answer.query] for answer in answers], np.int64)
+    means: npt.NDArray[np.float64] = np.bincount(which, values) / np.bincount(which)
+    return means
 
 
 def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:

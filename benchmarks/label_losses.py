@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import JUDGE, Cell, arguments, claim, judge_again, run_cells, write_results
+from common import JUDGE, STOPPED, Cell, arguments, claim, finished, judge_again, run_cells, write_results
 from label_losses_table import differences
 
 import rmgym
@@ -248,13 +248,14 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Take steps, then run every cell."""
-    options = arguments(__doc__, flags=JUDGE)
+    options = arguments(__doc__, flags=JUDGE | {"finished": STOPPED["finished"]})
     if options.judge:
         judge_again(options.out, claims(json.loads(options.out.read_text(encoding="utf-8"))["cells"]))
         return
     share, envs = (10, tuple(AGENTS)[:1]) if options.quick else (1, tuple(AGENTS))
     agents = [{"env": env, "seeds": options.seeds, "share": share} for env in envs]
-    trained = run_cells(agents, partial(take_steps, options.runs / "steps"), options.runs / "agents", processes=1)
+    run = finished if options.finished else partial(run_cells, processes=1)
+    trained = run(agents, partial(take_steps, options.runs / "steps"), options.runs / "agents")
     cells = [
         {"env": env, "labels": n, "arm": arm, "seed": seed, "share": share}
         for n in LABELS
@@ -263,7 +264,7 @@ def main() -> None:
         for arm in ARMS
         if n in ARMS[arm].labels
     ]
-    done = run_cells(cells, partial(measure, options.runs / "steps"), options.runs / "cells", processes=1)
+    done = run(cells, partial(measure, options.runs / "steps"), options.runs / "cells")
     reductions = (
         "one agent per environment for all seeds; several people, and pseudo-labels beside nothing implied, at "
         f"{LABELS[0]} questions; no agent is trained on these rewards"

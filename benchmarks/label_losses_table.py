@@ -35,11 +35,11 @@ def label_losses(result: Result) -> str:
 
 
 def differences(cells: Sequence[Result], env: str, arm: str, off: str, key: str) -> list[float]:
-    """By how much an arm is above another one, mean over numbers of labels, for each seed."""
-    at = {(c["seed"], c["labels"], c["arm"]): c[key] for c in cells if c["env"] == env}
-    seeds = dict.fromkeys(seed for seed, _, name in at if name == arm)
-    amounts = dict.fromkeys(labels for _, labels, name in at if name == arm)
-    return [float(np.mean([at[seed, n, arm] - at[seed, n, off] for n in amounts])) for seed in seeds]
+    """By how much an arm is above another one for each seed, mean over the numbers of labels that all seeds have."""
+    at = {(c["arm"], c["labels"], c["seed"]): c[key] for c in cells if c["env"] == env and c["arm"] in (arm, off)}
+    seeds = list(dict.fromkeys(seed for *_, seed in at))
+    amounts = [n for n in dict.fromkeys(n for _, n, _ in at) if all((a, n, s) in at for a in (arm, off) for s in seeds)]
+    return [float(np.mean([at[arm, n, seed] - at[off, n, seed] for n in amounts])) for seed in seeds]
 
 
 def _signed(value: float) -> str:

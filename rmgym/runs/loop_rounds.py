@@ -20,6 +20,7 @@ from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.panel import Panel
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
@@ -62,7 +63,7 @@ class LoopRounds:
     def __init__(
         self,
         env: EnvSpec,
-        teacher: Teacher,
+        teacher: Teacher | Panel,
         labels: int,
         options: LoopOptions,
         folder: LoopFolder,

@@ -122,7 +122,7 @@ class FallibleTeacher:
         widths = np.diff([values.min(), *cuts, values.max()])
         shifts = np.random.default_rng([self.seed, 2]).uniform(-0.4, 0.4, len(cuts))
         cuts = cuts + shifts * np.where(shifts < 0, widths[:-1], widths[1:])
-        further = values.max() + np.ptp(values) / used * np.arange(MOST_LEVELS - used)
+        further = values.max() + np.ptp(values) / used * (0.5 + np.arange(MOST_LEVELS - used))
         return tuple(np.sort([*cuts, *further]).tolist())
 
     def _wrong(self, questions: RatingQuestions | PreferenceQuestions, spans: list[npt.NDArray[np.int64]]) -> Floats:

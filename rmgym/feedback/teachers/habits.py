@@ -23,15 +23,14 @@ DRAWS = 6
 class Habits:
     """What a teacher who knows the truth makes of it, as people do.
 
-    All but the last four are those of B-Pref (Lee et al. 2021, "B-Pref: Benchmarking Preference-Based Reinforcement
-    Learning", https://arxiv.org/abs/2111.03026, section 4.1), whose names for them are in brackets. Nothing that is left
-    out changes an answer.
+    Most are those of B-Pref (Lee et al. 2021, "B-Pref: Benchmarking Preference-Based Reinforcement Learning",
+    https://arxiv.org/abs/2111.03026), whose names for them are in brackets. Nothing that is left out changes an answer.
 
     Attributes:
-        rationality: the log odds that the better segment is preferred, per unit by which its summed value is larger (β);
-            0 prefers by chance, infinity never errs. Segments of equal value are tied whatever it is.
-        myopia: discount within a compared segment, from its end: a step ``k`` before the last counts ``myopia ** k`` (γ);
-            1 counts all alike.
+        rationality: the log odds that the better segment is preferred, per unit by which its summed value is larger
+            (β); 0 prefers by chance, infinity never errs. Segments of equal value are tied whatever it is.
+        myopia: discount within a compared segment, from its end: a step ``k`` before the last counts ``myopia ** k``
+            (γ); 1 counts all alike.
         mistakes: share of the answers that are wrong (ε): comparisons turned round, and ratings at a level drawn evenly
             from the others.
         skips: share of the questions that are skipped.
@@ -98,11 +97,10 @@ class Drawn:
             length: steps per segment.
             seed: whose answers they are.
         """
-        names = {
-            row: "\n".join(texts[row : row + length].strings()).encode() for row in np.unique(starts).astype(int).tolist()
-        }
-        sides = [[names[row] for row in rows] for rows in starts.tolist()]
-        chances = np.array([_chances(b"\n\n".join(sorted(each)), seed) for each in sides]).reshape(-1, DRAWS)
+        rows = np.unique(starts[:, :, None] + np.arange(length))
+        string = dict(zip(rows.tolist(), texts[rows].strings(), strict=True))
+        sides = [["\n".join(string[i] for i in range(row, row + length)) for row in each] for each in starts.tolist()]
+        chances = np.array([_chances("\n\n".join(sorted(each)), seed) for each in sides]).reshape(-1, DRAWS)
         return cls(chances=chances, turned=np.array([each != sorted(each) for each in sides], np.bool_))
 
     @property
@@ -111,8 +109,8 @@ class Drawn:
         return np.argsort(np.argsort(self.chances[:, 0], kind="stable"), kind="stable").astype(np.int64)
 
 
-def _chances(question: bytes, seed: int) -> Floats:
-    name = hashlib.sha256(question).digest()
+def _chances(question: str, seed: int) -> Floats:
+    name = hashlib.sha256(question.encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(name[:16])]).random(DRAWS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -60,15 +60,28 @@ class Panel:
         return (chances * len(self.members)).astype(np.int64)
 
 
-def people(count: int, teacher: ScriptedTeacher, habits: Habits, *, seed: int = 0) -> FallibleTeacher | Panel:
-    """One person who knows the truth and has habits, or a panel of some who have the same ones.
+@dataclass(frozen=True, kw_only=True)
+class People(Habits):
+    """Habits, how many people have them, and the seed of what they draw: what is asked for by name and value.
+
+    Attributes:
+        people: how many.
+        seed: of the first.
 
     Raises:
-        FeedbackError: there are none.
+        FeedbackError: there are none, or as for :class:`Habits`.
     """
-    if count == 1:
-        return FallibleTeacher(teacher=teacher, habits=habits, seed=seed)
-    members = {
-        f"person {i + 1}": FallibleTeacher(teacher=teacher, habits=habits, seed=seed + 1000 * i) for i in range(count)
-    }
-    return Panel(members, seed)
+
+    people: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.people < 1:
+            raise FeedbackError("somebody answers", got=f"people={self.people}", fix="pass people=1 or more")
+
+    def knowing(self, teacher: ScriptedTeacher) -> FallibleTeacher | Panel:
+        """One person with these habits who knows what a scripted teacher knows, or a panel of them."""
+        habits = Habits(**{field.name: getattr(self, field.name) for field in fields(Habits)})
+        each = [FallibleTeacher(teacher=teacher, habits=habits, seed=self.seed + 1000 * i) for i in range(self.people)]
+        return Panel({f"person {i}": one for i, one in enumerate(each, 1)}, self.seed) if each[1:] else each[0]

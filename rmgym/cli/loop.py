@@ -35,7 +35,8 @@ def loop(
         str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.", autocompletion=agent_names)
     ] = "ppo",
     ask: Annotated[
-        Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
+        Literal["rating", "preference", "ladder"],
+        typer.Option(help="Rate single steps, compare segments, or place each step among all before it."),
     ] = "rating",
     teacher: TeacherName = SCRIPTED,
     teacher_option: TeacherOptions = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.habits import Drawn, Habits, wrong_chances
 from rmgym.feedback.teachers.levels import cut_points, levels_of
+from rmgym.feedback.teachers.placing import Placed, PlacementQuestion, search
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
 from rmgym.feedback.teachers.ties import compared
 
@@ -105,6 +106,21 @@ class FallibleTeacher:
         wrong = drawn.chances[:, _WRONG] < self._wrong(questions, list(steps.reshape(len(steps), -1)))
         first = first ^ wrong ^ drawn.turned ^ habits.adversarial
         return self._given(np.where(exact == 0.5, exact, first).astype(np.float32), drawn)
+
+    def place(self, question: PlacementQuestion) -> Placed | None:
+        """Place a step at one look: by what it is worth, and by habit; a mistake is a place drawn evenly.
+
+        Raises:
+            FeedbackError: as in :meth:`ScriptedTeacher.values`.
+        """
+        item = np.array([[question.item]], np.int64)
+        drawn = Drawn.of(question.texts, item, 1, self.seed)
+        if not self._given(np.zeros(1, np.float32), drawn).answered[0]:
+            return None
+        if drawn.chances[0, _WRONG] < wrong_chances(self.habits, question.texts, [item[0]], self.seed)[0]:
+            return Placed(int(drawn.chances[0, _OTHER] * (len(question.rungs) + 1)))
+        at_a_look = replace(self.habits, mistakes=0.0, skips=0.0, later=0.0)
+        return search(replace(self, habits=at_a_look), question)
 
     @property
     def _used(self) -> int:

@@ -12,6 +12,7 @@ from rmgym.errors import FeedbackError, nearest
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
+from rmgym.feedback.teachers.placing import Placed, PlacementQuestion, search
 from rmgym.feedback.teachers.ties import compared
 from rmgym.feedback.teachers.values import StateValue, outcome, progress, prospect
 from rmgym.text.distinct import distinct
@@ -152,6 +153,14 @@ class ScriptedTeacher:
         refusal = None if questions.earlier else self.teaches_nothing
         advice = "ScriptedTeacher(target='outcome'), other segment lengths, or ratings"
         return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
+
+    def place(self, question: PlacementQuestion) -> Placed | None:
+        """Place a step among others by its value.
+
+        Raises:
+            FeedbackError: as in :meth:`values`.
+        """
+        return search(self, question)
 
     def teaches_nothing(self, rule: str, got: str) -> FeedbackError:
         """The error where all answers are equal."""

@@ -28,7 +28,7 @@ N = 4000
 """Questions of a statistical test; a share of them is known to about 0.02."""
 
 
-def steps(rewards: npt.NDArray[np.float64]) -> Transitions:
+def steps(rewards: npt.NDArray[np.floating]) -> Transitions:
     size = len(rewards)
     return Transitions.from_arrays(
         rewards[:, None],
@@ -201,7 +201,7 @@ def test_everyone_has_a_scale_of_their_own_that_grows() -> None:
 
 
 def test_a_question_has_one_answer_whatever_is_asked_with_it_and_whichever_side_is_left() -> None:
-    habits = {"rationality": 0.5, "mistakes": 0.2, "skips": 0.2}
+    habits: dict[str, Any] = {"rationality": 0.5, "mistakes": 0.2, "skips": 0.2}
     asked, choice = comparisons(np.random.default_rng(0).normal(size=300), **habits)
     teacher = FallibleTeacher(habits=Habits(**habits))
     some = replace(asked, pairs=asked.pairs[250:40:-1])
@@ -233,7 +233,7 @@ def test_what_cannot_be_is_refused() -> None:
     asked = TestPerson().rating_questions()
     with pytest.raises(FeedbackError, match="mistakes and drift of ratings are of levels"):
         FallibleTeacher(habits=Habits(mistakes=0.1)).rate(asked)
-    constant = replace(asked, transitions=replace(asked.transitions, true_reward=np.ones(24)))
+    constant = replace(asked, transitions=replace(asked.transitions, true_reward=np.ones(24, np.float32)))
     with pytest.raises(FeedbackError, match="ratings differ"):
         FallibleTeacher(habits=Habits(own_scale=True)).rate(constant)
     with pytest.raises(FeedbackError, match="all tied"):

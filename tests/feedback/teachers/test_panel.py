@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from rmgym.environments.collect import collect
@@ -12,17 +13,18 @@ from rmgym.errors import FeedbackError
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.store import LabelStore
-from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel, Person, ProgramTeacher, ScriptedTeacher
+from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel, Person, ProgramTeacher, ScriptedTeacher, Teacher
 from rmgym.feedback.teachers.panel import People
 from rmgym.metrics.ranking import spearman
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
 
+Pendulum = tuple[Transitions, TextBatch]
 PLAN = QuestionPlan(ratings=120, preferences=40, length=5)
 
 
 @pytest.fixture(scope="module")
-def pendulum() -> tuple[Transitions, TextBatch]:
+def pendulum() -> Pendulum:
     steps = collect("Pendulum-v1", 900, reset_every=25, progress=False)
     return steps, textualizer("Pendulum-v1").batch(steps)
 
@@ -38,7 +40,7 @@ def three() -> Panel:
     return panel
 
 
-def test_each_question_goes_to_one_of_them_and_always_the_same_one(store: LabelStore, pendulum) -> None:
+def test_each_question_goes_to_one_of_them_and_always_the_same_one(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
     assert ask(store, three(), steps, texts, PLAN) == []
     counts = store.info()["counts"]
@@ -56,7 +58,7 @@ def test_each_question_goes_to_one_of_them_and_always_the_same_one(store: LabelS
     assert (np.abs(np.bincount(who) - 300) < 60).all()
 
 
-def test_what_they_say_on_scales_of_their_own_is_put_on_one(store: LabelStore, pendulum) -> None:
+def test_what_they_say_on_scales_of_their_own_is_put_on_one(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
     ask(store, three(), steps, texts, PLAN)
     labels = store.labels()
@@ -72,13 +74,14 @@ def test_what_they_say_on_scales_of_their_own_is_put_on_one(store: LabelStore, p
         assert own.values.std() == pytest.approx(1, abs=1e-5)
 
 
-def test_a_script_and_a_function_are_mixed_in_a_panel_and_only_there(store: LabelStore, pendulum) -> None:
+def test_a_script_and_a_function_are_mixed_in_a_panel_and_only_there(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
 
-    def height(steps):
-        return 100 * steps.next_obs[:, 0]
+    def height(steps: Transitions) -> npt.NDArray[np.float32]:
+        worth: npt.NDArray[np.float32] = 100 * steps.next_obs[:, 0]
+        return worth
 
-    members = {"script": ScriptedTeacher(levels=5), "mine": ProgramTeacher(height, name="height")}
+    members: dict[str, Teacher] = {"script": ScriptedTeacher(levels=5), "mine": ProgramTeacher(height, name="height")}
     ask(store, Panel(members), steps, texts, QuestionPlan(ratings=60))
     assert store.info()["annotators"] == ["mine", "script"]
     ratings = store.labels().ratings
@@ -90,7 +93,7 @@ def test_a_script_and_a_function_are_mixed_in_a_panel_and_only_there(store: Labe
         store.labels()
 
 
-def test_one_who_cannot_answer_leaves_no_question_behind(store: LabelStore, pendulum) -> None:
+def test_one_who_cannot_answer_leaves_no_question_behind(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
     exact = FallibleTeacher(habits=Habits(mistakes=0.1))
     with pytest.raises(FeedbackError, match="levels"):
@@ -98,7 +101,7 @@ def test_one_who_cannot_answer_leaves_no_question_behind(store: LabelStore, pend
     assert not store.path.exists()
 
 
-def test_one_who_answers_later_leaves_its_share_pending(store: LabelStore, pendulum) -> None:
+def test_one_who_answers_later_leaves_its_share_pending(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
     panel = Panel({"script": ScriptedTeacher(), "ann": Person()})
     pending = ask(store, panel, steps, texts, QuestionPlan(ratings=60))
@@ -106,7 +109,7 @@ def test_one_who_answers_later_leaves_its_share_pending(store: LabelStore, pendu
     assert 15 < len(pending) < 45
 
 
-def test_nobody_and_names_for_many_are_refused(store: LabelStore, pendulum) -> None:
+def test_nobody_and_names_for_many_are_refused(store: LabelStore, pendulum: Pendulum) -> None:
     steps, texts = pendulum
     with pytest.raises(FeedbackError, match="has members"):
         Panel({})

@@ -1,0 +1,110 @@
+"""The steps that people, scripts and tables are asked about, and the questions about them."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmgym.cli.output import err
+
+if TYPE_CHECKING:
+    from rmgym.feedback.plan import QuestionPlan
+    from rmgym.feedback.store import LabelStore
+    from rmgym.feedback.teachers.base import Teacher
+    from rmgym.feedback.teachers.values import StateValue
+    from rmgym.specs import EnvSpec
+    from rmgym.text import Textualizer
+    from rmgym.transitions import Transitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedSteps:
+    """The environment, and the steps to ask about: from a file, or else collected when they are needed."""
+
+    env: EnvSpec
+    recorded: Transitions | None
+
+    @classmethod
+    def named(cls, env: EnvSpec, data: Path | None) -> AskedSteps:
+        """Read the file, if one is named; where no arguments are given, the environment has those of the file.
+
+        Raises:
+            FeedbackError: the file is of another environment.
+        """
+        from rmgym.environments.collect import collected_in
+        from rmgym.errors import FeedbackError
+        from rmgym.transitions import Transitions
+
+        if data is None:
+            return cls(env=env, recorded=None)
+        recorded = Transitions.load(data)
+        origin = collected_in(recorded)
+        if origin is None or origin.id != env.id:
+            got = f"{data} of {None if origin is None else origin.id}, not {env.id}"
+            raise FeedbackError("labels are about steps of the environment named", got=got, fix="name that one")
+        if env.horizon not in (None, origin.horizon):
+            got = f"{data} collected with {origin.horizon}, not {env.horizon}"
+            raise FeedbackError("a horizon is fixed when steps are collected", got=got, fix="leave --fixed-horizon out")
+        kwargs = env.kwargs or origin.kwargs
+        return cls(env=replace(env, kwargs=kwargs, horizon=origin.horizon, wrappers=origin.wrappers), recorded=recorded)
+
+    def textualizer(self) -> Textualizer:
+        """What puts the steps into words."""
+        from rmgym.environments.build import build_env
+        from rmgym.text import textualizer
+
+        with closing(build_env(self.env)) as live:
+            return textualizer(live, card=self.env.card, language=self.env.language)
+
+    def optimal_value(self) -> StateValue:
+        """What an expert expects of a state."""
+        from rmgym.environments.tabular import tabular_value
+
+        return tabular_value(self.env)
+
+    def transitions(self, plan: QuestionPlan) -> Transitions:
+        """The steps of the file, or collected now."""
+        from rmgym.environments.collect import collect
+
+        if self.recorded is not None:
+            return self.recorded
+        return collect(self.env, plan.collect_steps, seed=plan.seed, reset_every=plan.collect_reset_every)
+
+
+def put_questions(
+    store: LabelStore, teacher: Teacher, annotator: str, source: AskedSteps, text: Textualizer, plan: QuestionPlan
+) -> None:
+    """Put the questions to a teacher; what it warns of is shown in a line."""
+    from rmgym.feedback.ask import ask
+
+    transitions = source.transitions(plan)
+    kept = [scale for scale in store.scales(annotator) if scale.levels >= 0]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ask(store, teacher, transitions, text.batch(transitions), plan, annotator=annotator)
+    for warning in caught:
+        err.print(f"warning: {warning.message}", markup=False)
+    for scale in kept if plan.ratings else ():
+        err.print(f"{annotator} keeps the scale of the earlier ratings: {scale}", markup=False, soft_wrap=True)
+
+
+def refuse_other_card(store: LabelStore, text: Textualizer, env_id: str) -> None:
+    """Refuse a person's database that is about something else before they are asked anything from it."""
+    from rmgym.errors import FeedbackError
+
+    info = store.info()
+    if info["card_hash"] not in (None, text.card_hash):
+        raise FeedbackError(
+            "one database holds labels of one environment, card and language",
+            got=f"{env_id} in {text.language!r}; {store.path} is about {info['env_id']} in {info['language']!r}",
+            fix="choose another file: --db",
+        )
+
+
+def are_asked(store: LabelStore, plan: QuestionPlan) -> bool:
+    """Whether so many questions are there already, so that no steps need to be collected."""
+    counts = store.info()["counts"]
+    return bool(counts["rating_queries"] >= plan.ratings and counts["preference_queries"] >= plan.preferences)

@@ -42,13 +42,16 @@ def test_links_lead_to_files_of_the_checkout() -> None:
 
 
 def test_more_labels_explain_more(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("choosing.md", "python")
-    exec(block, {})
+    labels, sources = blocks("choosing.md", "python")
+    names = dict[str, object]()
+    exec(labels, names)
     few, many = capsys.readouterr().out.splitlines()
     assert (few.split()[0], many.split()[0]) == ("30", "120")
     held_out = [float(re.findall(r"R2 (-?[\d.]+)", line)[1]) for line in (few, many)]
     assert held_out[0] < held_out[1]
     assert held_out[1] > 0.8
+    exec(sources, names)
+    assert capsys.readouterr().out == "{'random': 100, 'towards the top': 100}\n"
 
 
 def test_the_loop_of_the_page_asks_and_trains(

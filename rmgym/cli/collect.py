@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, out, print_json
 
 if TYPE_CHECKING:
+    from rmgym.environments.behaviours import Behaviour, Source
     from rmgym.specs import EnvSpec
 
 
@@ -24,22 +25,35 @@ def collect(
         int, typer.Option(help="Start a new episode after this many steps; 0 lets every episode end by itself.")
     ] = 25,
     policy: Annotated[
-        Literal["random", "sticky", "networks"],
-        typer.Option(help="How to act: at random, each action about ten times, or by networks with random weights."),
-    ] = "random",
+        list[str] | None,
+        typer.Option(
+            help="How to act: 'random' (the default), 'sticky', each action about ten times, or by 'networks' with "
+            "random weights. Several --policy and --agent take equal parts of the steps."
+        ),
+    ] = None,
+    agent: Annotated[
+        list[Path] | None,
+        typer.Option(help="A saved agent, or the folder of its run, which plays whole episodes; load what you trust."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let them take the place of a file.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Collect real steps of an environment.
 
-    Frequent resets visit more kinds of states. For labels by outcome collect with --reset-every 0.
+    Frequent resets visit more kinds of states, and agents those that matter to one. For labels by outcome collect with
+    --reset-every 0.
     """
     from rmgym.environments import collect as run
     from rmgym.storage.atomic import refuse_existing
 
     if not overwrite:
         refuse_existing(out_file, what="steps")
-    transitions = run(env, steps, seed=seed, reset_every=reset_every or None, policy=policy)
+    sources: dict[str, Source] = {name: cast("Behaviour", name) for name in policy or ([] if agent else ["random"])}
+    if agent:
+        from rmgym.sb3 import AgentPlayer
+
+        sources |= {str(path): AgentPlayer(path) for path in agent}
+    transitions = run(env, steps, seed=seed, reset_every=reset_every or None, policy=sources)
     transitions.save(out_file, overwrite=overwrite)
     facts = {
         "out": str(out_file),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -12,16 +12,69 @@ import numpy.typing as npt
 from rmgym.errors import RunError, nearest
 from rmgym.trees import Space, Value
 
+if TYPE_CHECKING:
+    from rmgym.specs import EnvSpec
+    from rmgym.transitions import Transitions
+
 Behaviour = Literal["random", "sticky", "networks"]
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
 Policy = Callable[[Value], Value]
 """From an observation to an action that the environment takes."""
+
+
+class Predicts(Protocol):
+    """What acts as the agents of Stable-Baselines3 do."""
+
+    def predict(self, observation: Value, *, deterministic: bool) -> tuple[Value, object]:
+        """An action for an observation, and what the policy remembers, which is not asked for again."""
+        ...
+
+
+class Player(Protocol):
+    """Plays in an environment of its own: an agent, with all that stands between the two."""
+
+    def play(self, env: EnvSpec, steps: int, seed: int) -> Transitions:
+        """So many steps of a task, with the true reward.
+
+        Raises:
+            RunError: it does not play there.
+        """
+        ...
+
+
+Source: TypeAlias = "Policy | Predicts | Player | Behaviour"
+"""Who takes steps."""
 _STAY = 0.9
 """How likely a sticky action is taken again."""
 _LIFE, _HIDDEN = 50, 32
 """Steps for which a network with random weights acts, and its width."""
 _REACH = 3.0
 """Of actions without a bound."""
+
+
+def acting(policy: Policy | Predicts | Behaviour, spaces: tuple[Space, Space], seed: int) -> Policy:
+    """A policy as a function.
+
+    Args:
+        policy: a function, something with ``predict``, or the name of a behaviour.
+        spaces: of the environment's observations and actions.
+        seed: of a behaviour.
+
+    Raises:
+        RunError: it is none of these, or it sees normalised observations, which are not those of the environment.
+    """
+    if isinstance(policy, str):
+        return behaviour(policy, *spaces, seed)
+    if hasattr(policy, "predict"):
+        normalizer = getattr(policy, "get_vec_normalize_env", lambda: None)()
+        if normalizer is not None and normalizer.norm_obs:
+            fix = "save it with rmgym.sb3.save_agent and pass rmgym.sb3.AgentPlayer(path)"
+            raise RunError("a policy sees what the environment shows", got="one that normalises it", fix=fix)
+        agent = cast("Predicts", policy)
+        return lambda observation: agent.predict(observation, deterministic=False)[0]
+    if not callable(policy):
+        raise RunError("a policy is a function, has predict, or is named", got=policy, fix="pass policy='random'")
+    return policy
 
 
 def behaviour(name: Behaviour, observation_space: Space, action_space: Space, seed: int) -> Policy:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
+import numpy as np
+
 from rmgym.cards import find_env_card
-from rmgym.environments.behaviours import Behaviour, Policy, behaviour
+from rmgym.environments.behaviours import Policy, Source, acting
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
@@ -19,6 +23,7 @@ from rmgym.specs import EnvSpec
 from rmgym.transitions import IN_ABSORBING, NOT_ABSORBING, Transitions
 from rmgym.trees import Tree, Value, concatenate, stack
 
+_APART = 1000  # seeds of two sources
 _PATIENT = 10  # of so many episodes under a fixed horizon, one goes on until its task has ended
 
 
@@ -28,7 +33,7 @@ def collect(
     *,
     seed: int = 0,
     reset_every: int | None = None,
-    policy: Policy | Behaviour = "random",
+    policy: Source | Mapping[str, Source] = "random",
     env_kwargs: Mapping[str, object] | None = None,
     fixed_horizon: int | None = None,
     progress: bool = True,
@@ -43,56 +48,82 @@ def collect(
 
     Args:
         env: a registered environment id, or a spec (then ``env_kwargs`` and ``fixed_horizon`` are the spec's).
-        steps: number of steps, at least 1.
+        steps: number of steps, at least 1, of each source at least one.
         seed: seeds the first reset and the random policy; same seed, same steps.
         reset_every: start a new episode after this many steps; frequent resets visit more kinds of states. None lets
-            every episode end by itself, which labels by outcome need.
-        policy: chooses actions, or the name of a behaviour (:func:`rmgym.environments.behaviours.behaviour`).
+            every episode end by itself, which labels by outcome need. A player's episodes always do.
+        policy: chooses actions: a function, anything with ``predict`` as agents of Stable-Baselines3 have it, the name
+            of a behaviour (:func:`rmgym.environments.behaviours.behaviour`), or a player, such as
+            :class:`rmgym.sb3.AgentPlayer`. Several by name take equal parts of the steps, one after the other;
+            :func:`sources_of` tells which took a step.
         env_kwargs: arguments of the environment.
         fixed_horizon: let every episode last so many steps (:class:`rmgym.FixedHorizonWrapper`).
         progress: show a progress bar on stderr.
 
     Returns:
         ``steps`` transitions with the true final observation of each episode, the true reward, and ``metadata`` with
-        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``policy``, ``card`` (hash of the card, None without
-        one), ``rmgym``, and ``facts`` where the card has some: their values there.
+        ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``sources`` (by name, the number of the first episode),
+        ``card`` (hash of the card, None without one), ``rmgym``, and ``facts`` where the card has some: their values
+        there.
 
     Raises:
-        RunError: the environment cannot be made, a count is not positive, a reward is no number, or a fact of the card
-            (a map) is another one after a reset.
+        RunError: the environment cannot be made, a count is not positive, a reward is no number, a fact of the card
+            (a map) is another one after a reset, or a policy cannot act there.
     """
     for name, count in (("steps", steps), ("reset_every", reset_every)):
         if count is not None and count < 1:
             raise RunError(f"{name} is at least 1", got=count, fix=f"pass {name}=1 or more")
+    sources = policy if isinstance(policy, Mapping) else {_name_of(policy): policy}
+    if not 0 < len(sources) <= steps:
+        got = f"{steps} steps of {len(sources)} sources"
+        raise RunError("each source takes a step at least", got=got, fix="pass steps= as many as sources, or more")
     spec = EnvSpec(id=env, kwargs=env_kwargs or {}, horizon=fixed_horizon) if isinstance(env, str) else env
     card = find_env_card(spec.id, spec.card)
+    with closing(build_env(spec)) as live:
+        names = {} if card is None else card.facts
+        facts = facts_of(live, names)
+        taken = dict[str, Transitions]()
+        for i, (name, source) in enumerate(sources.items()):
+            share, own = steps // len(sources) + (i < steps % len(sources)), seed + _APART * i
+            if isinstance(source, str) or not hasattr(source, "play"):
+                chosen = acting(source, (live.observation_space, live.action_space), own)
+                taken[name] = _roll(
+                    live, share, own, reset_every, chosen, progress, partial(refuse_other_facts, live, names, facts)
+                )
+            else:
+                taken[name] = source.play(spec, share, own)
+    joined = Transitions.concatenate(list(taken.values()))
+    firsts = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in taken.values())])
     metadata = {
         "env": spec.to_json(),
         "seed": seed,
         "reset_every": reset_every,
-        "policy": type(policy).__name__ if callable(policy) else policy,
+        "sources": dict(zip(taken, firsts.tolist(), strict=False)),
         "card": None if card is None else card.hash,
         "rmgym": version("rmgym"),
     }
-    with closing(build_env(spec)) as live:
-        names = {} if card is None else card.facts
-        facts = facts_of(live, names)
-        rows = _roll(live, steps, seed, reset_every, policy, progress, lambda: refuse_other_facts(live, names, facts))
     if facts:
         metadata["facts"] = {key: plain_fact(fact) for key, fact in facts.items()}
-    obs, action, next_obs, terminated, truncated, absorbing, reward, episode, step = zip(*rows, strict=True)
-    return Transitions.from_arrays(
-        concatenate(obs),
-        concatenate(action),
-        concatenate(next_obs),
-        terminated,
-        truncated,
-        absorbing=absorbing,
-        true_reward=reward,
-        episode=episode,
-        step=step,
-        metadata=metadata,
-    )
+    return replace(joined, metadata=metadata)
+
+
+def sources_of(steps: Transitions) -> list[str] | None:
+    """Who took each of some collected steps, or None where that is not known.
+
+    Raises:
+        RunError: another version of rmgym wrote them.
+    """
+    sources = steps.metadata.get("sources")
+    if sources is None:
+        return None
+    if not isinstance(sources, dict) or list(sources.values()) != sorted(sources.values()):
+        raise RunError("the metadata of steps say who took them", got=sources, fix="collect them again")
+    names = list(sources)
+    return [names[i] for i in np.searchsorted(list(sources.values()), steps.episode, side="right") - 1]
+
+
+def _name_of(policy: object) -> str:
+    return policy if isinstance(policy, str) else getattr(policy, "__name__", type(policy).__name__)
 
 
 def collected_in(steps: Transitions) -> EnvSpec | None:
@@ -114,14 +145,11 @@ def _roll(
     steps: int,
     seed: int,
     reset_every: int | None,
-    policy: Policy | Behaviour,
+    policy: Policy,
     progress: bool,
     check: Callable[[], None],
-) -> list[tuple[Tree, ...]]:
-    """One tuple per step: obs, action and next_obs as batches of one, and the other arrays of transitions in order.
-
-    ``check`` looks at the environment after each reset.
-    """
+) -> Transitions:
+    """Steps of a policy; ``check`` looks at the environment after each reset."""
     rows, raw, (space, action_space) = list[tuple[Tree, ...]](), Raw(env), spaces_of(env)
 
     def reset(seed: int | None = None) -> tuple[Value, Tree]:
@@ -129,8 +157,6 @@ def _roll(
         check()
         return obs, stack(space, [raw.obs(obs, info)])  # a copy: an environment may return the same array again
 
-    if not callable(policy):
-        policy = behaviour(policy, env.observation_space, env.action_space, seed)
     obs, before = reset(seed)
     episode, step, patient = 0, 0, True
     with progress_bar(shown=progress) as bar:
@@ -151,4 +177,15 @@ def _roll(
             if terminated or truncated or enough:
                 obs, before = reset()
                 episode, step = episode + 1, 0
-    return rows
+    befores, acts, afters, ended, cut, kinds, rewards, episodes, places = zip(*rows, strict=True)
+    return Transitions.from_arrays(
+        concatenate(befores),
+        concatenate(acts),
+        concatenate(afters),
+        ended,
+        cut,
+        absorbing=kinds,
+        true_reward=rewards,
+        episode=episodes,
+        step=places,
+    )

@@ -139,8 +139,8 @@ def loop(
     how = LoopOptions.of(options)
     if labels < 2:
         raise FeedbackError("a loop has at least two labels", got=labels, fix="pass labels=100")
-    fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)  # both before anybody is asked
-    how.fit_options(seed, labels)
+    unfitted = fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)
+    how.fit_options(seed, labels, unfitted.most_drawn)  # both before anybody is asked
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
     discount = _discount(algo, env, hyperparameters or {})
     about = _about(teacher)

@@ -11,10 +11,11 @@ from rmgym.errors import RunError, nearest
 from rmgym.feedback.choice import QuestionMix
 from rmgym.options import read_options
 from rmgym.training import FitOptions
+from rmgym.training.fit_options import FEWEST_DRAWN
 
 Kind = Literal["rating", "preference"]
-FEWEST_STEPS, MOST_STEPS = 300, 800
-"""Optimiser steps of a fit that begins anew: the more labels there are, the more they tell."""
+TIMES, MOST_STEPS = 100, 800
+"""How often each label is drawn by a fit that begins anew, and the most optimiser steps of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,9 @@ class LoopOptions:
         whole_episodes: ask only about episodes that ended, as teachers do who judge a step by what followed.
         model: name of the reward model that is fitted, see ``rmgym models``.
         model_options: of the model.
-        fit_steps: optimiser steps of a fit that begins anew; by default four for five labels, from 300 to 800.
+        fit_steps: optimiser steps of a fit that begins anew; by default as many as draw each label 100 times, up to
+            800. A step draws all labels there are, up to what the model takes at once (128, of binding heads): more
+            steps of fewer labels take longer, and fit the worse to what is between them.
         warm_steps: optimiser steps of a fit that goes on from the model of the round before, on all labels, as those
             after the first then do where no template or phrase is new; None lets each begin anew. What is new and rare
             (a first landing among crashes) is learned too late by a model that goes on.
@@ -112,8 +115,17 @@ class LoopOptions:
         first = min(labels, max(labels * self.first, self.least))
         return round(first + (labels - first) * round_ / len(self.at))
 
-    def fit_options(self, seed: int, labels: int, *, warm: bool = False) -> FitOptions:
-        """How a model is fitted on so many labels, one that begins anew or one that goes on (``warm``)."""
+    def fit_options(self, seed: int, labels: int, most_drawn: int, *, warm: bool = False) -> FitOptions:
+        """How a model is fitted.
+
+        Args:
+            seed: of what is drawn.
+            labels: on so many.
+            most_drawn: labels that a step of it draws at most.
+            warm: it goes on, and does not begin anew.
+        """
+        labels = max(labels, FEWEST_DRAWN)
+        drawn = min(labels, most_drawn)
         steps = self.warm_steps if warm else self.fit_steps
-        steps = steps or min(max(labels * 4 // 5, FEWEST_STEPS), MOST_STEPS)
-        return FitOptions(max_steps=steps, validation=0, patience=None, crop=self.crop, seed=seed)
+        steps = steps or min(-(-TIMES * labels // drawn), MOST_STEPS)
+        return FitOptions(max_steps=steps, batch_size=drawn, validation=0, patience=None, crop=self.crop, seed=seed)

@@ -13,9 +13,9 @@ from rmgym.metrics.ranking import order_agreement
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import load_reward_model
 from rmgym.runs.loop_folder import LoopFolder
-from rmgym.runs.train import AGENT
 from rmgym.sb3 import evaluate, load_agent
 from rmgym.sb3.callbacks import best_agent
+from rmgym.sb3.saving import AGENT
 from rmgym.scoring.potential import Potential, as_states
 from rmgym.storage.atomic import make_folder
 from rmgym.text.textualizer import Textualizer

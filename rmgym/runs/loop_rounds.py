@@ -174,7 +174,7 @@ class LoopRounds:
             return model
         warm = model is not None and options.warm_steps is not None and model.has_read(labels.texts)
         model, compared = model if model is not None and warm else self._unfitted(), labels.ratings is None
-        how = options.fit_options(self.seed, len(labels), warm=warm)
+        how = options.fit_options(self.seed, len(labels), model.most_drawn, warm=warm)
         how = replace(how, implied=options.implied and compared and len(labels) <= MOST_PAIRS)
         model = fit(model, labels, how, progress=self.progress).model
         if compared and last is not None:

@@ -34,6 +34,7 @@ from rmgym.sb3.checkpoints import (
 from rmgym.sb3.deferred import learned_env
 from rmgym.sb3.learning import learn
 from rmgym.sb3.rounds import Rounds
+from rmgym.sb3.saving import AGENT
 from rmgym.sb3.spec import spec_of
 from rmgym.specs import EnvSpec, RunSpec, When
 from rmgym.specs.base import Json
@@ -43,7 +44,7 @@ from rmgym.trees import Space
 from rmgym.wrappers.source import Model, load
 
 _LOG = logging.getLogger(__name__)
-AGENT, TENSORBOARD = "agent.zip", "tensorboard"
+TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,13 @@ from rmgym.sb3.agents import make_agent as make_agent
 from rmgym.sb3.agents import score_rollouts as score_rollouts
 from rmgym.sb3.callbacks import RewardComparisonCallback as RewardComparisonCallback
 from rmgym.sb3.evaluation import evaluate as evaluate
+from rmgym.sb3.player import AgentPlayer as AgentPlayer
 from rmgym.sb3.saving import load_agent as load_agent
 from rmgym.sb3.saving import save_agent as save_agent
 from rmgym.sb3.vec_env import LearnedRewardVecEnv as LearnedRewardVecEnv
 
 __all__ = [
+    "AgentPlayer",
     "Comparison",
     "LearnedRewardVecEnv",
     "RewardComparisonCallback",

@@ -6,14 +6,14 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rmgym.errors import RunError
 from rmgym.models.registry import is_url
@@ -21,11 +21,13 @@ from rmgym.sb3.deferred import attach
 from rmgym.sb3.environments import make_training_env
 from rmgym.sb3.hyperparameters import algorithm_class
 from rmgym.sb3.spec import RECORD, check_digest
-from rmgym.specs import AgentSpec
+from rmgym.specs import AgentSpec, RewardSpec
 from rmgym.storage.atomic import replacing
 from rmgym.storage.foreign import parse_json, refuse_irregular
 from rmgym.wrappers.source import Model, load
 
+AGENT = "agent.zip"
+"""Name of the agent's file in the folder of a run."""
 STATISTICS = "rmgym_statistics"
 """The attribute of an agent that holds the statistics of its ``VecNormalize``, as plain JSON."""
 
@@ -102,13 +104,34 @@ def load_agent(
         )
     loaded = load(where, seed=spec.seed)
     check_digest(spec.reward, loaded, str(saved.file))
-    env = make_training_env(spec, loaded)
-    cls = algorithm_class(spec.algorithm, str(saved.file))
     log = None if tensorboard_log is None else str(tensorboard_log)
-    agent = cls.load(saved.file, env=env, device=device, tensorboard_log=log, verbose=verbose)
-    restore_statistics(agent)
+    agent = _unpickled(saved, make_training_env(spec, loaded), device=device, tensorboard_log=log, verbose=verbose)
     if spec.when == "rollout":
         attach(agent)
+    return agent
+
+
+def load_to_act(path: str | os.PathLike[str], *, device: str = "cpu") -> BaseAlgorithm:
+    """Load an agent that is to act, in its own environment, and not to train: its reward model is not needed.
+
+    Args:
+        path: what :func:`save_agent` or ``agent.save`` wrote; a pickle, see :func:`load_agent`.
+        device: torch device of the policy.
+
+    Raises:
+        RunError: the file is not a saved agent, or was not made by rmgym.
+    """
+    saved = read_saved(path)
+    true = load("true")
+    spec = replace(saved.spec, reward=RewardSpec(name="true", digest="true", kind="true"))
+    return _unpickled(saved, make_training_env(spec, true), device=device)
+
+
+def _unpickled(saved: SavedAgent, env: VecEnv, **how: Any) -> BaseAlgorithm:
+    """The agent in a file, with an environment and its statistics."""
+    cls = algorithm_class(saved.spec.algorithm, str(saved.file))
+    agent = cls.load(saved.file, env=env, **how)
+    restore_statistics(agent)
     return agent
 
 

@@ -26,8 +26,8 @@ class FitOptions:
         max_steps: optimiser steps, unless early stopping ends the run before.
         batch_size: labels per step; every label is drawn once before any is drawn again. By default 32, and where a
             step costs little (binding heads) an eighth of the labels, up to 128, so that many are seen often enough.
-        learning_rate: of everything but a tuned language model; by default the model's own, 2e-3 for binding heads and
-            1e-3 for others. AdamW (Loshchilov & Hutter 2019).
+        learning_rate: of everything but a tuned language model; by default the model's own for 32 labels a step, 2e-3
+            for binding heads and 1e-3 for others. AdamW (Loshchilov & Hutter 2019).
         lm_learning_rate: of parameters whose name starts with ``tower.``, a tuned pretrained language model; LoRA
             learns at ten times this rate.
         weight_decay: of matrices; biases, norms and single scales have none.
@@ -105,10 +105,9 @@ class FitOptions:
         A step of more labels than usual may be longer: for Adam, with the square root of their number (Malladi et al.
         2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", https://arxiv.org/abs/2205.10287).
         """
-        rate = model.learning_rate
-        if (batch := self.batch_size) is None:
-            batch = min(max(labels // 8, FEWEST_DRAWN), model.most_drawn)
-            rate *= math.sqrt(batch / FEWEST_DRAWN)
+        batch = self.batch_size or min(max(labels // 8, FEWEST_DRAWN), model.most_drawn)
+        longer = max(min(batch, model.most_drawn) / FEWEST_DRAWN, 1)
+        rate = model.learning_rate * math.sqrt(longer)
         return replace(self, batch_size=batch, learning_rate=self.learning_rate or rate)
 
     @classmethod

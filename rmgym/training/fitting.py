@@ -35,7 +35,7 @@ from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
 from rmgym.training.teachable import check
-from rmgym.training.trainer import RewardTrainer, best_look
+from rmgym.training.trainer import RewardTrainer, best_look, set_apart
 from rmgym.training.units import robust_units
 
 FEWEST_HELD_OUT = 5
@@ -289,6 +289,7 @@ def _train(
             checkpoints=checkpoints is not None,
             callbacks=callbacks,
         )
+        stack.enter_context(set_apart())
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     objective.recall()
     history: list[dict[str, float]] = trainer.state.log_history

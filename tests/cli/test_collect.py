@@ -6,7 +6,8 @@ import numpy as np
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
-from rmgym.environments.collect import collect
+from rmgym.environments.collect import collect, sources_of
+from rmgym.sb3 import make_agent, save_agent
 from rmgym.transitions import Transitions
 
 
@@ -56,4 +57,21 @@ def test_a_behaviour_is_named(tmp_path):
     assert result.exit_code == 0, result.output
     expected = collect("MountainCar-v0", 50, reset_every=25, policy="sticky", progress=False)
     np.testing.assert_array_equal(Transitions.load(file).action, expected.action)
-    assert Transitions.load(file).metadata["policy"] == "sticky"
+    assert Transitions.load(file).metadata["sources"] == {"sticky": 0}
+
+
+def test_an_agent_and_behaviours_take_parts_of_the_steps(tmp_path):
+    agent = make_agent("ppo", "CartPole-v1", reward_model="constant", seed=0)
+    save_agent(agent, tmp_path / "run" / "agent.zip")
+    file, folder = tmp_path / "steps.parquet", tmp_path / "run"
+    how = ["--policy", "random", "--policy", "sticky", "--agent", folder, "--steps", 90, "--json"]
+    result = run("CartPole-v1", *how, "--out", file)
+    assert result.exit_code == 0, result.output
+    assert list(json.loads(result.stdout)["sources"]) == ["random", "sticky", str(folder)]
+    assert sources_of(Transitions.load(file)) == ["random"] * 30 + ["sticky"] * 30 + [str(folder)] * 30
+    alone = run("CartPole-v1", "--agent", folder, "--steps", 20, "--out", tmp_path / "alone.parquet")
+    assert alone.exit_code == 0, alone.output
+    assert sources_of(Transitions.load(tmp_path / "alone.parquet")) == [str(folder)] * 20
+    result = run("CartPole-v1", "--agent", tmp_path / "nothing", "--out", tmp_path / "none.parquet")
+    assert result.exit_code == 2
+    assert "a saved agent is a zip" in result.stderr

@@ -57,7 +57,7 @@ def test_behaviours_reach_other_states_and_say_so() -> None:
     steps = {name: collect("MountainCar-v0", 400, policy=name, progress=False) for name in get_args(Behaviour)}
     reach = {name: np.ptp(np.asarray(part.obs)[:, 0]) for name, part in steps.items()}
     assert reach["sticky"] > 1.5 * reach["random"]
-    assert {name: part.metadata["policy"] for name, part in steps.items()} == {name: name for name in steps}
+    assert {name: part.metadata["sources"] for name, part in steps.items()} == {name: {name: 0} for name in steps}
 
 
 def test_an_unknown_behaviour_is_refused_with_the_nearest() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rmgym.cards import find_env_card
-from rmgym.environments.collect import collect
+from rmgym.environments.collect import collect, sources_of
 from rmgym.errors import RunError
 from rmgym.specs import EnvSpec
 from rmgym.text import textualizer
@@ -91,7 +91,7 @@ def test_metadata_says_where_steps_come_from_and_survives_a_file(tmp_path):
     rows = ["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"]
     assert about.pop("facts") == {"map": [list(row) for row in rows]}
     spec = EnvSpec(id="FrozenLake-v1", kwargs=kwargs)
-    assert about == {"env": spec.to_json(), "seed": 2, "reset_every": 5, "policy": "random"}
+    assert about == {"env": spec.to_json(), "seed": 2, "reset_every": 5, "sources": {"random": 0}}
     assert EnvSpec.from_json(about["env"], "metadata") == spec
     assert Transitions.load(got.save(tmp_path / "steps.parquet")).metadata == got.metadata
 
@@ -131,3 +131,46 @@ def test_some_episodes_under_a_fixed_horizon_are_not_cut_before_the_absorbing_st
 def test_counts_are_positive(steps, reset_every):
     with pytest.raises(RunError, match="at least 1"):
         collect("Pendulum-v1", steps, reset_every=reset_every, progress=False)
+
+
+class Steady:
+    """Acts as agents of Stable-Baselines3 do."""
+
+    def predict(self, observation, *, deterministic):
+        assert not deterministic, "steps to ask about are of what an agent does as it trains"
+        return np.float32([observation[2] / 10]), None
+
+
+def test_whatever_predicts_may_act():
+    got = collect("Pendulum-v1", 30, policy=Steady(), progress=False)
+    np.testing.assert_allclose(got.action[:, 0], got.obs[:, 2] / 10, rtol=1e-6)
+    assert got.metadata["sources"] == {"Steady": 0}
+
+
+def test_several_sources_take_equal_parts_and_are_remembered(tmp_path):
+    sources = {"at random": "random", "mine": Steady(), "right": lambda obs: np.float32([2])}
+    got = collect("Pendulum-v1", 100, seed=4, reset_every=10, policy=sources, progress=False)
+    names = sources_of(Transitions.load(got.save(tmp_path / "steps.parquet")))
+    assert names == ["at random"] * 34 + ["mine"] * 33 + ["right"] * 33
+    assert (np.diff(got.episode) >= 0).all()
+    assert got.metadata["sources"] == {"at random": 0, "mine": 4, "right": 8}
+    alone = collect("Pendulum-v1", 34, seed=4, reset_every=10, progress=False)
+    np.testing.assert_array_equal(got.next_obs[:34], alone.next_obs)
+    assert (got.action[67:] == 2).all()
+    some = got[np.array([99, 0, 40])]
+    assert sources_of(some) == ["right", "at random", "mine"]
+    assert sources_of(Transitions.from_arrays(got.obs, got.action, got.next_obs)) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "rule"),
+    [
+        ({}, "each source takes a step"),
+        ({str(i): "random" for i in range(4)}, "each source takes a step"),
+        (3, "a policy is a function"),
+        ("sticki", "a behaviour is known"),
+    ],
+)
+def test_what_cannot_act_is_refused(policy, rule):
+    with pytest.raises(RunError, match=rule):
+        collect("Pendulum-v1", 3, policy=policy, progress=False)

@@ -468,10 +468,13 @@ def test_models_go_on_from_the_one_before_or_begin_anew(warm: int | None, tmp_pa
     assert len({model.digest for model in models}) == 4
 
 
-def test_a_fit_on_more_labels_takes_more_steps() -> None:
+def test_a_fit_draws_each_label_as_often() -> None:
     options, fixed = LoopOptions(), LoopOptions(fit_steps=50, warm_steps=5)
-    assert [options.fit_options(0, n).max_steps for n in (2, 375, 500, 1000, 5000)] == [300, 300, 400, 800, 800]
-    assert [fixed.fit_options(0, 1000, warm=warm).max_steps for warm in (False, True)] == [50, 5]
+    fits = [options.fit_options(0, n, 128) for n in (2, 32, 100, 1000, 5000)]
+    assert [how.batch_size for how in fits] == [32, 32, 100, 128, 128]
+    assert [how.max_steps for how in fits] == [100, 100, 100, 782, 800]
+    assert options.fit_options(0, 100, 32).max_steps == 313
+    assert [fixed.fit_options(0, 1000, 128, warm=warm).max_steps for warm in (False, True)] == [50, 5]
 
 
 @pytest.mark.parametrize(

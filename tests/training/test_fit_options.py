@@ -50,7 +50,9 @@ def test_a_step_draws_an_eighth_of_the_labels_and_is_as_much_longer() -> None:
 
 def test_what_is_given_stays_and_costly_steps_stay_short() -> None:
     given = FitOptions(batch_size=64).settled(create_reward_model("no-lm"), 5000)
-    assert (given.batch_size, given.learning_rate) == (64, 2e-3)
+    assert (given.batch_size, given.learning_rate) == (64, pytest.approx(2e-3 * 2**0.5))
+    more = FitOptions(batch_size=512).settled(create_reward_model("no-lm"), 5000)
+    assert (more.batch_size, more.learning_rate) == (512, pytest.approx(4e-3))
     assert FitOptions(learning_rate=1e-4).settled(create_reward_model("no-lm"), 5000).learning_rate == 1e-4
     costly = FitOptions().settled(create_reward_model("seq2seq"), 5000)
     assert (costly.batch_size, costly.learning_rate) == (32, 1e-3)

@@ -1,3 +1,4 @@
+import gc
 import json
 import random
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rmgym.text import TextBatch
 from rmgym.training import FitOptions, fit
 from rmgym.training.dataset import LabelData, split_groups
 from rmgym.training.objective import Objective, rewards_of
-from rmgym.training.trainer import BETA_LEARNING_RATE, RewardTrainer, best_look
+from rmgym.training.trainer import BETA_LEARNING_RATE, RewardTrainer, best_look, set_apart
 from rmgym.training.units import robust_units
 from tests.disks import small_disk
 from tests.training.small import SmallReward, both, make_preferences, make_ratings, make_texts, true_reward
@@ -468,3 +469,13 @@ def test_a_model_is_created_by_name(tmp_path: Path) -> None:
     made = create_reward_model("seq2seq", seed=4)
     assert result.model.name == "seq2seq"
     assert fit(made, make_ratings(12), options, progress=False).model.digest == result.model.digest  # type: ignore[arg-type]
+
+
+def test_a_fit_leaves_the_collector_as_it_was() -> None:
+    with set_apart():
+        assert gc.get_freeze_count() > 0
+        count = gc.get_freeze_count()
+        with set_apart():
+            assert gc.get_freeze_count() == count
+        assert gc.get_freeze_count() == count, "what somebody else froze stays frozen"
+    assert gc.get_freeze_count() == 0

@@ -78,7 +78,7 @@ class BindingHeads(nn.Module):
         else:
             bound = torch.einsum("bshk,bsf->hbkf", roles[template], features)
         weight = self.number_weights()
-        words, skip = self.words(reading, steps.combinations)
+        words, skip = self.words(reading, roles, steps.combinations)
         first = words[steps.combination] + (bound.flatten(2) @ weight.flatten(1, 2)).transpose(0, 1)
         skip = skip[steps.combination] + (bound[..., 0] @ self.linear)[..., 0].T
         return self.rest(first, skip)
@@ -105,13 +105,13 @@ class BindingHeads(nn.Module):
         """What the bound features are multiplied with, ``[heads, roles, features, width]``."""
         return self.bind.view(self.heads, self.roles, self.features + 1, self.width)[:, :, :-1]
 
-    def words(self, reading: Reading, combinations: Tensor) -> tuple[Tensor, Tensor]:
+    def words(self, reading: Reading, number_roles: Tensor, combinations: Tensor) -> tuple[Tensor, Tensor]:
         """What words alone add to the first layer, ``[C, heads, width]``, and to the reward, ``[C, heads]``."""
         template, word_index = combinations[:, 0], combinations[:, 1:]
         # The filler 1 of every number: which numbers there are.
         there = self.bind.view(self.heads, self.roles, self.features + 1, self.width)[:, :, -1]
         present = (torch.arange(reading.slots.shape[1], device=there.device) < reading.slot_counts[:, None]).to(there)
-        first = torch.einsum("tshk,ts,hko->tho", self.number_roles(reading), present, there)
+        first = torch.einsum("tshk,ts,hko->tho", number_roles, present, there)
         text = self._projected(self.text, reading.texts, TEXT)
         first = first + torch.einsum("thk,hko->tho", text, self.bind_text) + self.bias.view(self.heads, self.width)
         if not word_index.shape[1] or not len(reading.phrases):

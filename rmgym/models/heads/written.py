@@ -129,7 +129,9 @@ class WrittenHeads:
             part, new = new[:size], new[size:]
             templates, phrases, combinations = inputs.spoken(torch.tensor(part))
             reading = self._read(templates, phrases)
-            first, skip = self._heads.words(reading, combinations.to(self._heads.bias.device))
+            first, skip = self._heads.words(
+                reading, self._heads.number_roles(reading), combinations.to(self._heads.bias.device)
+            )
             self._keep(torch.cat([first.flatten(1), skip], dim=1), [keys[i] for i in part])
             self._write_numbers(templates, reading)
 

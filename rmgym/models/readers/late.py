@@ -26,6 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 from rmgym.errors import ModelError
 from rmgym.models.backbones.tower import Tower
 from rmgym.models.encoding import Encoded, encode
+from rmgym.models.precision import for_keeps
 from rmgym.models.readers import hashing
 from rmgym.models.readers.alike import blended, cosines, drawn, matched
 from rmgym.models.readers.base import HeadInputs, KeptStates
@@ -39,6 +40,8 @@ from rmgym.text.recognise import recognise
 
 MOST_TEXTS = 8192
 """Templates and phrases whose states are kept (where every step is said in other words, each text is a template)."""
+MOST_READINGS = 16
+"""Sets of templates and phrases whose reading is kept while a model is fitted."""
 _SEEN = "seen"
 _SAME, _FLOOR = 1e-6, 1e-3  # a standard deviation of what is always the same, and what is added to others
 _NUMBERS, _WORDS, _TEXTS, _PHRASES = range(4)  # what there are statistics of
@@ -61,6 +64,7 @@ class LateReader(nn.Module):
     micro_batch = 512
     scales: Tensor
     apart: Tensor
+    _readings: tuple[object, dict[object, Reading]] | None
 
     def __init__(self, state_size: int) -> None:
         super().__init__()
@@ -116,8 +120,17 @@ class LateReader(nn.Module):
             ) from error
 
     def forward(self, tower: Tower | None, inputs: Encoded) -> HeadInputs:
-        """See :class:`rmgym.models.readers.base.Reader`."""
-        return self.read(tower, inputs.templates, inputs.phrases), inputs
+        """See :class:`rmgym.models.readers.base.Reader`; what is not learning reads the same words once."""
+        words = (inputs.templates, inputs.phrases)
+        if tower is not None and tower.learning:
+            return self.read(tower, *words), inputs
+        version = (None if tower is None else tower.version, self.scales._version, self.apart._version)
+        if self._readings is None or self._readings[0] != version or len(self._readings[1]) == MOST_READINGS:
+            self._readings = (version, {})
+        if words not in self._readings[1]:
+            with for_keeps(self.scales.device):
+                self._readings[1][words] = self.read(tower, *words)
+        return self._readings[1][words], inputs
 
     def read(self, tower: Tower | None, templates: Sequence[str], phrases: Sequence[str]) -> Reading:
         """What is known of some templates and phrases."""
@@ -159,6 +172,7 @@ class LateReader(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or cast; what is kept is forgotten."""
         self.kept.clear()
+        self._readings = None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
@@ -176,7 +190,7 @@ class LateReader(nn.Module):
         return recognise(texts, self._seen.templates, self._seen.phrases) if texts.card_hash is None else texts
 
     def _take(self, seen: Seen) -> None:
-        self._seen = seen
+        self._seen, self._readings = seen, None
         self._phrases_seen = frozenset(seen.phrases)
         self._slots_seen = [dict.fromkeys(seen.slots(words=words)) for words in (False, True)]
 

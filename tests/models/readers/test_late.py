@@ -348,3 +348,30 @@ def test_a_model_that_lacks_what_is_known_of_a_number_is_refused() -> None:
     facts["numbers"].pop()
     with pytest.raises(ModelError, match="fitted on"):
         model.reader.restore({"seen": json.dumps(facts)})
+
+
+def test_the_same_words_are_read_once_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tower(tmp_path)
+    reader = LateReader(lm.backbone.state_size)
+    one, other = "speed: {:.1f}, height: {:.1f}", "height: {:.1f} of the {:s}"
+    texts = TextBatch.concatenate([batch(one, [[1, 2], [3, 5]]), batch(other, [[4], [5]], [["door"], ["key"]])])
+    reader.prepare(lm, texts)
+    reads = list[tuple[str, ...]]()
+    read = reader.read
+    monkeypatch.setattr(
+        reader, "read", lambda lm, templates, phrases: reads.append(templates) or read(lm, templates, phrases)
+    )
+    inputs = reader.encode(texts)
+    first, _ = reader(lm, inputs)
+    again, _ = reader(lm, inputs.take(torch.arange(4)))
+    assert again is first
+    with torch.autocast("cpu", torch.bfloat16):
+        assert reader(lm, inputs)[0].slots.dtype == torch.float32
+    reader(lm, inputs.take(torch.arange(2)))
+    assert len(reads) == 2
+    reader.scales.mul_(2)
+    half, _ = reader(lm, inputs)
+    assert not torch.equal(half.texts, first.texts)
+    reader.prepare(lm, texts[1:])
+    assert not torch.equal(reader(lm, inputs)[0].texts, half.texts)
+    assert len(reads) == 4

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rmgym.environments.collect import seeds_of
 from rmgym.environments.introspect import spaces_of
 from rmgym.environments.kinds import Env
 from rmgym.environments.raw_observation import Raw
@@ -16,7 +17,7 @@ from rmgym.trees import Array, Space, Tree, Value, leaves, stack, take
 
 def can_replay(env: Env, steps: Transitions) -> bool:
     """Whether steps say what they began with, and what they hold are the actions that this environment takes."""
-    return isinstance(steps.metadata.get("seed"), int) and not Raw(env).handed_on
+    return bool(seeds_of(steps)) and not Raw(env).handed_on
 
 
 def replay(env: Env, steps: Transitions) -> Iterator[tuple[int, bool]]:
@@ -33,10 +34,10 @@ def replay(env: Env, steps: Transitions) -> Iterator[tuple[int, bool]]:
     Raises:
         RunError: the environment does otherwise than it did.
     """
-    (space, _), episode = spaces_of(env), steps.episode
-    for row in range(len(steps)):
-        if row == 0 or episode[row] != episode[row - 1]:
-            obs, _ = env.reset(seed=steps.metadata["seed"] if row == 0 else None)
+    (space, _), seeds, episodes = spaces_of(env), seeds_of(steps), steps.episode.tolist()
+    for row, episode in enumerate(episodes):
+        if row == 0 or episode != episodes[row - 1]:
+            obs, _ = env.reset(seed=seeds.get(episode))
             _check(space, obs, steps.obs, row)
         yield row, False
         obs, *_ = env.step(_value(steps.action, row))

@@ -27,6 +27,12 @@ def test_each_moment_is_the_one_of_then(env: str) -> None:
     assert moments == [(row, taken) for row in range(120) for taken in (False, True)]
 
 
+def test_each_source_begins_anew() -> None:
+    steps = collect("CartPole-v1", 90, policy={"a": "random", "b": "sticky"}, reset_every=20, progress=False)
+    with gym.make("CartPole-v1") as live:
+        assert sum(1 for _ in replay(live, steps)) == 180
+
+
 def test_the_environment_is_in_the_state_that_is_named() -> None:
     steps = collect("CartPole-v1", 60, progress=False)
     with gym.make("CartPole-v1") as live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -68,6 +69,7 @@ def ui(
     from rmgym.feedback.teachers.person import Person
     from rmgym.models.remote.connection import is_loopback
     from rmgym.serving.listening import listen, run
+    from rmgym.storage.sqlite import connect_to_read
     from rmgym.ui.access import Access, secret_beside
     from rmgym.ui.clips import Viewer
     from rmgym.ui.desk import Desk
@@ -97,7 +99,10 @@ def ui(
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen
         Thread(target=_draw, args=(drawn, source, text, plan, asked), daemon=True).start()
     links = {name: f"{url}/#token={access.token(name)}" for name in names}
-    run(app, listening, on_ready=lambda server: _say(f"{len(asked)} questions about {env.id} in {db}", links, as_json))
+    about = f"{len(asked)} questions about {env.id} in {db}"
+    # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.
+    with closing(connect_to_read(db, timeout=5)):
+        run(app, listening, on_ready=lambda server: _say(about, links, as_json))
 
 
 def _of_file(env: EnvSpec) -> EnvSpec:

@@ -94,6 +94,10 @@ class Desk:
             name: {codes[answer.query]: word_of(answer) for answer in store.answers(name) if answer.query in codes}
             for name in annotators
         }
+        self._owners = {code: set[str]() for code in self.questions}
+        for name, words in self._words.items():
+            for code, word in words.items():
+                self._note(name, code, word)
         self._shown = dict[str, tuple[str, float]]()
         self._seconds = {name: deque[float](maxlen=_RECENT) for name in annotators}
 
@@ -151,6 +155,7 @@ class Desk:
                 raise AnsweredError("a question goes to one person", got="somebody else's answer", fix=fix)
             self._store.record([row])
             words[code] = word
+            self._note(annotator, code, word)
             shown, since = self._shown.pop(annotator, ("", 0.0))
             if shown == code:
                 self._seconds[annotator].append(min(self._clock() - since, _LONGEST))
@@ -171,6 +176,7 @@ class Desk:
                     raise AnsweredError("the last answer is taken back", got="an earlier one", fix=fix)
                 self._store.undo(annotator)
                 del words[code]
+                self._owners[code].discard(annotator)
             self._shown[annotator] = code, self._clock()
 
     def _question(self, code: str) -> Question:
@@ -195,8 +201,12 @@ class Desk:
 
     def _is_taken(self, code: str, annotator: str) -> bool:
         """Whether somebody else has answered what goes to one person."""
-        others = (words.get(code, SKIP) for who, words in self._words.items() if who != annotator)
-        return code not in self._shared and any(word != SKIP for word in others)
+        return code not in self._shared and bool(self._owners[code] - {annotator})
+
+    def _note(self, annotator: str, code: str, word: str) -> None:
+        """Remember that somebody has answered."""
+        if word != SKIP:
+            self._owners[code].add(annotator)
 
     def _anchors(self, words: dict[str, str]) -> tuple[str, str]:
         """The steps with the lowest and the highest of some ratings."""

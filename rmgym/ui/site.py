@@ -14,6 +14,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rmgym.errors import AnsweredError, FeedbackError, ServeError
 from rmgym.serving.gate import Gate
@@ -31,6 +33,8 @@ _HEADERS = {
 }
 _KINDS = {"css": "text/css", "js": "text/javascript"}
 _YEAR = 365 * 24 * 3600
+_MOST = 10_000
+"""Bytes of a post."""
 Word = Annotated[str, Field(max_length=200)]
 
 
@@ -76,6 +80,7 @@ class Site:
         app = FastAPI(title="rmgym", docs_url=None, redoc_url=None, openapi_url=None)
         app.add_exception_handler(Refusal, refuse)
         app.add_exception_handler(RequestValidationError, _refuse_content)
+        app.add_middleware(_Brief)
         app.add_middleware(Gate, any_host=any_host, content_types=("application/json",))
         app.add_api_route("/", self.page, response_model=None)
         app.add_api_route("/login", self.login, methods=["POST"], response_model=None)
@@ -144,6 +149,40 @@ class Site:
         shown = self._pages.turn(annotator)
         self._ahead.submit(self._pages.prepare, annotator)
         return _html(shown)
+
+
+class _Brief:
+    """ASGI middleware: 413 for posts that are longer than any answer, and nothing is read of them beyond that.
+
+    Args:
+        app: what is behind it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on, or refuse it."""
+        left = _MOST
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise _too_long()
+            return message
+
+        announced = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        if announced.isdecimal() and int(announced) > _MOST:
+            await _too_long().response()(scope, receive, send)
+            return
+        await self._app(scope, limited, send)
+
+
+def _too_long() -> Refusal:
+    error = ServeError(f"an answer has at most {_MOST} bytes", got="more", fix="send one answer at a time")
+    return Refusal(413, error, connection="close")
 
 
 def _static(name: str) -> Response:

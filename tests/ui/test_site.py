@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rmgym.feedback.ask import ask
+from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.store import LabelStore
-from tests.ui.labelling import ENV, Room, asked
+from rmgym.feedback.teachers.program import ProgramTeacher
+from rmgym.text import TextBatch
+from tests.ui.labelling import ENV, Room, asked, steps_of
 
 HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=alert(1)>'\""
 
@@ -100,6 +107,23 @@ def test_words_that_do_not_fit_are_refused_and_the_question_stays(room: Room, wo
     assert room.answers() == []
 
 
+def test_long_posts_are_not_read(room: Room) -> None:
+    ann = room.labeller("ann")
+    read = list[int]()
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            read.append(1000)
+            yield b" " * 1000
+
+    answer = ann.client.post("/answer", json={"question": "r" * 20_000, "answer": "3"})
+    assert answer.status_code == 413
+    assert answer.json()["error"]["rule"] == "an answer has at most 10000 bytes"
+    parts = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    assert ann.client.post("/answer", content=islice(endless(), 10_000), headers=parts).status_code in (400, 413)
+    assert room.answers() == []
+
+
 def test_two_browsers_on_one_question(room: Room) -> None:
     """What the first one says counts; the second one is told, and goes on with the next question."""
     first, second = room.labeller("ann"), room.labeller("ann")
@@ -160,6 +184,32 @@ def test_undo(room: Room) -> None:
     assert [row.value for row in room.store.answers("ann")] == [4.0]
 
 
+def test_answers_by_a_measure_are_the_labels_of_a_script_with_it(room: Room, tmp_path: Path) -> None:
+    """So a model that is fitted on them is the same one."""
+    steps, texts, _ = steps_of()
+    script = LabelStore(tmp_path / "script.sqlite")
+    # CartPole's own reward is the same everywhere; here the pole's angle after each step is what counts.
+    teacher = ProgramTeacher(lambda steps: -np.abs(steps.next_obs[:, 2]))
+    ask(script, teacher, steps, texts, QuestionPlan(ratings=0, preferences=6, length=5))
+    wanted = script.labels().preferences
+    worth = dict(zip(texts.strings(), (-np.abs(steps.next_obs[:, 2])).tolist(), strict=True))
+    ann = Room(room.store, ["ann"]).labeller("ann")
+    while ann.question:
+        question = room.desk.questions[ann.question]
+        if question.right is None:
+            assert ann.answer("skip") == 200
+            continue
+        left, right = (sum(worth[text] for text in side.strings()) for side in (question.left, question.right))
+        assert ann.answer("left" if left > right else "right") == 200
+    given = room.store.labels().preferences
+    assert given is not None
+    assert wanted is not None
+    assert given.steps.strings() == wanted.steps.strings()
+    for name in ("left", "right", "choice", "margin"):
+        np.testing.assert_array_equal(getattr(given, name), getattr(wanted, name))
+    np.testing.assert_array_equal(*(labels.groups[:, None] == labels.groups for labels in (given, wanted)))
+
+
 def test_at_the_end_it_says_so(room: Room) -> None:
     ann = room.labeller("ann")
     while ann.question:
@@ -189,6 +239,22 @@ def test_names_and_texts_are_text(store: LabelStore) -> None:
     ann = room.labeller(name)
     assert ann.answer("9", HOSTILE) == 400
     assert ann.answer(HOSTILE) == 400
+
+
+def test_texts_of_steps_are_text(tmp_path: Path) -> None:
+    """An environment may say anything, here beside a card's words and in place of them."""
+    store, (steps, texts, _) = LabelStore(tmp_path / "labels.sqlite"), steps_of()
+    strings = [texts.strings()[0].replace("to the", HOSTILE), HOSTILE + "\x1b[31m"]
+    hostile = TextBatch.from_strings(strings)
+    store.add_rating_queries(steps[:2], hostile, np.arange(2))
+    store.add_preference_queries(steps[:2], hostile, np.array([[0, 1]]), 1)
+    ann = Room(store, ["ann"]).labeller("ann")
+    for word in ("1", "2", "left"):
+        assert ann.html.count("<script") <= 1
+        assert "<img" not in ann.html
+        assert "&lt;script&gt;document" in ann.html
+        assert "\x1b" not in ann.html
+        assert ann.answer(word) == 200
 
 
 def test_what_the_page_may_load_is_its_own(room: Room) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.questions import Question
     from rmgym.specs import EnvSpec
-    from rmgym.text import Textualizer
     from rmgym.ui.pictures import Pictures
 
 _STEPS = ".parquet"
@@ -96,8 +97,7 @@ def ui(
     app = Site(access, desk, pages, drawn).app(any_host=not is_loopback(host))
     listening, url = listen(host, port)
     if pictures:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen
-        Thread(target=_draw, args=(drawn, source, text, plan, asked), daemon=True).start()
+        Thread(target=_take, args=(drawn, partial(_draw, source, plan, asked)), daemon=True).start()
     links = {name: f"{url}/#token={access.token(name)}" for name in names}
     about = f"{len(asked)} questions about {env.id} in {db}"
     # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.
@@ -122,14 +122,22 @@ def _of_file(env: EnvSpec) -> EnvSpec:
     return replace(env, id=origin.id)
 
 
-def _draw(
-    pictures: Pictures, source: AskedSteps, text: Textualizer, plan: QuestionPlan, questions: list[Question]
-) -> None:
-    """Draw the clips while the page is there already; steps are collected again where nobody kept them."""
-    steps = source.transitions(plan)
-    pictures.draw(steps, text.batch(steps), questions)
+def _take(pictures: Pictures, drawing: Callable[[], Iterator[tuple[str, bytes]]]) -> None:
+    """Take pictures from a process that draws while the page is there already."""
+    from rmgym.ui.aside import aside
+
+    pictures.take(aside(drawing))
     if pictures.trouble:
-        err.print(f"there are no pictures: {pictures.trouble}", markup=False, soft_wrap=True)
+        err.print(f"no more pictures. {pictures.trouble}", markup=False, soft_wrap=True)
+
+
+def _draw(source: AskedSteps, plan: QuestionPlan, questions: list[Question]) -> Iterator[tuple[str, bytes]]:
+    """Draw the clips; steps are collected again where nobody kept them."""
+    from rmgym.ui.pictures import draw
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without a screen
+    steps = source.transitions(plan)
+    return draw(steps, source.textualizer().batch(steps), questions)
 
 
 def _say(about: str, links: dict[str, str], as_json: bool) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from rmgym.environments.build import build_env
 from rmgym.environments.collect import collected_in
 from rmgym.environments.kinds import Env
 from rmgym.environments.replay import can_replay, replay
+from rmgym.errors import RmgymError, RunError
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
@@ -29,15 +29,13 @@ from rmgym.transitions import Transitions
 _WIDEST = 280
 """Pixels of a frame's longer side."""
 _QUALITY = 80
-_POLITE = 0.002
-"""Seconds after each picture in which others get their answers."""
 Frame = npt.NDArray[np.uint8]
 Place = tuple[int, int]
 """First row and length of a clip."""
 
 
 class Pictures:
-    """Sheets by the digest of their clips, as they get ready; drawn by one thread, read by others.
+    """Sheets by the digest of their clips, as they get ready; taken by one thread, read by others.
 
     A sheet is a WebP file with the frames of a clip in ``ceil(sqrt(n))`` columns: that before each of its steps, and
     that after the last one.
@@ -58,39 +56,56 @@ class Pictures:
         """The sheet of a clip, if it is ready."""
         return self._sheets.get(digest)
 
-    def draw(self, steps: Transitions, texts: TextBatch, questions: Sequence[Question]) -> None:
-        """Draw all clips of some questions, in the order in which the steps were taken.
-
-        Args:
-            steps: as they were collected.
-            texts: one text per step, by which clips are looked up.
-            questions: that the clips are of.
-        """
+    def take(self, drawn: Iterable[tuple[str, bytes]]) -> None:
+        """Take sheets as they come, until there are no more; where drawing fails, words are enough."""
         try:
-            digests = _places(questions, texts)
-            with closing(_drawing(steps)) as env:
-                for place, frames in _clips(env, steps, sorted(digests, key=sum)):
-                    self._sheets[digests[place]] = _sheet(frames)
-        except Exception as error:  # an environment of somebody's own may do anything when it draws: words are enough
-            self.trouble = f"{type(error).__name__}: {error}"
+            for digest, sheet in drawn:
+                self._sheets[digest] = sheet
+        except Exception as error:  # an environment of somebody's own may do anything when it draws
+            self.trouble = f"{error.rule}: {error.got}" if isinstance(error, RmgymError) else repr(error)
         self.are_coming = False
+
+
+def draw(steps: Transitions, texts: TextBatch, questions: Sequence[Question]) -> Iterator[tuple[str, bytes]]:
+    """Draw all clips of some questions, in the order in which the steps were taken.
+
+    Args:
+        steps: as they were collected.
+        texts: one text per step, by which clips are looked up.
+        questions: that the clips are of.
+
+    Yields:
+        Digests of clips, and their sheets.
+
+    Raises:
+        RunError: the environment does not draw, or its steps cannot be taken again.
+    """
+    digests = _places(questions, texts)
+    with closing(_drawing(steps)) as env:
+        for place, frames in _clips(env, steps, sorted(digests, key=sum)):
+            yield digests[place], _sheet(frames)
 
 
 def _drawing(steps: Transitions) -> Env:
     """The environment of some steps, made so that it draws.
 
     Raises:
-        ValueError: it does not draw, or its steps cannot be taken again.
+        RunError: it does not draw, or its steps cannot be taken again.
     """
     spec = collected_in(steps)
     if spec is None:
-        raise ValueError("nobody knows where the steps were collected")
+        raise _undrawable("steps of an origin that nobody knows")
     with closing(build_env(spec)) as plain:
         if "rgb_array" not in plain.metadata.get("render_modes", ()):
-            raise ValueError(f"{spec.id} draws no pictures")
+            raise _undrawable(f"{spec.id}, which draws no pictures")
         if not can_replay(plain, steps):
-            raise ValueError("the steps do not hold what it takes to take them again")
+            raise _undrawable("steps without their seed, or below wrappers of the action")
     return build_env(replace(spec, kwargs={**spec.kwargs, "render_mode": "rgb_array"}))
+
+
+def _undrawable(got: str) -> RunError:
+    fix = "label by the words alone"
+    return RunError("pictures are of steps that can be taken again where they are drawn", got=got, fix=fix)
 
 
 def _places(questions: Sequence[Question], texts: TextBatch) -> dict[Place, str]:
@@ -115,7 +130,6 @@ def _clips(env: Env, steps: Transitions, places: Sequence[Place]) -> Iterator[tu
     for moment in replay(env, steps):
         if moment in shown:
             frames[moment] = _frame(env)
-            time.sleep(_POLITE)
         while waiting and moment == (sum(waiting[0]) - 1, True):
             start, length = place = waiting.pop(0)
             yield place, [*(frames[start + i, False] for i in range(length)), frames[moment]]

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page
 from rmgym.feedback.store import LabelStore
 from rmgym.serving.listening import listen, run
 from rmgym.ui.access import Access, secret_beside
+from rmgym.ui.pictures import draw
 from rmgym.ui.replies import word_of
 from tests.browsers import PATIENCE, launched
 from tests.serving.serving import ServerProcess, free_port
@@ -181,7 +182,7 @@ def test_both_sides_play_in_sync_beside_their_words(browser: Browser, tmp_path: 
     store = asked(tmp_path / "labels.sqlite", ratings=0, preferences=2)
     room = Room(store, ["ann"])
     steps, texts, _ = steps_of()
-    room.pictures.draw(steps, texts, store.questions())
+    room.pictures.take(draw(steps, texts, store.questions()))
     with person(browser, room) as ann:
         ann.page.wait_for_function("() => document.querySelectorAll('.screen.drawn').length === 2")
         question = room.desk.questions[ann.question]
@@ -213,7 +214,7 @@ def test_nothing_is_wider_than_the_window_and_everything_has_a_name(
     store = asked(tmp_path / "labels.sqlite", ratings=3, preferences=1)
     room = Room(store, ["ann"])
     steps, texts, _ = steps_of()
-    room.pictures.draw(steps, texts, store.questions())
+    room.pictures.take(draw(steps, texts, store.questions()))
     with person(browser, room, viewport={"width": width, "height": 800}) as ann:
         for key, word in (("2", "2"), ("9", "9"), ("4", "4"), ("l", "left")):
             assert ann.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rmgym.feedback.questions import segment_digest
 from rmgym.transitions import Transitions
-from rmgym.ui.pictures import Pictures
+from rmgym.ui.pictures import Pictures, draw
 from tests.ui.labelling import asked, steps_of
 
 
@@ -25,7 +25,7 @@ def test_every_clip_has_its_frames(tmp_path: Path) -> None:
     (steps, texts, _), questions = steps_of(), asked(tmp_path / "labels.sqlite").questions()
     pictures = Pictures()
     assert pictures.are_coming
-    pictures.draw(steps, texts, questions)
+    pictures.take(draw(steps, texts, questions))
     assert not pictures.are_coming
     assert pictures.trouble == ""
     sizes = {"rating": (2 * 280, 187), "preference": (3 * 280, 2 * 187)}  # two frames abreast; six in three columns
@@ -39,7 +39,7 @@ def test_every_clip_has_its_frames(tmp_path: Path) -> None:
 def test_a_frame_is_what_the_environment_draws_there(tmp_path: Path) -> None:
     (steps, texts, _), questions = steps_of(), asked(tmp_path / "labels.sqlite", preferences=0).questions()
     pictures = Pictures()
-    pictures.draw(steps, texts, questions)
+    pictures.take(draw(steps, texts, questions))
     strings = texts.strings()
     with gym.make("CartPole-v1", render_mode="rgb_array") as env:
         env.reset()
@@ -58,7 +58,7 @@ def test_where_steps_cannot_be_taken_again_there_are_words_alone(tmp_path: Path)
     other = replace(steps, metadata={**steps.metadata, "seed": 5})
     for wrong, why in ((unknown, "nobody knows"), (other, "another observation at row 0")):
         pictures = Pictures()
-        pictures.draw(wrong, texts, questions)
+        pictures.take(draw(wrong, texts, questions))
         assert why in pictures.trouble
         assert not pictures.are_coming
         assert pictures.sheet(segment_digest(questions[0].left)) is None
@@ -67,6 +67,6 @@ def test_where_steps_cannot_be_taken_again_there_are_words_alone(tmp_path: Path)
 def test_questions_about_other_steps_are_left_out(tmp_path: Path) -> None:
     (steps, texts, _), questions = steps_of(), asked(tmp_path / "labels.sqlite").questions()
     pictures = Pictures()
-    pictures.draw(steps[:1], texts[0:1], questions)
+    pictures.take(draw(steps[:1], texts[0:1], questions))
     assert pictures.trouble == ""
     assert not any(pictures.sheet(segment_digest(question.left)) for question in questions[1:])

@@ -12,6 +12,7 @@ from rmgym.cli.output import err
 
 if TYPE_CHECKING:
     from rmgym.feedback.plan import QuestionPlan
+    from rmgym.feedback.questions import Question
     from rmgym.feedback.store import LabelStore
     from rmgym.feedback.teachers.base import Teacher
     from rmgym.feedback.teachers.values import StateValue
@@ -64,6 +65,20 @@ class AskedSteps:
         from rmgym.environments.tabular import tabular_value
 
         return tabular_value(self.env)
+
+    def example(self, row: int, text: Textualizer) -> Question:
+        """A recorded step as a question to rate it.
+
+        Raises:
+            FeedbackError: there is no such step.
+        """
+        from rmgym.errors import FeedbackError
+        from rmgym.feedback.questions import Question
+
+        assert self.recorded is not None
+        if not 0 <= row < len(self.recorded):
+            raise FeedbackError("an example is one of the steps", got=row, fix=f"pass 0 to {len(self.recorded) - 1}")
+        return Question(id=0, kind="rating", left=text.batch(self.recorded[[row]]), right=None)
 
     def transitions(self, plan: QuestionPlan) -> Transitions:
         """The steps of the file, or collected now."""

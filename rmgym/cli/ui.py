@@ -49,6 +49,10 @@ def ui(
     length: Annotated[int, typer.Option(help="Steps per segment.")] = 25,
     select: Annotated[Literal["coverage", "random"], typer.Option(help="How questions are chosen.")] = "coverage",
     levels: Annotated[int | None, typer.Option(help="Ratings are 1 to LEVELS, by default 10.")] = None,
+    low: Annotated[
+        int | None, typer.Option(help="Place among the steps of one that shows what a low rating is.")
+    ] = None,
+    high: Annotated[int | None, typer.Option(help="The same for a high rating.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to collect; by default enough for the questions.")] = None,
     seed: Annotated[int, typer.Option(help="Of collecting and choosing; same seed, same questions.")] = 0,
     pictures: Annotated[bool, typer.Option(help="Show what the environment draws, where it can.")] = True,
@@ -89,15 +93,20 @@ def ui(
     if not are_asked(store, plan):
         source = replace(source, recorded=source.transitions(plan))
         put_questions(store, person, names[0], source, text, plan)
+    if low is not None or high is not None:
+        source = replace(source, recorded=source.transitions(plan))
+    examples = {word: source.example(row, text) for word, row in (("low", low), ("high", high)) if row is not None}
     desk = Desk(store, names, levels=person.levels, overlap=overlap)
     asked = [*desk.questions.values()]
     drawn = Pictures(are_coming=pictures)
     viewer = Viewer(StepReader(text.card, text.language), asked)
-    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, access=access)
+    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, access=access, examples=examples)
     app = Site(access, desk, pages, drawn).app(any_host=not is_loopback(host))
     listening, url = listen(host, port)
     if pictures:
-        Thread(target=_take, args=(drawn, partial(_draw, source, plan, asked)), daemon=True).start()
+        Thread(
+            target=_take, args=(drawn, partial(_draw, source, plan, [*asked, *examples.values()])), daemon=True
+        ).start()
     links = {name: f"{url}/#token={access.token(name)}" for name in names}
     about = f"{len(asked)} questions about {env.id} in {db}"
     # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.

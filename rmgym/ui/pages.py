@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rmgym.errors import FeedbackError
+from rmgym.feedback.questions import Question
 from rmgym.ui.access import Access
 from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
-from rmgym.ui.desk import Desk
+from rmgym.ui.desk import Desk, Turn
 from rmgym.ui.pictures import Pictures
 
 _HERE = Path(__file__).parent
@@ -31,10 +33,21 @@ class Pages:
         viewer: what is shown of a question.
         pictures: of clips.
         access: what posts have to bring along.
+        examples: steps that show what ``low`` and ``high`` mean, by these words.
     """
 
-    def __init__(self, env: str, *, desk: Desk, viewer: Viewer, pictures: Pictures, access: Access) -> None:
+    def __init__(
+        self,
+        env: str,
+        *,
+        desk: Desk,
+        viewer: Viewer,
+        pictures: Pictures,
+        access: Access,
+        examples: Mapping[str, Question] = MappingProxyType({}),
+    ) -> None:
         self._desk, self._pictures, self._access = desk, pictures, access
+        self._examples = [(f"an example of {word}", viewer.view(step)) for word, step in examples.items()]
         self._view = lru_cache(_KEPT)(lambda code: viewer.view(desk.questions[code]))
         templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -75,15 +88,19 @@ class Pages:
     def _shown(self, annotator: str, refused: FeedbackError | None = None) -> dict[str, object]:
         turn = self._desk.turn(annotator)
         view: View | None = self._view(turn.code) if turn.code else None
-        words = self._desk.words(annotator)
-        rates = view is not None and view.kind == "rating" and turn.low
         return {
             "turn": turn,
             "view": view,
-            "anchors": [(words[code], self._view(code)) for code in (turn.low, turn.high)] if rates else [],
+            "anchors": self._anchors(annotator, turn) if view is not None and view.kind == "rating" else [],
             "time_left": _in_words(turn.minutes),
             "notice": f"Not stored: {refused.rule} (here: {refused.got})." if refused is not None else "",
         }
+
+    def _anchors(self, annotator: str, turn: Turn) -> list[tuple[str, View]]:
+        """Steps that show what low and high mean: the examples, and the annotator's own extremes."""
+        words = self._desk.words(annotator)
+        own = [(f"you gave {words[code]}", self._view(code)) for code in (turn.low, turn.high) if code]
+        return [*self._examples, *own]
 
     def _is_pictured(self, digest: str) -> bool:
         return self._pictures.are_coming or self._pictures.sheet(digest) is not None

@@ -48,17 +48,19 @@ def test_the_links_are_the_annotators_own_and_stay(tmp_path: Path) -> None:
 def test_pictures_come_while_the_page_is_there(tmp_path: Path) -> None:
     database = asked(tmp_path / "labels.sqlite", ratings=3, preferences=0).path
     data = collect("CartPole-v1", 300, reset_every=25, progress=False).save(tmp_path / "steps.parquet")
-    arguments = ("ui", str(data), "--db", str(database), "--ratings", "3", "--annotator", "ann", "--port", "0")
+    options = ("--ratings", "3", "--annotator", "ann", "--low", "7", "--port", "0")
+    arguments = ("ui", str(data), "--db", str(database), *options)
     with ServerProcess(*arguments) as server:
         cookies = {(access := Access(secret_beside(database), ["ann"])).cookie: access.token("ann")}
         page = httpx2.get(server.url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
-        (clip,) = re.findall(r'data-src="(/clips/\w+\.webp)"', page.text)
+        assert "an example of low" in page.text
+        clip, example = re.findall(r'data-src="(/clips/\w+\.webp)"', page.text)
 
-        def picture() -> httpx2.Response:
-            return httpx2.get(server.url + clip, cookies=cookies)
+        def picture(path: str) -> httpx2.Response:
+            return httpx2.get(server.url + path, cookies=cookies)
 
-        wait_until(lambda: picture().status_code == 200)
-        assert picture().content[8:12] == b"WEBP"
+        wait_until(lambda: picture(clip).status_code == picture(example).status_code == 200)
+        assert picture(clip).content[8:12] == b"WEBP"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_pictures_come_while_the_page_is_there(tmp_path: Path) -> None:
         (["CartPole-v1", "--ratings", "0"], "something is asked"),
         (["Nothing-v0"], "an environment has a registered id"),
         (["nothing.parquet"], ""),
+        (["CartPole-v1", "--ratings", "3", "--low", "100"], "an example is one of the steps"),
     ],
 )
 def test_what_cannot_be_is_refused_before_it_listens(tmp_path: Path, arguments: list[str], rule: str) -> None:

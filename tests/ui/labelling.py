@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from fastapi.testclient import TestClient
 
 from rmgym.environments.collect import collect
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
+from rmgym.feedback.questions import Question
 from rmgym.feedback.reading import StepReader
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import Person
@@ -103,14 +105,20 @@ class Room:
     """The page of one database; made anew, it is a page that was killed and started again."""
 
     def __init__(
-        self, store: LabelStore, annotators: Sequence[str] = ("ann", "bob"), *, overlap: float = 0.0, env: str = ENV
+        self,
+        store: LabelStore,
+        annotators: Sequence[str] = ("ann", "bob"),
+        *,
+        overlap: float = 0.0,
+        env: str = ENV,
+        examples: Mapping[str, Question] = MappingProxyType({}),
     ) -> None:
         self.store, text = store, steps_of()[2]
         self.access = Access(SECRET, annotators)
         self.desk = Desk(LabelStore(store.path), annotators, levels=10, overlap=overlap)
         self.pictures = Pictures(are_coming=False)
         viewer = Viewer(StepReader(text.card, text.language), self.desk.questions.values())
-        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, access=self.access)
+        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, access=self.access, examples=examples)
         self.app = Site(self.access, self.desk, pages, self.pictures).app()
 
     def client(self, *, token: str | None = None) -> TestClient:

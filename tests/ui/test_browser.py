@@ -152,6 +152,9 @@ def test_keys_do_what_help_says(browser: Browser, tmp_path: Path) -> None:
         assert not ann.page.locator("#help").is_visible()
         assert ann.question == first
         assert room.answers() == []
+        ann.page.click("#open-help")
+        ann.page.click("#help button")
+        assert not ann.page.locator("#help").is_visible()
         keyboard.press("l")  # no answer to a step that is rated
         ann.press("0", "10")
         keyboard.press("u")

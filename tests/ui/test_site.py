@@ -12,6 +12,7 @@ import pytest
 
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
+from rmgym.feedback.questions import Question
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.program import ProgramTeacher
 from rmgym.text import TextBatch
@@ -227,6 +228,23 @@ def test_progress_and_anchors(room: Room) -> None:
     ann.answer("9")
     assert "2 answered, 10 left" in ann.html
     assert re.findall(r"<h2>(you gave \d+)</h2>", ann.html) == ["you gave 2", "you gave 9"]
+
+
+def test_examples_show_what_low_and_high_mean_from_the_first_question_on(store: LabelStore) -> None:
+    _, texts, _ = steps_of()
+    rows = {"low": texts[[3]], "high": texts[[5]]}
+    examples = {word: Question(id=0, kind="rating", left=text, right=None) for word, text in rows.items()}
+    ann = Room(store, ["ann"], examples=examples).labeller("ann")
+    assert re.findall(r"<h2>(.*)</h2>", ann.html) == ["an example of low", "an example of high"]
+    for text in rows.values():
+        first, after = text.numbers[0], text.numbers[4]
+        assert f"{first:.3f} → {after:.3f}" in ann.html
+    ann.answer("2")
+    ann.answer("9")
+    assert re.findall(r"<h2>(.*)</h2>", ann.html)[-2:] == ["you gave 2", "you gave 9"]
+    while ann.field("kind") == "rating":
+        ann.answer()
+    assert "an example of" not in ann.html
 
 
 def test_names_and_texts_are_text(store: LabelStore) -> None:

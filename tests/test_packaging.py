@@ -136,6 +136,8 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names} == {"rmgym", Path(points).parent.name}
     sources = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "rmgym").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
+    page = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "rmgym/ui").glob("*/*.[hcj]*")}
+    assert {"rmgym/ui/templates/page.html", "rmgym/ui/static/ui.css", "rmgym/ui/static/ui.js"} <= page <= set(names)
 
 
 def test_every_third_party_import_is_a_declared_dependency() -> None:

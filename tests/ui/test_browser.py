@@ -176,6 +176,7 @@ def test_keys_do_what_help_says(browser: Browser, tmp_path: Path) -> None:
         for key, word in (("ArrowRight", "right"), ("t", "tie"), ("l", "left"), ("r", "right")):
             ann.page.evaluate("document.activeElement.blur()")
             ann.press(key, word)
+            assert ann.page.evaluate("document.activeElement.className") == "asked"
         assert "All questions for you are answered" in ann.page.inner_text("h1")
     rows = room.store.answers("ann")
     assert [word_of(row) for row in rows] == [*ann.stored.values()]

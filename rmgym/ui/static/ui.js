@@ -27,7 +27,7 @@ async function send(path, content, word) {
     document.querySelector("main").innerHTML = await answer.text();
     say(answer.status === 200 ? word : "");
     show();
-    document.querySelector("h1").focus({ preventScroll: true });
+    document.querySelector(".asked").focus({ preventScroll: true }); // where a screen reader reads on
   } else {
     const error = (await answer.json().catch(() => ({}))).error;
     say(error ? `${error.rule}: ${error.fix}` : `The server answered ${answer.status}.`);

@@ -3,7 +3,7 @@
 python benchmarks/ui.py            # about a quarter of an hour
 python benchmarks/ui.py --quick    # 3 people, 60 questions
 
-`rmgym ui` runs in a process of its own, with 500 steps of CartPole to rate and 500 pairs of segments of 10 steps to
+`rmgym ui` runs in a process of its own, with 350 steps of CartPole to rate and 350 pairs of segments of 10 steps to
 compare. Ten annotators are at it, each over a connection of their own, who answer at random after a pause that is
 exponential with a mean of three seconds: quick people. Timed is what the page waits for: from sending an answer until
 the whole next question is there. In the cells *pictures* the server draws clips all the while. In the cells
@@ -191,7 +191,7 @@ def claims_of(cells: list[Cell]) -> list[Cell]:
 def main() -> None:
     """Measure, and write the result."""
     given = arguments(__doc__, seeds=(0,))
-    people, questions = (3, 60) if given.quick else (10, 1000)
+    people, questions = (3, 60) if given.quick else (10, 700)
     cells = [
         {"what": what, "people": people, "questions": questions, "seed": seed} for seed in given.seeds for what in KINDS
     ]

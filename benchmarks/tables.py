@@ -167,6 +167,28 @@ def loop(result: Result) -> str:
     return "\n".join([table(header, rows), verdicts(result)])
 
 
+def prices(result: Result) -> str:
+    """What answers of each kind tell, by the minutes that they take."""
+    cells, rows = result["cells"], []
+    for env, minutes, kind in dict.fromkeys((c["env"], c["minutes"], c["kind"]) for c in cells):
+        here = [c for c in cells if (c["env"], c["minutes"], c["kind"]) == (env, minutes, kind)]
+        r2, rho = ([c[name] for c in here] for name in ("r2", "spearman"))
+        seconds = f"{here[0]['seconds_each']:g}"
+        each = [f"{np.mean(values):.2f} ({', '.join(f'{x:.2f}' for x in values)})" for values in (r2, rho)]
+        rows.append([env, str(minutes), kind, seconds, str(here[0]["answers"]), *each])
+    rows.sort(key=lambda row: (row[0] != "Pendulum-v1", int(row[1])))
+    header = [
+        "environment",
+        "minutes",
+        "answers are",
+        "seconds each",
+        "answers",
+        "R² (each seed)",
+        "Spearman (each seed)",
+    ]
+    return "\n".join([table(header, rows), verdicts(result)])
+
+
 def devices(result: Result) -> str:
     """Seconds of a fit, steps scored a second, and how far rewards differ, by model and device."""
     rows = []
@@ -224,6 +246,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "heads": heads,
     "ablation": ablation,
     "loop": loop,
+    "prices": prices,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

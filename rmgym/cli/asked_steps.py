@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from rmgym.cli.output import err
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.questions import Question
     from rmgym.feedback.store import LabelStore
     from rmgym.feedback.teachers.base import Teacher
+    from rmgym.feedback.teachers.panel import Panel
     from rmgym.feedback.teachers.values import StateValue
     from rmgym.specs import EnvSpec
     from rmgym.text import Textualizer
@@ -90,19 +93,26 @@ class AskedSteps:
 
 
 def put_questions(
-    store: LabelStore, teacher: Teacher, annotator: str, source: AskedSteps, text: Textualizer, plan: QuestionPlan
+    store: LabelStore,
+    teacher: Teacher | Panel,
+    annotators: Sequence[str],
+    source: AskedSteps,
+    text: Textualizer,
+    plan: QuestionPlan,
 ) -> None:
     """Put the questions to a teacher; what it warns of is shown in a line."""
     from rmgym.feedback.ask import ask
+    from rmgym.feedback.teachers.panel import Panel
 
     transitions = source.transitions(plan)
-    kept = [scale for scale in store.scales(annotator) if scale.levels >= 0]
+    kept = [(name, scale) for name in annotators for scale in store.scales(name) if scale.levels >= 0]
+    name = None if isinstance(teacher, Panel) else annotators[0]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        ask(store, teacher, transitions, text.batch(transitions), plan, annotator=annotator)
+        ask(store, teacher, transitions, text.batch(transitions), plan, annotator=name)
     for warning in caught:
         err.print(f"warning: {warning.message}", markup=False)
-    for scale in kept if plan.ratings else ():
+    for annotator, scale in kept if plan.ratings else ():
         err.print(f"{annotator} keeps the scale of the earlier ratings: {scale}", markup=False, soft_wrap=True)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from rmgym.cli.completion import model_names
+from rmgym.cli.options import key_values
 from rmgym.cli.output import AsJson, out, print_json, table
 from rmgym.errors import FitError
-from rmgym.storage.foreign import parse_json
 
 
 def fit(
@@ -45,7 +45,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a reward model on labels."""
-    options = _options(model_option or [])
+    options = key_values("--model-option", model_option or (), FitError)
     if preset is not None:
         options["preset"] = preset
     from rmgym.feedback.sources import labels_of
@@ -77,20 +77,6 @@ def fit(
     else:
         _report(result.metrics)
         out.print(f"saved to {folder}")
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    """``key=value`` pairs; a value is JSON where it can be, else a string."""
-    options = dict[str, Any]()
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.isidentifier():
-            raise FitError("a model option is key=value", got=pair, fix="write --model-option heads=3")
-        try:
-            options[key] = parse_json(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 def _report(metrics: dict[str, Any]) -> None:

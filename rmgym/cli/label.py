@@ -12,9 +12,11 @@ from rmgym.cli.asked_steps import AskedSteps, are_asked, put_questions, refuse_o
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, err, out, print_json
 from rmgym.cli.tables import Tables
-from rmgym.cli.teachers import PERSON, SCRIPTED, Levels, levels_of, own_teacher
+from rmgym.cli.teachers import PERSON, SCRIPTED, Levels, TeacherOptions, levels_of, teacher_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rmgym.feedback.store import LabelStore
     from rmgym.feedback.teachers.person import Person
     from rmgym.specs import EnvSpec
@@ -29,9 +31,11 @@ def label(
         typer.Option(
             metavar="WHO",
             help="Who answers: scripted (the true reward), human (you, in the terminal), or a function of your own as "
-            "my_module:function, which may be in the current folder.",
+            "my_module:function, which may be in the current folder; or several, with commas between them, who share "
+            "the questions.",
         ),
     ] = SCRIPTED,
+    teacher_option: TeacherOptions = None,
     db: Annotated[Path, typer.Option(help="Label database; made if missing.")] = Path("labels.sqlite"),
     questions: Annotated[
         Path | None,
@@ -75,35 +79,47 @@ def label(
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.scales import Scale, check_scales
     from rmgym.feedback.store import LabelStore
+    from rmgym.feedback.teachers.panel import Panel
     from rmgym.feedback.teachers.person import Person
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
     tables = Tables(questions, answers, teacher) if questions or answers else None
-    if edges != "width" and (tables or teacher != SCRIPTED):
+    if edges != "width" and (tables or SCRIPTED not in teacher.split(",")):
         got = f"--edges {edges} with {'a table' if tables else teacher}"
         raise FeedbackError("the scripted teacher's levels have edges", got=got, fix="leave --edges out")
-    own = None if teacher in (SCRIPTED, PERSON) else own_teacher(teacher, levels, target=target, others=(PERSON,))
+    source = AskedSteps.named(env, data)
+
+    def scripted() -> ScriptedTeacher:
+        value = source.optimal_value() if target == "progress" else None
+        return ScriptedTeacher(target=target, levels=levels_of(levels) or None, edges=edges, value=value)
+
+    by_person = tables is not None or teacher == PERSON
+    if by_person and teacher_option:
+        got = f"--teacher-option {teacher_option[0]} with {'a table' if tables else teacher}"
+        raise FeedbackError("people as they are need none of their habits", got=got, fix="leave it out")
+    program = (
+        None if by_person else teacher_of(teacher, scripted, levels, teacher_option, target=target, others=(PERSON,))
+    )
+    if isinstance(program, Panel) and annotator is not None:
+        raise FeedbackError("several teachers answer under their own names", got=annotator, fix="leave it out")
     plan = QuestionPlan(
         ratings=ratings,
         preferences=preferences,
         length=length,
         method=select,
-        whole_episodes=teacher == SCRIPTED and target == "outcome",
+        whole_episodes=SCRIPTED in teacher.split(",") and target == "outcome",
         steps=steps,
         reset_every=reset_every,
         seed=seed,
     )
-    source = AskedSteps.named(env, data)
     text = source.textualizer()
     store = LabelStore(db)
-    name = annotator or getpass.getuser()
-    if tables is None and teacher != PERSON:
-        value = source.optimal_value() if own is None and target == "progress" else None
-        scripted_levels = levels_of(levels) or None
-        program = own or ScriptedTeacher(target=target, levels=scripted_levels, edges=edges, value=value)
-        name = annotator or program.source
-        put_questions(store, program, name, source, text, plan)
+    names = [annotator or getpass.getuser()]
+    if program is not None:
+        names = [*program.members] if isinstance(program, Panel) else [annotator or program.source]
+        put_questions(store, program, names, source, text, plan)
     else:
+        name = names[0]
         person = Person() if tables else Person(levels=levels_of(levels))
         refuse_other_card(store, text, env.id)
         if tables is None:
@@ -111,12 +127,12 @@ def label(
         else:
             tables.read(store, name, levels_of(levels))
         if (tables is None or questions) and not are_asked(store, plan):
-            put_questions(store, person, name, source, text, plan)
+            put_questions(store, person, names, source, text, plan)
         if tables is None:
             _interview(store, person, name, text, as_json)
         else:
             tables.write(store, name)
-    _report(store, name, as_json)
+    _report(store, names, as_json)
 
 
 def _interview(store: LabelStore, person: Person, annotator: str, text: Textualizer, as_json: bool) -> None:
@@ -128,8 +144,9 @@ def _interview(store: LabelStore, person: Person, annotator: str, text: Textuali
     interview(store, annotator, levels=person.levels, reader=reader, console=err if as_json else out)
 
 
-def _report(store: LabelStore, annotator: str, as_json: bool) -> None:
-    answered, asked = store.progress(annotator)
+def _report(store: LabelStore, annotators: Sequence[str], as_json: bool) -> None:
+    progress = [store.progress(name) for name in annotators]
+    answered, asked, annotator = sum(each for each, _ in progress), progress[0][1], ", ".join(annotators)
     info = store.info()
     if as_json:
         print_json({"db": str(store.path), "annotator": annotator, "answered": answered, "asked": asked, **info})

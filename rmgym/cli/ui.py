@@ -92,7 +92,7 @@ def ui(
     access = Access(secret_beside(db), names)
     if not are_asked(store, plan):
         source = replace(source, recorded=source.transitions(plan))
-        put_questions(store, person, names[0], source, text, plan)
+        put_questions(store, person, names, source, text, plan)
     if low is not None or high is not None:
         source = replace(source, recorded=source.transitions(plan))
     examples = {word: source.example(row, text) for word, row in (("low", low), ("high", high)) if row is not None}

@@ -14,6 +14,7 @@ from rmgym.feedback.labels import Labels, Preferences, Ratings
 from rmgym.feedback.questions import texts_of
 from rmgym.feedback.scales import Scale, are_mixed, check_answer
 from rmgym.feedback.tables import Answer, DamagedRowError, Query, Segment
+from rmgym.feedback.teachers.panel import PANEL
 from rmgym.text.batch import TextBatch
 
 
@@ -28,6 +29,7 @@ def assemble(
 
     Ratings and preferences share their groups: episodes that any comparison links are one group, so that a split by
     group never puts steps of one episode on both sides. An episode is known again among more steps of the same seed.
+    Ratings of a panel's members (:class:`rmgym.feedback.teachers.panel.Panel`) are standardised for each of them.
 
     Args:
         answers: answers that were not skipped.
@@ -59,9 +61,22 @@ def _ratings(
     asked = [queries[a.query].left for a in rated]
     return Ratings(
         texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
-        values=np.array([a.value for a in rated], np.float32),
+        values=_on_one_scale(rated),
         groups=np.array([group[s] for s in asked], np.int64),
     )
+
+
+def _on_one_scale(rated: Sequence[Answer]) -> npt.NDArray[np.float32]:
+    """The ratings, ``[R]``; those of a panel's members are of mean 0 and variance 1 for each, on whatever scale."""
+    values = np.array([a.value for a in rated], np.float32)
+    if not rated[0].source.startswith(PANEL):
+        return values
+    names = np.array([a.annotator for a in rated])
+    for name in set(names):
+        own = values[names == name]
+        spread = own.std()
+        values[names == name] = (own - own.mean()) / (spread if spread > 0 else 1)
+    return values
 
 
 def _preferences(
@@ -95,6 +110,9 @@ def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -
 
 def _check_scales(answers: Sequence[Answer]) -> None:
     scales = {(a.annotator, Scale.of(a.source, a.value is None, a.levels, a.cuts)) for a in answers}
+    sources = {scale.source for _, scale in scales}
+    if len(sources) == 1 and next(iter(sources)).startswith(PANEL):
+        return
     if are_mixed(scale for _, scale in scales):
         raise FeedbackError(
             "answers that mean different things are not mixed",

@@ -13,7 +13,7 @@ from rmgym.options import read_options
 from rmgym.training import FitOptions
 from rmgym.training.fit_options import FEWEST_DRAWN
 
-Kind = Literal["rating", "preference"]
+Kind = Literal["rating", "preference", "ladder"]
 TIMES, MOST_STEPS = 100, 800
 """How often each label is drawn by a fit that begins anew, and the most optimiser steps of one."""
 
@@ -23,7 +23,9 @@ class LoopOptions:
     """How labels are collected, in rounds, and what is fitted on them.
 
     Attributes:
-        kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
+        kind: what the teacher is asked: to rate steps (``rating``), to compare segments (``preference``), or to place
+            steps, each among all before it (``ladder``, :mod:`rmgym.feedback.ladder`). A placement is one label of the
+            budget where the teacher can place, and else as many as it takes comparisons.
         first: share of the labels that is asked for before training.
         least: labels that are asked for before training at least, or all there are: an agent that began under a reward
             of fewer may be lost before the others are asked for.
@@ -81,7 +83,9 @@ class LoopOptions:
 
     def __post_init__(self) -> None:
         if self.kind not in (kinds := get_args(Kind)):
-            raise RunError("a teacher rates or compares", got=self.kind, fix=nearest(self.kind, kinds))
+            raise RunError(
+                "a teacher rates, compares, or places on a ladder", got=self.kind, fix=nearest(self.kind, kinds)
+            )
         if not 0 < self.first <= 1:
             raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
         if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):
@@ -98,6 +102,9 @@ class LoopOptions:
             raise RunError("'settled' is an agreement above chance", got=self.settled, fix="pass settled=0.98")
         if self.potential and self.kind != "rating":
             raise RunError("a potential is learned from ratings", got=self.kind, fix="pass kind='rating'")
+        if self.whole_episodes and self.kind == "ladder":
+            fix = "pass kind='rating'"
+            raise RunError("what followed from a step is not told by a segment alone", got=self.kind, fix=fix)
         if not self.behaviours:
             raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
 

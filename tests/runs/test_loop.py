@@ -18,6 +18,9 @@ from rmgym import LabelStore, ScriptedTeacher, collect, load_reward_model
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
+from rmgym.feedback.ladder import ladder_of
+from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel
+from rmgym.feedback.teachers.panel import People
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
@@ -118,6 +121,52 @@ def test_seeds_of_one_loop_are_one_recipe_and_other_labels_another(tmp_path: Pat
     recipes = [read_run(run.path).recipe for run in runs]
     assert recipes[0] == recipes[1]
     assert len(set(recipes)) == 4
+
+
+@pytest.mark.parametrize("module", ["fit", "climb"])
+def test_steps_are_placed_on_a_ladder_under_one_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    settings = {**SETTINGS, "options": {**OPTIONS, "kind": "ladder"}}
+    teacher = FallibleTeacher(habits=Habits(mistakes=0.1))
+    whole = loop(teacher=teacher, out=tmp_path / "loop", **settings)
+    assert sum(sum(asked.asked.values()) for asked in whole.rounds) == 40
+    store = LabelStore(tmp_path / "loop" / "labels.sqlite")
+    assert len(ladder_of(store, teacher.source)) == 40
+    assert store.info()["counts"]["preferences"] == whole.rounds[-1].labels > 2 * 38
+    stop_at_call(monkeypatch, f"rmgym.runs.loop_rounds.{module}", 3)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=teacher, out=tmp_path / "killed", **settings)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "killed", resume=True, **settings)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+    if module == "climb":
+        return
+    loop(teacher=teacher, out=tmp_path / "after", start=tmp_path / "loop", **settings)
+    ladder = ladder_of(LabelStore(tmp_path / "after" / "labels.sqlite"), teacher.source)
+    assert len(ladder) == 80
+    before = ladder_of(store, teacher.source)
+    assert [rung for rung in ladder if rung in before] == before
+    with pytest.raises(RunError, match="one teacher's"):
+        loop(teacher=Panel({"ann": teacher}), out=tmp_path / "panel", **settings)
+
+
+def test_people_share_the_questions_of_a_loop_and_a_killed_one_gets_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = People(own_scale=True, mistakes=0.1, skips=0.1, people=2).knowing(ScriptedTeacher())
+    whole = loop(teacher=teacher, out=tmp_path / "loop", **SETTINGS)
+    counts = LabelStore(tmp_path / "loop" / "labels.sqlite").info()["counts"]
+    assert counts["ratings"] + counts["skipped"] == counts["rating_queries"] == 40
+    assert whole.rounds[-1].labels == counts["ratings"] < 40
+    stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 3)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=teacher, out=tmp_path / "killed", **SETTINGS)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "killed", resume=True, **SETTINGS)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
 
 
 class Other(ScriptedTeacher):

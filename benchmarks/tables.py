@@ -225,6 +225,19 @@ def floors(result: Result) -> str:
     return "\n".join([about, table(["asked for by", "lowest versions, installed together"], rows)])
 
 
+def page(result: Result) -> str:
+    """How long people wait for the next question of the labelling page, and what became of their answers."""
+    shown = {"words": "words alone", "pictures": "clips are drawn meanwhile", "kills": "killed twice"}
+    rows = [
+        [shown[cell["what"]], str(cell["people"]), str(cell["confirmed"]), f"{cell['labels_per_minute']:.0f}"]
+        + [f"{cell['milliseconds'][name]:.0f}" for name in ("p50", "p95", "p99")]
+        + [str(cell["lost"]), str(cell["doubled"])]
+        for cell in result["cells"]
+    ]
+    waits = [f"{name} of the wait, ms" for name in ("median", "95th percentile", "99th percentile")]
+    return table(["server", "people", "answers", "answers per minute", *waits, "lost", "doubled"], rows)
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
@@ -245,6 +258,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "text_share": text_share,
     "throughput": throughput,
     "faults": faults,
+    "ui": page,
 }
 
 

@@ -66,6 +66,17 @@ def test_labels_are_the_answers_with_their_texts(store, pendulum):
     np.testing.assert_array_equal(labels.ratings.texts.numbers, texts[[3, 50, 7]].numbers)
 
 
+def test_all_questions_with_their_texts(store, pendulum):
+    _, texts = pendulum
+    assert store.questions() == []
+    rated, compared = ask(store, pendulum)
+    store.skip(rated[0], annotator="zoe", source="human")
+    questions = store.questions()
+    assert [(q.id, q.kind) for q in questions] == [(i, "rating") for i in rated] + [(i, "preference") for i in compared]
+    assert [q.left.strings()[0] for q in questions] == texts[[3, 50, 7, 0, 20]].strings()
+    assert [None if q.right is None else len(q.right) for q in questions] == [None, None, None, 4, 4]
+
+
 def test_what_is_known_about_a_database(store, pendulum):
     _, texts = pendulum
     assert store.info()["counts"]["ratings"] == 0

@@ -13,6 +13,8 @@ the raw environment (how many: ``loop_tasks.py``):
 - ``loop, not implied``: of comparisons alone, without the ratings that they imply;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward;
+- ``exact``: where people as they are answer (scales of their own, mistakes, skips), the loop with exact answers; no
+  other arm is run there;
 - ``constant``, ``random``: rewards that know nothing, where the true reward is constant.
 
 The share is (return - random policy) / (true-reward agents - random policy). Returns are given seed by seed, with their
@@ -63,6 +65,7 @@ from rmgym.runs.loop import SELECTED_BY, loop
 from rmgym.runs.train import train
 
 FEW_FIRST, NOT_IMPLIED = "loop, few first", "loop, not implied"
+EXACT = "exact"
 ARMS = ("loop", "true", FEW_FIRST, "up front", NOT_IMPLIED, "loop, no-lm", "shuffled", "loop, warm")
 
 
@@ -107,13 +110,15 @@ def measure(cell: Cell, runs: Path) -> Cell:
             options = replace(options, implied=False)
         if arm == "loop, warm":
             options = replace(options, warm_steps=100)
-        teacher = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
+        scripted = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
             target=task.target,
             gamma=task.gamma,
             levels=task.levels,
             value=task.value and task.value(),
             value_gamma=GAMMA,
         )
+        by_people = task.people is not None and arm != EXACT
+        teacher = replace(task.people, seed=seed).knowing(scripted) if by_people else scripted
         how |= {"labels": cell["labels"], "demonstrations": task.expert and shown(task.env, task.expert, seed, runs)}
         result = loop(task.env, task.algo, teacher, out=out, options=options, reward_name=arm, **how)
         run = result.run
@@ -143,7 +148,7 @@ def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cel
     return [
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
-        for arm in (*ARMS, *TASKS[task].controls)
+        for arm in (("loop", EXACT) if TASKS[task].people else (*ARMS, *TASKS[task].controls))
         if arm != NOT_IMPLIED or TASKS[task].options.kind == "preference"
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
@@ -171,6 +176,8 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
                 judged.append(
                     claim(f"{name}-{labels}-worst", statement, min(values), bound=worst, holds=min(values) >= worst)
                 )
+        if task.people is not None:
+            judged += _beside_exact(cells, name)
         if task.threshold is not None:
             first = task.options.collect + (SHOWN if task.expert else 0)
             judged += soon([c for c in cells if c["task"] == name], task.threshold, first)
@@ -189,12 +196,29 @@ def claims(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return judged
 
 
+def _beside_exact(cells: Sequence[Cell], name: str) -> list[dict[str, Any]]:
+    """Whether people as they are come near to exact answers."""
+    task, labels = TASKS[name], TASKS[name].labels[0]
+    exact = _values(cells, name, EXACT, labels)
+    shares = _of_range(cells, name, _values(cells, name, "loop", labels), exact)
+    if not shares:
+        return []
+    statement = f"{name}, {labels} labels, {len(shares)} seeds: of what exact answers gain over a random policy, mean"
+    ci = tuple(mean_ci(shares))[1:3] if len(shares) > 1 else None
+    share = float(np.mean(shares))
+    return [claim(f"{name}-exact", statement, share, ci=ci, bound=task.of_exact, holds=share >= task.of_exact)]
+
+
 def _values(cells: Sequence[Cell], task: str, arm: str, labels: int) -> list[float]:
     return [c["true_return"] for c in cells if (c["task"], c["arm"], c["labels"]) == (task, arm, labels)]
 
 
 def _shares(cells: Sequence[Cell], task: str, values: Sequence[float]) -> list[float]:
-    reference = _values(cells, task, "true", TASKS[task].labels[0])
+    return _of_range(cells, task, values, _values(cells, task, "true", TASKS[task].labels[0]))
+
+
+def _of_range(cells: Sequence[Cell], task: str, values: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """The shares of the range from a random policy to the mean of a reference."""
     if not reference:
         return []
     random = float(np.mean([c["random"] for c in cells if c["task"] == task]))
@@ -206,7 +230,7 @@ def main() -> None:
     """Run every cell."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--arms", nargs="+", default=[*ARMS, "constant", "random"])
+    parser.add_argument("--arms", nargs="+", default=[*ARMS, EXACT, "constant", "random"])
     words = sys.argv[1:]
     chosen, sys.argv[1:] = parser.parse_known_args()
     options = arguments(__doc__, seeds=range(5), flags=STOPPED)

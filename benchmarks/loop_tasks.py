@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from loop_sparse import mountain_car_value, pump
 
 from rmgym.environments.behaviours import Policy
+from rmgym.feedback.teachers.panel import People
 from rmgym.feedback.teachers.scripted import Target
 from rmgym.feedback.teachers.values import StateValue
 from rmgym.runs.loop_options import LoopOptions
@@ -35,6 +36,8 @@ class Task:
         threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
             counted; None for no such claim.
         value: makes an expert's value of states, discounted by ``GAMMA``.
+        people: who answer instead of the scripted teacher, with their habits.
+        of_exact: the least share of what the same loop gains over a random policy with exact answers.
         expert: shows it for ``SHOWN`` steps, about which may be asked first.
         seconds: of one core that a run takes, about.
     """
@@ -53,6 +56,8 @@ class Task:
     by_share: bool = False
     controls: tuple[str, ...] = ()
     threshold: float | None = None
+    people: People | None = None
+    of_exact: float = 0.9
     expert: Policy | None = None
     value: Callable[[], StateValue] | None = None
     seconds: float = 120
@@ -176,4 +181,11 @@ TASKS["MountainCar, prospects"] = replace(
     target="prospect",
     value=mountain_car_value,
     expert=None,
+)
+PEOPLE = People(own_scale=True, mistakes=0.1, skips=0.1, people=3)
+"""Three people, each on a scale of 4 to 9 levels."""
+TASKS["Pendulum, people"] = replace(TASKS["Pendulum, ratings"], labels=(100,), least={}, people=PEOPLE)
+TASKS["LunarLander, people"] = replace(TASKS["LunarLander, ratings"], labels=(1000,), least={}, people=PEOPLE)
+TASKS["Pendulum, flipped"] = replace(
+    TASKS["Pendulum, comparisons"], labels=(300,), least={}, people=People(mistakes=0.3), of_exact=0.85, seconds=400
 )

@@ -19,6 +19,7 @@ import numpy as np
 from faults_table import faults
 from free_steps_table import free_steps
 from heads_tables import ablation, heads, language
+from label_losses_table import label_losses
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
 from suite_runs import Measured, random_policies
@@ -168,6 +169,28 @@ def loop(result: Result) -> str:
     return "\n".join([table(header, rows), verdicts(result)])
 
 
+def prices(result: Result) -> str:
+    """What answers of each kind tell, by the minutes that they take."""
+    cells, rows = result["cells"], []
+    for env, minutes, kind in dict.fromkeys((c["env"], c["minutes"], c["kind"]) for c in cells):
+        here = [c for c in cells if (c["env"], c["minutes"], c["kind"]) == (env, minutes, kind)]
+        r2, rho = ([c[name] for c in here] for name in ("r2", "spearman"))
+        seconds = f"{here[0]['seconds_each']:g}"
+        each = [f"{np.mean(values):.2f} ({', '.join(f'{x:.2f}' for x in values)})" for values in (r2, rho)]
+        rows.append([env, str(minutes), kind, seconds, str(here[0]["answers"]), *each])
+    rows.sort(key=lambda row: (row[0] != "Pendulum-v1", int(row[1])))
+    header = [
+        "environment",
+        "minutes",
+        "answers are",
+        "seconds each",
+        "answers",
+        "R² (each seed)",
+        "Spearman (each seed)",
+    ]
+    return "\n".join([table(header, rows), verdicts(result)])
+
+
 def devices(result: Result) -> str:
     """Seconds of a fit, steps scored a second, and how far rewards differ, by model and device."""
     rows = []
@@ -203,16 +226,31 @@ def floors(result: Result) -> str:
     return "\n".join([about, table(["asked for by", "lowest versions, installed together"], rows)])
 
 
+def page(result: Result) -> str:
+    """How long people wait for the next question of the labelling page, and what became of their answers."""
+    shown = {"words": "words alone", "pictures": "clips are drawn meanwhile", "kills": "killed twice"}
+    rows = [
+        [shown[cell["what"]], str(cell["people"]), str(cell["confirmed"]), f"{cell['labels_per_minute']:.0f}"]
+        + [f"{cell['milliseconds'][name]:.0f}" for name in ("p50", "p95", "p99")]
+        + [str(cell["lost"]), str(cell["doubled"])]
+        for cell in result["cells"]
+    ]
+    waits = [f"{name} of the wait, ms" for name in ("median", "95th percentile", "99th percentile")]
+    return table(["server", "people", "answers", "answers per minute", *waits, "lost", "doubled"], rows)
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "pendulum": returns,
     "cartpole": returns,
     "frozenlake": returns,
     "any_environment": returns,
     "label_efficiency": label_efficiency,
+    "label_losses": label_losses,
     "heads": heads,
     "ablation": ablation,
     "loop": loop,
     "free_steps": free_steps,
+    "prices": prices,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,
@@ -222,6 +260,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "text_share": text_share,
     "throughput": throughput,
     "faults": faults,
+    "ui": page,
 }
 
 

@@ -45,6 +45,10 @@ class FeedbackError(RmgymError, ValueError):
     """Labels are missing, contradictory, or cannot teach anything."""
 
 
+class AnsweredError(FeedbackError):
+    """A question has an answer already, which stays as it is."""
+
+
 class FitError(RmgymError, ValueError):
     """A reward model cannot be fitted as asked."""
 

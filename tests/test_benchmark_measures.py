@@ -74,3 +74,49 @@ def test_moves_to_the_nearest_marked_cell_of_a_view() -> None:
     view[1, 5, 6] = True  # two cells to the right
     assert moves_to(view).tolist() == [2, 2, np.inf]
     assert seen(view).tolist() == [True, True, False]
+
+
+def test_a_part_is_measured_beside_the_same_labels_without_it() -> None:
+    from label_losses_table import differences, label_losses
+
+    values = {("on", 50): (0.5, 0.7), ("on", 100): (0.9, 0.9), ("off", 50): (0.4, 0.8), ("off", 100): (0.8, 0.7)}
+    cells = [
+        {"env": "E", "arm": arm, "labels": n, "seed": seed, "r2": value, "spearman": value, "pairs": value}
+        for (arm, n), of_seeds in values.items()
+        for seed, value in enumerate(of_seeds)
+    ]
+    assert differences(cells, "E", "on", "off", "r2") == pytest.approx([(0.1 + 0.1) / 2, (-0.1 + 0.2) / 2])
+    assert differences(cells[:2] + cells[4:6], "E", "on", "off", "r2") == pytest.approx([0.1, -0.1])
+    rows = label_losses({"cells": cells, "beside": {"on": "off"}, "claims": []}).splitlines()
+    assert rows[2].startswith("| E | on | off | 0.600; 0.900 | +0.075 [")
+    assert rows[3].startswith("| E | off | – | 0.600; 0.750 | – |")
+
+
+def test_people_who_are_wrong_at_times_answer_the_same_questions() -> None:
+    from label_losses import PEOPLE, Arm, Steps, labelled
+
+    from rmgym.environments.collect import collect
+    from rmgym.text import textualizer
+
+    steps = collect("Pendulum-v1", 300, reset_every=50, progress=False)
+    pool = Steps(steps=steps, texts=textualizer("Pendulum-v1").batch(steps))
+
+    def given(**arm: str) -> tuple[np.ndarray, np.ndarray]:
+        labels = labelled(Arm(**arm), pool, 40, np.random.default_rng(0))  # type: ignore[arg-type]
+        ratings, compared = labels.ratings, labels.preferences
+        return (
+            np.zeros(0) if ratings is None else ratings.values,
+            np.zeros(0) if compared is None else compared.choice,
+        )
+
+    each, share = given(given="compared", people="each")[1], given(given="compared", people="share")[1]
+    assert each.reshape(40, PEOPLE).mean(axis=1) == pytest.approx(share)
+    assert 0 < np.mean((share > 0) & (share < 1)) < 1
+    exact = given(given="compared")[1]
+    assert set(exact.tolist()) <= {0, 1}
+    assert np.mean(exact == np.round(share)) > 0.7
+    ratings, choices = given(given="half")
+    assert (len(ratings), len(choices)) == (20, 20)
+    assert ratings == pytest.approx(given(given="exact")[0][:20])
+    levels = given(given="levels")[0]
+    assert np.bincount(levels.astype(int)).tolist() == [0] + [4] * 10

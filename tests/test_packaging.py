@@ -136,6 +136,8 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names} == {"rmgym", Path(points).parent.name}
     sources = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "rmgym").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
+    page = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "rmgym/ui").glob("*/*.[hcj]*")}
+    assert {"rmgym/ui/templates/page.html", "rmgym/ui/static/ui.css", "rmgym/ui/static/ui.js"} <= page <= set(names)
 
 
 def test_every_third_party_import_is_a_declared_dependency() -> None:
@@ -158,7 +160,7 @@ def test_the_lower_bounds_are_those_that_were_tried(monkeypatch: pytest.MonkeyPa
     result = json.loads((REPOSITORY / "benchmarks" / "results" / "floors.json").read_text(encoding="utf-8"))
     tried = {(cell["asked_by"], cell["package"]): cell["floor"] for cell in result["cells"]}
     assert tried == {(who, name): floor for who, packages in bounds().items() for name, floor in packages.items()}
-    assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ray", "docs", "dev"}
+    assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ui", "ray", "docs", "dev"}
     assert Version(bounds()["rmgym"][AS_PINNED]) <= Version(result["versions"]["torch"].partition("+")[0])
     assert all(claim["holds"] for claim in result["claims"])
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from rmgym.cli.completion import model_names
+from rmgym.cli.options import key_values
 from rmgym.cli.output import AsJson, out, print_json, table
 from rmgym.errors import FitError
-from rmgym.storage.foreign import parse_json
 
 
 def fit(
@@ -29,7 +29,10 @@ def fit(
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the model's own.")] = None,
     lm_lr: Annotated[float | None, typer.Option(help="Learning rate of a tuned language model (5e-5).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Labels per step (32 to 128, an eighth of all).")] = None,
-    loss: Annotated[str | None, typer.Option(help="Loss of ratings: huber or mse (huber).")] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Loss of ratings: huber, mse, or of their order: ranknet, rank-mse, listmle (huber)."),
+    ] = None,
     validation: Annotated[float | None, typer.Option(help="Share of labels held out, by episode (0.1).")] = None,
     steps_per_segment: Annotated[
         int | None, typer.Option(help="Score so many random steps of a segment per draw, not all.")
@@ -45,7 +48,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a reward model on labels."""
-    options = _options(model_option or [])
+    options = key_values("--model-option", model_option or (), FitError)
     if preset is not None:
         options["preset"] = preset
     from rmgym.feedback.sources import labels_of
@@ -77,20 +80,6 @@ def fit(
     else:
         _report(result.metrics)
         out.print(f"saved to {folder}")
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    """``key=value`` pairs; a value is JSON where it can be, else a string."""
-    options = dict[str, Any]()
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.isidentifier():
-            raise FitError("a model option is key=value", got=pair, fix="write --model-option heads=3")
-        try:
-            options[key] = parse_json(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 def _report(metrics: dict[str, Any]) -> None:

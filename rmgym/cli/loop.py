@@ -11,7 +11,16 @@ import typer
 from rmgym.cli.completion import agent_names, model_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, both_returns, narrate, out, print_json, table
-from rmgym.cli.teachers import SCRIPTED, Levels, MeasureName, TeacherName, levels_of, own_measure, own_teacher
+from rmgym.cli.teachers import (
+    SCRIPTED,
+    Levels,
+    MeasureName,
+    TeacherName,
+    TeacherOptions,
+    levels_of,
+    own_measure,
+    teacher_of,
+)
 
 if TYPE_CHECKING:
     from rmgym.runs.loop import LoopResult
@@ -26,9 +35,14 @@ def loop(
         str, typer.Option(help="Agent card: a name ('rmgym agents') or a file.", autocompletion=agent_names)
     ] = "ppo",
     ask: Annotated[
-        Literal["rating", "preference"], typer.Option(help="Rate single steps, or compare segments.")
+        Literal["rating", "preference", "both", "ladder"],
+        typer.Option(
+            help="Rate single steps, compare segments, both, half of the labels each, or place each step among all "
+            "before it."
+        ),
     ] = "rating",
     teacher: TeacherName = SCRIPTED,
+    teacher_option: TeacherOptions = None,
     target: Annotated[
         Literal["reward", "outcome", "progress", "prospect"],
         typer.Option(
@@ -101,16 +115,20 @@ def loop(
     if gamma is not None and (teacher != SCRIPTED or target != "outcome"):
         got = f"--gamma {gamma:g} with {f'--target {target}' if teacher == SCRIPTED else teacher}"
         raise RunError("gamma is the discount of the scripted teacher's outcomes", got=got, fix="leave it out")
-    if teacher != SCRIPTED:
-        who, judged = own_teacher(teacher, levels, target=target), teacher.replace(":", ".")
-    else:
+
+    def scripted() -> ScriptedTeacher:
         value = tabular_value(env) if target in ("progress", "prospect") else None
-        scripted = ScriptedTeacher(target=target, levels=levels_of(levels) or None, value=value)
-        who, judged = scripted if gamma is None else replace(scripted, gamma=gamma), target
+        knows = ScriptedTeacher(target=target, levels=levels_of(levels) or None, value=value)
+        return knows if gamma is None else replace(knows, gamma=gamma)
+
+    who = teacher_of(teacher, scripted, levels, teacher_option, target=target)
+    judged = target if teacher == SCRIPTED else teacher.replace(":", ".").replace(",", "+")
+    judged += "".join(f"-{option.replace('=', '')}" for option in sorted(teacher_option or ()))
+    asked = "labels" if ask == "both" else f"{ask}s"
     folder = (
         to
         or Path("runs")
-        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{ask}s-{judged}"
+        / f"loop-{env.id.replace('/', '-')}-{Path(algo).stem}-{model}-{labels}-{asked}-{judged}"
         f"{'-potential' if potential else ''}{f'-kappa{kappa:g}' if kappa else ''}-seed{seed}"
         f"{'' if start is None else f'-after-{start.name}'}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -13,6 +13,8 @@ import typer
 
 from rmgym.cli.completion import environment_ids
 from rmgym.cli.output import parse_json_option
+from rmgym.errors import RmgymError
+from rmgym.storage.foreign import parse_json
 
 if TYPE_CHECKING:
     pass
@@ -64,6 +66,24 @@ def _environment(
         card=None if card is None else os.path.realpath(card),  # which a link to itself does not fail
         language=language,
     )
+
+
+def key_values(option: str, pairs: Sequence[str], error: type[RmgymError]) -> dict[str, Any]:
+    """Values by name of an option that is given as ``key=value``, again and again; JSON where it can be, else text.
+
+    Raises:
+        RmgymError: (of kind ``error``) one is something else.
+    """
+    values = dict[str, Any]()
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise error(f"{option} is key=value", got=pair, fix=f"write {option} key=value")
+        try:
+            values[key] = parse_json(value)
+        except ValueError:
+            values[key] = value
+    return values
 
 
 def _hints(command: Command) -> dict[str, Any]:

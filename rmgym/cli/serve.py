@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import dataclass, field
-from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rmgym.cli.extras import require
 from rmgym.cli.output import AllowRemote, AsJson, out, print_json
-from rmgym.errors import ServeError
 
 if TYPE_CHECKING:
     from rmgym.serving.batching import BatchOptions
@@ -43,9 +42,9 @@ def serve(
     Workers train with 'rmgym train ENV --reward http://HOST:PORT'. Requests of several workers are scored together;
     /health says whether the server answers, /metrics what it does, in Prometheus' format.
     """
-    _require("serve", "fastapi", "prometheus_client", "uvicorn")
+    require("serve", "fastapi", "prometheus_client", "uvicorn")
     if ray:
-        _require("ray", "ray.serve")
+        require("ray", "ray.serve")
     from rmgym.serving.batching import BatchOptions
     from rmgym.serving.listening import check_exposure
 
@@ -68,21 +67,6 @@ class _Asked:
     device: str
     allow_remote: bool
     as_json: bool
-
-
-def _require(extra: str, *modules: str) -> None:
-    """Import what an extra installs.
-
-    Raises:
-        ServeError: it is not installed.
-    """
-    for module in modules:
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise ServeError(
-                f"this needs packages of the extra {extra!r}", got=str(error), fix=f"pip install 'rmgym[{extra}]'"
-            ) from error
 
 
 def _here(asked: _Asked) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from rmgym.cli.options import key_values
 from rmgym.errors import FeedbackError, nearest
 
 if TYPE_CHECKING:
     from rmgym.feedback.teachers.base import Teacher
+    from rmgym.feedback.teachers.panel import Panel
+    from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
 SCRIPTED, PERSON = "scripted", "human"
 _LEVELS = 10
@@ -20,7 +23,16 @@ TeacherName: TypeAlias = Annotated[
     typer.Option(
         metavar="WHO",
         help="Who answers: scripted (the true reward), or a function of your own as my_module:function, "
-        "which may be in the current folder.",
+        "which may be in the current folder; or several, with commas between them, who share the questions.",
+    ),
+]
+TeacherOptions: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher-option",
+        metavar="KEY=VALUE",
+        help="Let the scripted teacher answer as people do: rationality, myopia, mistakes, skips, later, ties, "
+        "clustered, adversarial, drift, own_scale; people (how many) and seed. Repeatable.",
     ),
 ]
 MeasureName: TypeAlias = Annotated[
@@ -56,6 +68,59 @@ def own_measure(name: str | None) -> Callable[..., object] | None:
     if not callable(function):
         raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")
     return function
+
+
+def teacher_of(
+    name: str,
+    scripted: Callable[[], ScriptedTeacher],
+    levels: int | None,
+    options: Sequence[str] | None,
+    *,
+    target: str = "reward",
+    others: tuple[str, ...] = (),
+) -> Teacher | Panel:
+    """Who is meant, one or several.
+
+    Args:
+        name: as given: the scripted teacher, ``module:name``, or several with commas between them.
+        scripted: makes the scripted teacher.
+        levels: as given.
+        options: as given: what the scripted teacher makes of what it knows.
+        target: of the scripted teacher, as given.
+        others: as for :func:`own_teacher`.
+
+    Raises:
+        FeedbackError: there is none of that name, or an option is about another teacher.
+    """
+    from rmgym.feedback.teachers.panel import Panel
+
+    names = name.split(",")
+    if SCRIPTED in names:  # what is the scripted teacher's is not about those beside it
+        levels, target = None, "reward"
+    elif options:
+        fix = "leave --teacher-option out: a function answers as it is"
+        raise FeedbackError("people as they are know what the scripted teacher knows", got=name, fix=fix)
+    if names[1:]:
+        others = ()  # who answer later, and are asked alone
+    members: dict[str, Teacher] = {}
+    for each in names:
+        is_scripted = each == SCRIPTED
+        one = _people(scripted(), options) if is_scripted else own_teacher(each, levels, target=target, others=others)
+        if not names[1:]:
+            return one
+        members.update(one.members if isinstance(one, Panel) else {each: one})
+    return Panel(members)
+
+
+def _people(teacher: ScriptedTeacher, options: Sequence[str] | None) -> Teacher | Panel:
+    """The scripted teacher, or people who know what it knows."""
+    from rmgym.feedback.teachers.panel import People
+    from rmgym.options import read_options
+
+    if not options:
+        return teacher
+    given = key_values("--teacher-option", options, FeedbackError)
+    return read_options(People, given, "--teacher-option", FeedbackError).knowing(teacher)
 
 
 def own_teacher(name: str, levels: int | None, *, target: str = "reward", others: tuple[str, ...] = ()) -> Teacher:

@@ -122,6 +122,14 @@ def sources_of(steps: Transitions) -> list[str] | None:
     return [names[i] for i in np.searchsorted(list(sources.values()), steps.episode, side="right") - 1]
 
 
+def seeds_of(steps: Transitions) -> dict[int, int]:
+    """The seeds that episodes were begun with, by the numbers of the episodes; others go on from those before them."""
+    seed, sources = steps.metadata.get("seed"), steps.metadata.get("sources")
+    if not isinstance(seed, int) or not isinstance(sources, dict):
+        return {}
+    return {int(first): seed + _APART * i for i, first in enumerate(sources.values())}
+
+
 def _name_of(policy: object) -> str:
     return policy if isinstance(policy, str) else getattr(policy, "__name__", type(policy).__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.panel import Panel
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
@@ -27,7 +29,7 @@ Kind = Literal["rating", "preference"]
 
 def ask(
     store: LabelStore,
-    teacher: Teacher,
+    teacher: Teacher | Panel,
     transitions: Transitions,
     texts: TextBatch,
     plan: QuestionPlan | Chosen | None = None,
@@ -42,7 +44,7 @@ def ask(
 
     Args:
         store: where questions and answers go.
-        teacher: who answers.
+        teacher: who answers; of a panel, each member a share, under its own name.
         transitions: all collected steps, whole episodes in order.
         texts: one text per step.
         plan: what to ask, or the questions themselves; by default 100 ratings.
@@ -59,38 +61,83 @@ def ask(
     # How a cut episode would have ended is not known; without any that ended, the teacher says what is wrong.
     if plan.whole_episodes and (whole := in_whole_episode(transitions)).any():
         transitions, texts = transitions[whole], texts[whole]
-    name, source = annotator or teacher.source, teacher.source
-    scales = store.scales(name)
-    rows, rated_before = _new(store, "rating", name, texts, plan.rows(transitions, texts)[:, None], 1)
-    pairs, compared_before = _new(store, "preference", name, texts, plan.pairs(transitions, texts), plan.length)
-    ratings = RatingQuestions(
-        transitions=transitions,
-        texts=texts,
-        rows=rows[:, 0],
-        cuts=next((scale.cuts for scale in scales if scale.cuts), ()),
-        earlier=rated_before,
-    )
-    comparisons = PreferenceQuestions(
-        transitions=transitions, texts=texts, pairs=pairs, length=plan.length, earlier=compared_before
-    )
-    rated = _checked(teacher.rate(ratings), len(ratings)) if len(ratings) else Answers.pending(0)
-    compared = _checked(teacher.compare(comparisons), len(comparisons)) if len(comparisons) else Answers.pending(0)
-    if rated.answered.any():
-        scales.add(Scale.of(source, False, rated.levels, rated.cuts))
-    if compared.answered.any():
-        scales.add(Scale.of(source, True, None, None))
-    check_scales(name, scales)
+    rows, pairs = plan.rows(transitions, texts)[:, None], plan.pairs(transitions, texts)
+    asked = _Asked(store=store, transitions=transitions, texts=texts, length=plan.length, source=teacher.source)
+    if isinstance(teacher, Panel):
+        if annotator is not None:
+            raise FeedbackError("members of a panel have names of their own", got=annotator, fix="leave it out")
+        of_rows, of_pairs = teacher.share(texts, rows, 1), teacher.share(texts, pairs, plan.length)
+        spoken = [
+            asked.of(name, member, rows[of_rows == i], pairs[of_pairs == i])
+            for i, (name, member) in enumerate(teacher.members.items())
+        ]
+    else:
+        spoken = [asked.of(annotator or teacher.source, teacher, rows, pairs)]
+    return [query for each in spoken for query in asked.stored(each)]
 
-    rated_ids = store.add_rating_queries(transitions, texts, ratings.rows)
-    compared_ids = store.add_preference_queries(transitions, texts, pairs, plan.length)
-    given = [
-        *_rows("rating", rated_ids, rated, name, source),
-        *_rows("preference", compared_ids, compared, name, source),
-    ]
-    if given:
-        store.record(given)
-    answered = {row.query for row in given}
-    return [query for query in (*rated_ids, *compared_ids) if query not in answered]
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Spoken:
+    """What one annotator was asked, and answered."""
+
+    annotator: str
+    ratings: RatingQuestions
+    comparisons: PreferenceQuestions
+    rated: Answers
+    compared: Answers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """Some steps that are asked about, for a store; ``source`` is how answers come about."""
+
+    store: LabelStore
+    transitions: Transitions
+    texts: TextBatch
+    length: int
+    source: str
+
+    def of(self, annotator: str, teacher: Teacher, rows: Rows, pairs: Rows) -> _Spoken:
+        """Put to a teacher what is new to it.
+
+        Raises:
+            FeedbackError: see :func:`ask`.
+        """
+        scales, transitions, texts = self.store.scales(annotator), self.transitions, self.texts
+        rows, rated_before = _new(self.store, "rating", annotator, texts, rows, 1)
+        pairs, compared_before = _new(self.store, "preference", annotator, texts, pairs, self.length)
+        ratings = RatingQuestions(
+            transitions=transitions,
+            texts=texts,
+            rows=rows[:, 0],
+            cuts=next((scale.cuts for scale in scales if scale.cuts), ()),
+            earlier=rated_before,
+        )
+        comparisons = PreferenceQuestions(
+            transitions=transitions, texts=texts, pairs=pairs, length=self.length, earlier=compared_before
+        )
+        rated = _checked(teacher.rate(ratings), len(ratings)) if len(ratings) else Answers.pending(0)
+        compared = _checked(teacher.compare(comparisons), len(comparisons)) if len(comparisons) else Answers.pending(0)
+        if rated.answered.any():
+            scales.add(Scale.of(self.source, False, rated.levels, rated.cuts))
+        if compared.answered.any():
+            scales.add(Scale.of(self.source, True, None, None))
+        check_scales(annotator, scales)
+        return _Spoken(annotator=annotator, ratings=ratings, comparisons=comparisons, rated=rated, compared=compared)
+
+    def stored(self, spoken: _Spoken) -> list[int]:
+        """Store questions and answers; the ids of the questions that are pending."""
+        pairs = spoken.comparisons.pairs
+        rated = self.store.add_rating_queries(self.transitions, self.texts, spoken.ratings.rows)
+        compared = self.store.add_preference_queries(self.transitions, self.texts, pairs, self.length)
+        given = [
+            *_rows("rating", rated, spoken.rated, spoken.annotator, self.source),
+            *_rows("preference", compared, spoken.compared, spoken.annotator, self.source),
+        ]
+        if given:
+            self.store.record(given)
+        answered = {row.query for row in given}
+        return [query for query in (*rated, *compared) if query not in answered]
 
 
 def _new(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +17,8 @@ from rmgym.text.batch import TextBatch
 from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
 
+COMPARED = "compared"
+"""Why segments are asked about beside steps."""
 _TOP = 400
 """Steps with the largest predictions among which some are drawn."""
 _SAME, _FAR = 1e-9, 1e6  # squared distances: of two texts that are nearly one, and where nothing was rated
@@ -109,6 +111,15 @@ class Chosen:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             fix = "begin the work anew"
             raise FeedbackError("chosen questions are as rmgym wrote them", got=repr(error), fix=fix) from error
+
+    def and_compared(self, others: Chosen) -> Chosen:
+        """These ratings and those comparisons, as which they are asked for: a round has one reason for each."""
+        return replace(
+            self,
+            preferences=others.preferences,
+            length=others.length,
+            reasons=(*self.reasons, *(COMPARED for _ in others.preferences)),
+        )
 
     def rows(self, transitions: Transitions, texts: TextBatch) -> Rows:
         """See :meth:`rmgym.feedback.plan.QuestionPlan.rows`."""

@@ -42,7 +42,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._has_tables = path, False
         self._reading, self._writing = _engine(path, write=False), _engine(path, write=True)
         if not path.exists():
             return
@@ -100,10 +100,10 @@ class Database:
 
     def exists(self) -> bool:
         """Whether the file is there and has its tables."""
-        if not self.path.exists():
-            return False
-        with self.transaction() as session:
-            return _pragma_version(session) > 0
+        if self.path.exists() and not self._has_tables:  # which nobody takes away again
+            with self.transaction() as session:
+                self._has_tables = _pragma_version(session) > 0
+        return self._has_tables and self.path.exists()
 
     def create(self) -> None:
         """Make the file and its tables, unless they are there.

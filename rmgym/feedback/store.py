@@ -111,6 +111,13 @@ class LabelStore:
         with self._database.transaction() as session:
             return asked_questions(session)
 
+    def questions(self) -> list[Question]:
+        """All questions with their texts, oldest first."""
+        if not self._database.exists():
+            return []
+        with self._database.transaction() as session:
+            return [read_question(session, query) for query in session.exec(select(Query).order_by(col(Query.id)))]
+
     def answers(self, annotator: str) -> list[Answer]:
         """What an annotator has answered or skipped, oldest first."""
         if not self._database.exists():

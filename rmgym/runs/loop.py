@@ -19,6 +19,7 @@ from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError, RunError
 from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
+from rmgym.feedback.teachers.panel import Panel
 from rmgym.jobs import Job
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_folder import KIND, LoopFolder, finished_loop
@@ -77,7 +78,7 @@ class LoopResult:
 def loop(
     env_id: str | EnvSpec,
     algo: str | os.PathLike[str],
-    teacher: Teacher,
+    teacher: Teacher | Panel,
     *,
     labels: int,
     out: str | os.PathLike[str],
@@ -109,8 +110,8 @@ def loop(
     Args:
         env_id: Gymnasium id, or a spec.
         algo: name of an agent card, or the path of one; its agent scores whole rollouts or blocks.
-        teacher: who answers. Questions that it leaves pending wait in ``labels.sqlite``; the agent trains on what is
-            known.
+        teacher: who answers, or several who share the questions out among them. Questions that are left pending wait
+            in ``labels.sqlite``; the agent trains on what is known.
         labels: how many questions are asked in all.
         out: the loop's folder.
         start: folder of a finished loop to go on from with further labels: its labels and its model are there from the
@@ -204,7 +205,7 @@ def loop(
     )
 
 
-def _about(teacher: Teacher) -> Json:
+def _about(teacher: Teacher | Panel) -> Json:
     """What tells a teacher from others: its class, and its fields where it is a dataclass."""
     values: Json = {}
     if is_dataclass(teacher):

@@ -18,7 +18,7 @@ QUESTIONS, ROUND = "questions.json", "round.json"
 """In a round's folder: what was asked about and why, and, once it is done, its :class:`Round`."""
 ANEW = "put a copy of the file back, or begin the loop anew"
 """What to do about a damaged one."""
-_ROUNDS, _MODEL, _POLICIES = "rounds", "model", "policies"
+_ROUNDS, _MODEL, _POLICIES, _PLACED = "rounds", "model", "policies", "placed.parquet"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ class LoopFolder:
     def policies(self, number: int) -> Path:
         """Where steps of each policy are that a round asked about."""
         return self.round(number) / _POLICIES
+
+    def placed(self, number: int) -> Path:
+        """Where the steps are that a round placed on the ladder."""
+        return self.round(number) / _PLACED
+
+    def all_placed(self) -> list[Path]:
+        """Files of all steps that were placed so far, in the order of the rounds."""
+        return sorted((self.path / _ROUNDS).glob(f"*/{_PLACED}"))
 
     def all_policies(self) -> list[Path]:
         """Files of steps of all policies so far, in the order of the rounds."""

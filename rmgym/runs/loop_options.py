@@ -15,7 +15,7 @@ from rmgym.options import read_options
 from rmgym.training import FitOptions
 from rmgym.training.fit_options import FEWEST_DRAWN
 
-Kind = Literal["rating", "preference"]
+Kind = Literal["rating", "preference", "both", "ladder"]
 TIMES, MOST_STEPS = 100, 800
 """How often each label is drawn by a fit that begins anew, and the most optimiser steps of one."""
 
@@ -25,7 +25,10 @@ class LoopOptions:
     """How labels are collected, in rounds, and what is fitted on them.
 
     Attributes:
-        kind: what the teacher is asked: to rate steps (``rating``) or to compare segments (``preference``).
+        kind: what the teacher is asked: to rate steps (``rating``), to compare segments (``preference``), ``both``, or
+            to place steps, each among all before it (``ladder``, :mod:`rmgym.feedback.ladder`). A placement is one
+            label of the budget where the teacher can place, and else as many as it takes comparisons.
+        compared: share of the labels that are comparisons where both are asked for.
         first: share of the labels that is asked for before training.
         least: labels that are asked for before training at least, or all there are: an agent that began under a reward
             of fewer may be lost before the others are asked for.
@@ -57,8 +60,8 @@ class LoopOptions:
             agent that keeps away from what the model is unsure of, above for one that is drawn to it. Questions, and
             which agent is kept, are decided by the mean alone.
         kappa_last: what that has become by the last round, in equal parts at each; None for as it was.
-        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most
-            (:attr:`rmgym.FitOptions.implied`).
+        implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most and nobody rated
+            anything (:attr:`rmgym.FitOptions.implied`): ratings say themselves how far steps are apart.
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -68,6 +71,7 @@ class LoopOptions:
     """
 
     kind: Kind = "rating"
+    compared: float = 0.5
     first: float = 0.3
     least: int = 35
     at: tuple[float, ...] = (0.03, 0.07, 0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85)
@@ -94,7 +98,11 @@ class LoopOptions:
 
     def __post_init__(self) -> None:
         if self.kind not in (kinds := get_args(Kind)):
-            raise RunError("a teacher rates or compares", got=self.kind, fix=nearest(self.kind, kinds))
+            raise RunError(
+                "a teacher rates, compares, or places on a ladder", got=self.kind, fix=nearest(self.kind, kinds)
+            )
+        if not 0 < self.compared < 1:
+            raise RunError("'compared' is a share of the labels", got=self.compared, fix="pass compared=0.5")
         if not 0 < self.first <= 1:
             raise RunError("'first' is a share of the labels above 0", got=self.first, fix="pass first=0.3")
         if list(self.at) != sorted(set(self.at)) or not all(0 < share < 1 for share in self.at):
@@ -125,6 +133,9 @@ class LoopOptions:
             )
         if self.potential and self.kind != "rating":
             raise RunError("a potential is learned from ratings", got=self.kind, fix="pass kind='rating'")
+        if self.whole_episodes and self.kind == "ladder":
+            fix = "pass kind='rating'"
+            raise RunError("what followed from a step is not told by a segment alone", got=self.kind, fix=fix)
         if not self.behaviours:
             raise RunError("first steps are collected by a behaviour", got=self.behaviours, fix="name one: random")
 

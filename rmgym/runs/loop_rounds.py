@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
 from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
-from rmgym.feedback.choice import Chosen, choose_segments, choose_steps
+from rmgym.feedback.choice import COMPARED, Chosen, choose_segments, choose_steps
 from rmgym.feedback.labels import Labels
+from rmgym.feedback.ladder import climb, costs_within, ladder_of
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.panel import Panel
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.models.registry import create_reward_model, load_reward_model
@@ -62,7 +65,7 @@ class LoopRounds:
     def __init__(
         self,
         env: EnvSpec,
-        teacher: Teacher,
+        teacher: Teacher | Panel,
         labels: int,
         options: LoopOptions,
         folder: LoopFolder,
@@ -83,6 +86,9 @@ class LoopRounds:
             got = "a fixed horizon" if env.horizon is not None else f"a history of {self.words.card.history} steps"
             fix = "leave it out, or leave potential= out"
             raise RunError("a potential is about single states of a task that ends", got=got, fix=fix)
+        if options.kind == "ladder" and (isinstance(teacher, Panel) or self.words.card.history):
+            got = "a panel" if isinstance(teacher, Panel) else f"a history of {self.words.card.history} steps"
+            raise RunError("a ladder is one teacher's, of segments by themselves", got=got, fix="rate, or compare")
 
     def first(self) -> Path:
         """Collect, ask and fit before training; the model that the agent begins with."""
@@ -137,7 +143,7 @@ class LoopRounds:
             steps = steps[in_whole_episode(steps)]
         texts = self._texts(steps)
         chosen = self._chosen(number, steps, texts)
-        pending = ask(self.store, self.teacher, steps, texts, chosen) if len(chosen) else []
+        pending = self._ask(number, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()
         model = self._model(labels, self.folder.model(number))
         done = Round(
@@ -155,6 +161,28 @@ class LoopRounds:
         if number:
             self.write_about()
         return self.folder.model_after(number)
+
+    def _ask(self, number: int, steps: Transitions, texts: TextBatch, chosen: Chosen) -> list[int]:
+        """Put the questions of a round to the teacher; ids of those that are left pending."""
+        if self.options.kind != "ladder":
+            return ask(self.store, self.teacher, steps, texts, chosen)
+        assert not isinstance(self.teacher, Panel)
+        if not (file := self.folder.placed(number)).exists():
+            before = [] if self.folder.all_placed() else self._rungs()  # of the loop that this one goes on from
+            Transitions.concatenate([*map(Transitions.load, before), steps[chosen.ratings]]).save(file)
+        placed = self._placed()
+        assert placed is not None
+        climb(self.store, self.teacher, placed, self.words.batch(placed))
+        return []
+
+    def _rungs(self) -> list[Path]:
+        """Files of the steps that were placed so far, or are to be."""
+        return self.folder.all_placed() or ([] if self.start is None else self.start.all_placed())
+
+    def _placed(self) -> Transitions | None:
+        """Those steps; None before the first."""
+        files = self._rungs()
+        return Transitions.concatenate(list(map(Transitions.load, files))) if files else None
 
     def _texts(self, steps: Transitions) -> TextBatch:
         """What is asked about some steps: they themselves, or the states that they lead to."""
@@ -245,27 +273,46 @@ class LoopRounds:
         n = self.options.labels_by(number, self.labels) - sum(sum(r.asked.values()) for r in earlier)
         if self.options.stop_when_settled and self._settled():
             n = 0
-        rng = np.random.default_rng([self.seed, number])
-        if self.options.kind == "preference":
-            asked = self.store.keys("preference")
-            chosen = choose_segments(steps, texts, n, self.options.length, asked=asked, rng=rng)
-        else:
-            model = None if (last := self._last_model) is None else load_reward_model(last)
-            before = Counter[str]()
-            for each in earlier[1:]:  # those before training were chosen by coverage
-                before.update(each.asked)
-            chosen = choose_steps(
-                steps,
-                texts,
-                n,
-                asked=self.store.asked_texts(),
-                predicted=None if model is None else model.predict(texts),
-                mix=self.options.mix,
-                before=before,
-                rng=rng,
-            )
+        chosen = self._questions(n, earlier, steps, texts, np.random.default_rng([self.seed, number]))
         write_json(file, chosen.to_json(), what="questions")
         return chosen
+
+    def _questions(
+        self, n: int, earlier: Sequence[Round], steps: Transitions, texts: TextBatch, rng: np.random.Generator
+    ) -> Chosen:
+        """So many questions: of both kinds as many comparisons as are due by now, and ratings for the rest."""
+        options, segments = self.options, None
+        if options.kind in ("preference", "both"):
+            asked = sum(sum(each.asked.values()) for each in earlier)
+            due = round(options.compared * (asked + n)) - sum(each.asked.get(COMPARED, 0) for each in earlier)
+            count = n if options.kind == "preference" else min(max(due, 0), n)
+            keys = self.store.keys("preference")
+            segments = choose_segments(steps, texts, count, options.length, asked=keys, rng=rng)
+            if options.kind == "preference":
+                return segments
+            n -= len(segments)
+        costs, asked_texts = [1] * n, self.store.asked_texts()
+        if options.kind == "ladder":
+            assert not isinstance(self.teacher, Panel)
+            costs = costs_within(n, len(ladder_of(self.store, self.teacher.source)), self.teacher)
+            asked_texts = None if (placed := self._placed()) is None else self.words.batch(placed)
+        model = None if (last := self._last_model) is None else load_reward_model(last)
+        before = Counter[str]()
+        for each in earlier[1:]:  # those before training were chosen by coverage
+            before.update(each.asked)
+        chosen = choose_steps(
+            steps,
+            texts,
+            len(costs),
+            asked=asked_texts,
+            predicted=None if model is None else model.predict(texts),
+            mix=options.mix,
+            before=before,
+            rng=rng,
+        )
+        searched = sum(costs[: len(chosen)]) - len(chosen)  # answers beyond one for each step
+        chosen = replace(chosen, reasons=(*chosen.reasons, *["searched"] * searched))
+        return chosen if segments is None else chosen.and_compared(segments)
 
 
 def _tell(done: Round, *, settled: bool) -> None:

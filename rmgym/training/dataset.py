@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from rmgym.feedback.labels import Labels
 from rmgym.models.encoding import Encoded, encode
 from rmgym.text.batch import TextBatch
+from rmgym.training.pseudo_labels import draw_pairs
 
 Rows = npt.NDArray[np.int64]
 Encode = Callable[[TextBatch], Encoded]
@@ -30,7 +31,8 @@ class Batch(TypedDict):
     ``inputs`` holds every text once. ``rated [R]`` and ``step [K]`` are positions in it: of the rated steps, whose
     standardised ratings are ``target [R]``, and of the scored steps of all segments. Step ``k`` belongs to segment
     ``segment[k]`` (pair ``j`` has segments ``j`` and ``N + j``) and counts ``weight[k]`` times. For each head, a rating
-    or pair counts ``votes[R + N, heads]`` times, ratings first.
+    or pair counts ``votes[R + N, heads]`` times, ratings first. Pairs that nobody answered come last: their ``choice``
+    is not a number, and of their whole segments a step counts ``whole[k]`` times.
     """
 
     inputs: Encoded
@@ -39,6 +41,7 @@ class Batch(TypedDict):
     step: Tensor
     segment: Tensor
     weight: Tensor
+    whole: Tensor
     choice: Tensor
     margin: Tensor
     votes: Tensor
@@ -49,12 +52,13 @@ class LabelData:
     """All labels of a run as tensors. Item ``i < len(target)`` is a rating, the others are preferences.
 
     Attributes:
-        encoded: the texts: of the rated steps first, then of the steps of the segments.
+        encoded: the texts: of the rated steps first, then of the steps of the segments, then of unlabelled steps.
         target: standardised ratings, ``float32 [R]``; the text of rating ``i`` is row ``i``.
         segments: first row and one past the last row of the left and the right segment, ``int64 [N, 2, 2]``.
         choice: ``float32 [N]``, see :class:`rmgym.feedback.labels.Preferences`.
         margin: ``float32 [N]``.
         votes: how often each item counts for each head, ``float32 [R + N, heads]``.
+        unlabelled: how many unlabelled steps there are.
     """
 
     encoded: Encoded
@@ -63,10 +67,18 @@ class LabelData:
     choice: Tensor
     margin: Tensor
     votes: Tensor
+    unlabelled: int = 0
 
     @classmethod
     def of(
-        cls, labels: Labels, encode: Encode = encode, *, offset: float, scale: float, votes: Tensor | None = None
+        cls,
+        labels: Labels,
+        encode: Encode = encode,
+        *,
+        offset: float,
+        scale: float,
+        votes: Tensor | None = None,
+        unlabelled: TextBatch | None = None,
     ) -> LabelData:
         """Labels with encoded texts; a rating ``y`` becomes ``(y - offset) / scale``. By default each counts once."""
         ratings, preferences = labels.ratings, labels.preferences
@@ -78,7 +90,9 @@ class LabelData:
         choices, margins = (torch.as_tensor(np.asarray(a, np.float32)) for a in (choice, margin))
         votes = torch.ones(len(labels), 1) if votes is None else votes
         segments = _segments(labels, len(target))
-        return cls(encode(labels.texts), torch.from_numpy(target), segments, choices, margins, votes)
+        texts = labels.texts if unlabelled is None else TextBatch.concatenate([labels.texts, unlabelled])
+        count = 0 if unlabelled is None else len(unlabelled)
+        return cls(encode(texts), torch.from_numpy(target), segments, choices, margins, votes, count)
 
     def rows(self, items: Rows) -> Rows:
         """Rows of all texts that these items need, each once, in order."""
@@ -110,14 +124,21 @@ class Collator:
         data: all labels.
         steps_per_segment: score at most so many steps of a segment, drawn without replacement; None scores all.
         crop: smallest share of a segment that is kept; see :attr:`rmgym.FitOptions.crop`.
+        pseudo: draw a pair of unlabelled segments for each pair.
         seed: seed of these draws, which depend on nothing but it and the position in the stream: a resumed run
             repeats them.
     """
 
     def __init__(
-        self, data: LabelData, *, steps_per_segment: int | None = None, crop: float = 1.0, seed: int = 0
+        self,
+        data: LabelData,
+        *,
+        steps_per_segment: int | None = None,
+        crop: float = 1.0,
+        pseudo: bool = False,
+        seed: int = 0,
     ) -> None:
-        self.data, self.limit, self.crop, self.seed = data, steps_per_segment, crop, seed
+        self.data, self.limit, self.crop, self.pseudo, self.seed = data, steps_per_segment, crop, pseudo, seed
 
     def __call__(self, drawn: Sequence[tuple[int, int]]) -> Batch:
         """Turn pairs of stream position and item into a batch."""
@@ -125,10 +146,15 @@ class Collator:
         items = np.array([item for _, item in drawn], np.int64)
         rated, pairs = items[items < len(data.target)], items[items >= len(data.target)] - len(data.target)
         segments, kept = self._cropped(data.segments[pairs], position=drawn[0][0])
-        spans = segments.transpose(1, 0, 2).reshape(-1, 2)  # all left segments, then all right ones
-        steps, weight = self._steps(spans, position=drawn[0][0])
+        free = self._unanswered(data.segments[pairs], position=drawn[0][0])
+        within, _ = self._cropped(free, position=drawn[0][0])
+        spans = _in_turn(np.concatenate([segments, free]))
+        steps, whole = self._steps(spans, position=drawn[0][0])
         segment = np.repeat(np.arange(len(spans)), [len(s) for s in steps])
-        rows, where = np.unique(np.concatenate([rated, *steps]), return_inverse=True)
+        needed = np.concatenate([rated, *steps])
+        start, end = _in_turn(np.concatenate([segments, within]))[segment].T
+        weight = whole * ((start <= needed[len(rated) :]) & (needed[len(rated) :] < end))
+        rows, where = np.unique(needed, return_inverse=True)
         return Batch(
             inputs=data.encoded.take(torch.from_numpy(rows)),
             rated=torch.from_numpy(where[: len(rated)]),
@@ -136,10 +162,23 @@ class Collator:
             step=torch.from_numpy(where[len(rated) :]),
             segment=torch.from_numpy(segment),
             weight=torch.from_numpy(weight),
-            choice=data.choice[torch.from_numpy(pairs)],
-            margin=data.margin[torch.from_numpy(pairs)] * torch.from_numpy(kept),
-            votes=data.votes[torch.from_numpy(np.concatenate([rated, pairs + len(data.target)]))],
+            whole=torch.from_numpy(whole),
+            choice=torch.cat([data.choice[torch.from_numpy(pairs)], torch.full((len(free),), torch.nan)]),
+            margin=torch.cat([data.margin[torch.from_numpy(pairs)] * torch.from_numpy(kept), torch.zeros(len(free))]),
+            votes=torch.cat(
+                [
+                    data.votes[torch.from_numpy(np.concatenate([rated, pairs + len(data.target)]))],
+                    torch.ones(len(free), data.votes.shape[1]),
+                ]
+            ),
         )
+
+    def _unanswered(self, like: Rows, *, position: int) -> Rows:
+        """Pairs of unlabelled segments ``[N, 2, 2]``, one for each that is given; none where none are asked for."""
+        if not self.pseudo:
+            return like[:0]
+        first = len(self.data.encoded) - self.data.unlabelled
+        return draw_pairs(like, first, self.data.unlabelled, np.random.default_rng([self.seed, position, 2]))
 
     def _cropped(self, segments: Rows, *, position: int) -> tuple[Rows, npt.NDArray[np.float32]]:
         """Parts of pairs of segments ``[N, 2, 2]``, both of one length, each somewhere; the share that is kept."""
@@ -159,6 +198,11 @@ class Collator:
             steps = [s if len(s) <= self.limit else rng.choice(s, self.limit, replace=False) for s in steps]
         weights = [np.full(len(s), (b - a) / len(s), np.float32) for s, (a, b) in zip(steps, spans, strict=True)]
         return steps, np.concatenate(weights) if weights else np.zeros(0, np.float32)
+
+
+def _in_turn(pairs: Rows) -> Rows:
+    """The segments of pairs ``[N, 2, 2]``: all left ones, then all right ones, ``[2 N, 2]``."""
+    return pairs.transpose(1, 0, 2).reshape(-1, 2)
 
 
 class LabelStream(Dataset[tuple[int, int]]):

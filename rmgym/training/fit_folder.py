@@ -92,7 +92,11 @@ def fit_settings(
     model: NeuralRewardModel, labels: Labels, options: FitOptions, unlabelled: TextBatch | None = None
 ) -> dict[str, Json]:
     """What decides the outcome of a fit: the unfitted model, the labels, the options, and unlabelled steps."""
-    about = {"model": f"{model.name} {model.digest}", "labels": labels_digest(labels), "options": asdict(options)}
+    about: dict[str, Json] = {
+        "model": f"{model.name} {model.digest}",
+        "labels": labels_digest(labels),
+        "options": asdict(options),
+    }
     return about if unlabelled is None else {**about, "unlabelled": data_digest(unlabelled, ())}
 
 

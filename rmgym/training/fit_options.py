@@ -11,7 +11,7 @@ from rmgym.errors import FitError, nearest
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.options import read_options
 
-LossKind = Literal["huber", "mse"]
+LossKind = Literal["huber", "mse", "ranknet", "rank-mse", "listmle"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "bfloat16"]
 FEWEST_DRAWN = 32
@@ -37,7 +37,8 @@ class FitOptions:
         validation: share of the labels held out, by whole episodes; 0 trains on all of them.
         eval_every: steps between two looks at the held-out labels.
         patience: looks without improvement after which fitting stops; None never stops early.
-        loss: of ratings: ``huber`` or ``mse`` of standardised values.
+        loss: of ratings: ``huber`` or ``mse`` of standardised values; ``ranknet`` (pairs), ``rank-mse`` (soft ranks) or
+            ``listmle`` (the whole list) of the order of a batch (:mod:`rmgym.training.rank_losses`).
         steps_per_segment: how many steps of a longer segment are scored per draw, an unbiased estimate of its sum
             (through the log-sigmoid it is biased, so None, all steps, is the exact way).
         crop: smallest share of a compared segment that is scored per draw. Both sides are cut to one length that is
@@ -49,6 +50,10 @@ class FitOptions:
             states and actions of unlabelled texts (:mod:`rmgym.training.free_steps`); 0 for none. A suite has those of
             all steps that it has collected.
         free_statistics: standardise numbers and words over unlabelled texts too, not over labelled ones alone.
+        pseudo_labels: chance above which the model's own answer to a comparison of unlabelled steps is taken for a
+            label (:mod:`rmgym.training.pseudo_labels`), such as 0.99; None takes none. A suite has the texts of all
+            steps that it has collected.
+        pseudo_weight: how often such an answer counts, where one that somebody gave counts once.
         leave_out: share of the labels that each of three heads or more goes without, so that their disagreement tells
             what the labels leave open, and that these labels tell how far off it is; 0 gives all heads all labels. Two
             heads go without each such label, so that it is ``2 / heads`` at most.
@@ -79,6 +84,8 @@ class FitOptions:
     implied: bool = False
     free_steps: int = 0
     free_statistics: bool = False
+    pseudo_labels: float | None = None
+    pseudo_weight: float = 1.0
     leave_out: float = 0.1
     shuffle_labels: bool = False
     precision: Precision = "float32"
@@ -93,12 +100,14 @@ class FitOptions:
         for name in ("learning_rate", "lm_learning_rate"):
             if (rate := getattr(self, name)) is not None and not 0 < rate < float("inf"):
                 raise FitError(f"{name} is a positive number", got=getattr(self, name), fix="try 1e-3")
-        for name in ("weight_decay", "max_grad_norm", "free_steps", "seed"):
+        for name in ("weight_decay", "max_grad_norm", "free_steps", "pseudo_weight", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise FitError(f"{name} is not negative", got=getattr(self, name), fix="pass 0 or more")
         for name in ("validation", "warmup_ratio", "leave_out"):
             if not 0 <= getattr(self, name) < 1:
                 raise FitError(f"{name} is a share in [0, 1)", got=getattr(self, name), fix="try 0.1")
+        if self.pseudo_labels is not None and not 0.5 <= self.pseudo_labels < 1:
+            raise FitError("pseudo_labels is a chance from 0.5 to 1", got=self.pseudo_labels, fix="try 0.99")
         if not 0 < self.crop <= 1:
             raise FitError("crop is a share of a segment above 0", got=self.crop, fix="try 0.6, or 1 for none")
         for name, kind in (("loss", LossKind), ("schedule", Schedule), ("precision", Precision)):
@@ -108,7 +117,7 @@ class FitOptions:
     @property
     def takes_unlabelled(self) -> bool:
         """Whether anything is learned from unlabelled texts."""
-        return self.free_steps > 0 or self.free_statistics
+        return self.free_steps > 0 or self.free_statistics or self.pseudo_labels is not None
 
     def settled(self, model: NeuralRewardModel, labels: int) -> Self:
         """These options with what they leave to a model and a number of labels.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 
 from rmgym.errors import FitError, JobError
 from rmgym.feedback.labels import Labels
@@ -30,48 +29,21 @@ from rmgym.training.dataset import LabelData, Rows, rows_of, shuffled, split_gro
 from rmgym.training.fit_bar import fit_bar
 from rmgym.training.fit_folder import KIND, FitCheckpoints, fit_settings, labels_digest
 from rmgym.training.fit_options import FitOptions
-from rmgym.training.free_steps import check_free, prepare
+from rmgym.training.fit_result import FitResult as FitResult
+from rmgym.training.free_steps import check_unlabelled, prepare
 from rmgym.training.going_on import HELD_OUT, as_before, begin_with, units_of, was_fitted
 from rmgym.training.groups import alike_of, groups_of
 from rmgym.training.implied import with_implied
 from rmgym.training.left_out import calibration, draw_votes
 from rmgym.training.objective import Metrics, Objective, judge, rewards_of
+from rmgym.training.pseudo_labels import check_pseudo
+from rmgym.training.rank_losses import RANK_LOSSES
 from rmgym.training.teachable import check
 from rmgym.training.trainer import RewardTrainer, best_look, set_apart
-from rmgym.training.units import robust_units
+from rmgym.training.units import match_ratings, robust_units, set_units
 
 FEWEST_HELD_OUT = 5
 """Fewer labels than this are not held out: they would cost more than they tell."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FitResult:
-    """A fitted model.
-
-    Attributes:
-        model: the model, ready to predict.
-        metrics: JSON-able: ``train`` and ``validation`` (see :func:`rmgym.training.objective.judge`; ``validation`` is
-            None where nothing was held out, and ``note`` says why), ``steps``, ``best_step``, ``stopped_early``,
-            ``contradictions`` (labels that have another value than one of the same text).
-        path: the folder it was saved to, if any.
-    """
-
-    model: NeuralRewardModel
-    metrics: Metrics
-    path: Path | None
-
-    def __repr__(self) -> str:
-        """A line: which model, how well it fits its labels and those held out, where it is."""
-        judged = [("fitted on", self.metrics["train"]), ("held out", self.metrics["validation"])]
-        scores = [f"{name} {_in_short(score)}" for name, score in judged if score is not None]
-        return f"FitResult({', '.join([self.model.name, *scores])}, {self.path or 'not saved'})"
-
-
-def _in_short(score: dict[str, float | int | None]) -> str:
-    """What :func:`rmgym.training.objective.judge` found, in a few words."""
-    scores = [f"R2 {score['r2']:.3f}"] if score["r2"] is not None else []
-    scores += [f"{score['accuracy']:.0%} of pairs in order"] if score["accuracy"] is not None else []
-    return f"{score['labels']} labels" + (f" ({', '.join(scores)})" if scores else "")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +74,8 @@ def fit(
     Ratings are standardised (:func:`rmgym.training.units.robust_units`), and the model predicts in their units. Given
     preferences alone, a reward is known only up to an affine map: the model is then scaled so that its rewards on the
     training steps have mean 0 and variance 1. Given both, the ratings' units win, and a preference compares sums of
-    standardised rewards.
+    standardised rewards. Where ratings are fitted by their order alone (``loss``), the model is put into their units
+    afterwards, by least squares.
 
     The caller's random state (Python, NumPy, torch) is left as it was. On one machine and CPU, the same model, labels
     and options give the same weights to the bit, also when the run was killed and resumed in between.
@@ -112,7 +85,7 @@ def fit(
             one stays as it is: a copy goes on, on its labels and further ones, see :mod:`rmgym.training.going_on`.
         labels: ratings, preferences or both; a database or a table of them (:func:`rmgym.feedback.sources.labels_of`).
         options: how; by default :class:`FitOptions`.
-        unlabelled: texts of steps that nobody was asked about; options that learn from such are refused without.
+        unlabelled: texts of steps that nobody was asked about, for those options that learn from such.
         out: folder for the model, its ``fit.json`` and, until it is done, its checkpoints.
         resume: go on with what an earlier call left in ``out``; a finished model is returned at once.
         overwrite: begin anew over what is in ``out``; a model that is there stays until the new one is whole.
@@ -120,7 +93,8 @@ def fit(
 
     Raises:
         FeedbackError: there is nothing to learn from these labels.
-        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave.
+        FitError: the model cannot be fitted or go on, or has diverged; or ``out`` has lost what a finished fit gave; or
+            an option is about unlabelled texts, and there are none of the labels' card.
         JobError: ``out`` holds a fit or a model and neither ``resume`` nor ``overwrite`` is given, or it holds a fit of
             something else.
         ModelError: the model cannot read the texts.
@@ -128,7 +102,8 @@ def fit(
     """
     options, labels = options or FitOptions(), labels_of(labels)
     check(labels)
-    check_free(labels.texts, unlabelled, options)
+    check_pseudo(labels, options)
+    check_unlabelled(labels.texts, unlabelled, options)
     if resume and out is None:
         raise FitError("a fit is resumed from its folder", got="resume without out", fix="pass out=")
     if resume and overwrite:
@@ -228,7 +203,8 @@ def _fit(
     if options.implied:
         used, plan = _implied(used, plan)
     model.card_hash = used.texts.card_hash
-    metrics, history = _train(model, used, plan, options.settled(model, len(labels)), checkpoints, progress=progress)
+    how = options.settled(model, len(labels))
+    metrics, history = _train(model, used, plan, how, unlabelled, checkpoints, progress=progress)
     metrics["contradictions"] = contradictions(labels)
     model.fitted_on = _facts(labels, options, metrics)
     model.eval()
@@ -269,19 +245,22 @@ def _train(
     labels: Labels,
     plan: _Plan,
     options: FitOptions,
+    unlabelled: TextBatch | None,
     checkpoints: FitCheckpoints | None,
     *,
     progress: bool,
 ) -> tuple[Metrics, list[dict[str, float]]]:
     """Train, return to the best weights, set the units; give metrics and history."""
     votes = draw_votes(plan.train, alike_of(labels), model.head_count, options.leave_out, options.seed)
-    data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes)
+    free = None if options.pseudo_labels is None else unlabelled
+    data = LabelData.of(labels, model.encode, offset=plan.offset, scale=plan.scale, votes=votes, unlabelled=free)
     model.offset.fill_(plan.offset)
     model.scale.fill_(plan.scale)
     model.noise.zero_()
     model.calibration.fill_(1.0)
     model.spread.fill_(1.0)
-    objective = Objective(model, kind=options.loss, rated=len(data.target) > 0)
+    pseudo = None if options.pseudo_labels is None else (options.pseudo_labels, options.pseudo_weight)
+    objective = Objective(model, kind=options.loss, rated=len(data.target) > 0, pseudo=pseudo)
     with ExitStack() as stack:
         last = checkpoints.last() if checkpoints else None
         place = checkpoints.partial if checkpoints else Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -308,17 +287,13 @@ def _train(
 def _metrics(
     objective: Objective, data: LabelData, plan: _Plan, history: list[dict[str, float]], *, steps: int
 ) -> Metrics:
-    """Judge the fitted model, and set its noise or, given preferences alone, its units."""
+    """Judge the fitted model, and set its noise and, where it was fitted on an order alone, its units."""
     model = objective.model
     if not len(data.target):
-        raw = rewards_of(model, data, data.rows(plan.train))
-        spread = float(raw.mean(dim=1).std(correction=0))
-        model.spread.fill_(spread if spread > 0 else 1.0)
-        compared = data.encoded.take(torch.from_numpy(data.rows(plan.train)))
-        rewards = model.combined(raw, model.disagreement(compared, raw))
-        scale = float(rewards.std(correction=0))
-        model.scale.fill_(1 / scale if scale > 0 else 1.0)
-        model.offset.fill_(-float(rewards.mean()) * float(model.scale))
+        set_units(model, data, plan.train)
+    elif objective.kind in RANK_LOSSES:
+        data = match_ratings(model, data, plan.train[plan.train < len(data.target)])
+        plan = replace(plan, scale=float(model.scale))
     train = judge(objective, data, plan.train[plan.implied :])
     if not math.isfinite(train["loss"] or 0.0):
         raise FitError("fitting converges", got=f"a loss of {train['loss']}", fix="lower learning_rate")

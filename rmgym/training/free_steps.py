@@ -32,7 +32,7 @@ DRAWN = 128
 WEIGHT_DECAY, MAX_NORM = 0.01, 1.0
 
 
-def check_free(labelled: TextBatch, unlabelled: TextBatch | None, options: FitOptions) -> None:
+def check_unlabelled(labelled: TextBatch, unlabelled: TextBatch | None, options: FitOptions) -> None:
     """Refuse options that nothing would come of, and steps of something else.
 
     Raises:
@@ -41,7 +41,8 @@ def check_free(labelled: TextBatch, unlabelled: TextBatch | None, options: FitOp
     if not options.takes_unlabelled:
         return
     if unlabelled is None or not len(unlabelled):
-        name = "free_steps" if options.free_steps else "free_statistics"
+        asked = {"free_steps": options.free_steps, "free_statistics": options.free_statistics, "pseudo_labels": True}
+        name = next(name for name, value in asked.items() if value)
         raise FitError(f"{name!r} is about unlabelled texts", got="none", fix="pass unlabelled=, or leave it out")
     if unlabelled.card_hash != labelled.card_hash:
         raise FitError(

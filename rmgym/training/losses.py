@@ -11,15 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rmgym.errors import FitError, nearest
+from rmgym.training.rank_losses import RANK_LOSSES, rank_loss
 
 
 def rating_loss(predicted: Tensor, target: Tensor, kind: str = "huber", votes: Tensor | float = 1.0) -> Tensor:
-    """Regression loss on standardised ratings.
+    """Loss on standardised ratings: of regression, or of their order.
 
     Args:
         predicted: standardised rewards, ``[B, heads]``.
         target: standardised ratings, ``[B]``.
-        kind: ``huber`` (threshold 1, so that one label in error does not dominate; Huber 1964) or ``mse``.
+        kind: ``huber`` (threshold 1, so that one label in error does not dominate; Huber 1964), ``mse``, or one of
+            :data:`rmgym.training.rank_losses.RANK_LOSSES`.
         votes: how often each label counts for each head, ``[B, heads]``.
 
     Returns:
@@ -28,12 +30,14 @@ def rating_loss(predicted: Tensor, target: Tensor, kind: str = "huber", votes: T
     Raises:
         FitError: the kind is unknown.
     """
+    if kind in RANK_LOSSES:
+        return rank_loss(predicted, target, kind, votes)
     target = target[:, None].expand_as(predicted)
     if kind == "huber":
         return (votes * F.huber_loss(predicted, target, reduction="none")).mean(0).sum()
     if kind == "mse":
         return (votes * F.mse_loss(predicted, target, reduction="none")).mean(0).sum()
-    raise FitError("the loss of ratings is known", got=kind, fix=nearest(kind, ["huber", "mse"]))
+    raise FitError("the loss of ratings is known", got=kind, fix=nearest(kind, ["huber", "mse", *RANK_LOSSES]))
 
 
 def bradley_terry_loss(

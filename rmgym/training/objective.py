@@ -14,11 +14,13 @@ from rmgym.models.encoding import Encoded
 from rmgym.models.neural import NeuralRewardModel
 from rmgym.training.dataset import Batch, Collator, LabelData, Rows
 from rmgym.training.losses import bradley_terry_loss, rating_loss, segment_sums
+from rmgym.training.pseudo_labels import answer
+from rmgym.training.rank_losses import RANK_LOSSES
 
 CENTERING = 0.01
-"""Pull of each head's mean reward towards zero where several heads learn from preferences alone. Preferences leave the
-offset of every head free; apart, the heads would seem to disagree (the ``center_rewards_coefficient`` of TRL, after
-Eisenstein et al. 2023)."""
+"""Pull of each head's mean reward towards zero where several heads learn from an order alone, that of preferences or of
+ratings. It leaves the offset of every head free; apart, the heads would seem to disagree (the
+``center_rewards_coefficient`` of TRL, after Eisenstein et al. 2023)."""
 
 Metrics: TypeAlias = dict[str, Any]
 """Measures by name, some in tables of their own; JSON-able. What is not defined is None."""
@@ -39,12 +41,23 @@ class Objective(nn.Module):
     Args:
         model: the model that is fitted.
         kind: loss of ratings.
-        rated: whether the labels have ratings; if not, each head's mean is pulled to zero, see :data:`CENTERING`.
+        rated: whether the labels have ratings; if not, or if their order alone is read, each head's mean is pulled to
+            zero, see :data:`CENTERING`.
+        pseudo: confidence and weight of the model's own answers, see :func:`rmgym.training.pseudo_labels.answer`; None
+            where every pair has an answer.
     """
 
-    def __init__(self, model: NeuralRewardModel, *, kind: str = "huber", rated: bool = True) -> None:
+    def __init__(
+        self,
+        model: NeuralRewardModel,
+        *,
+        kind: str = "huber",
+        rated: bool = True,
+        pseudo: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.kind, self.rated = model, kind, rated
+        self.pseudo = pseudo
+        self.model, self.kind, self.centred = model, kind, not rated or kind in RANK_LOSSES
         self.log_beta = nn.Parameter(torch.zeros((), device=model.device), requires_grad=rated)
         self.best: dict[str, Tensor] = {}
         self.register_state_dict_post_hook(_add_best)  # type: ignore[no-untyped-call]
@@ -58,15 +71,22 @@ class Objective(nn.Module):
         step: Tensor,
         segment: Tensor,
         weight: Tensor,
+        whole: Tensor,
         choice: Tensor,
         margin: Tensor,
         votes: Tensor,
     ) -> dict[str, Tensor]:
-        """The loss of a :class:`rmgym.training.dataset.Batch`, per label."""
+        """The loss of a :class:`rmgym.training.dataset.Batch`, per label that somebody gave."""
         rewards: Tensor = self.model(inputs).float()  # whatever the precision of the products
         sums = segment_sums(rewards[step], segment, weight, 2 * len(choice))
-        loss = self.loss(rewards[rated], target, sums, choice, margin, votes)
-        if not self.rated:
+        share = 1.0
+        if self.pseudo is not None:
+            share = 1 - float(choice.isnan().sum()) / len(votes)
+            odds = self.log_beta.exp() * segment_sums(rewards[step], segment, whole, 2 * len(choice))
+            choice, of_pairs = answer(odds, choice, votes[len(target) :], *self.pseudo)
+            votes = torch.cat([votes[: len(target)], of_pairs])
+        loss = self.loss(rewards[rated], target, sums, choice, margin, votes) / share
+        if self.centred:
             loss = loss + CENTERING * rewards.mean(0).square().sum()
         return {"loss": loss}
 

@@ -28,11 +28,14 @@ from rmgym.training.dataset import Collator, LabelData, LabelStream, Rows
 from rmgym.training.fit_folder import put_in_place
 from rmgym.training.fit_options import FitOptions
 from rmgym.training.objective import Metrics, Objective, judge
+from rmgym.training.rank_losses import RANK_LOSSES
 
 LM_PREFIX = "model.tower."
 """Parameters of the objective whose name begins so are those of a pretrained language model."""
 LORA = ".lora_"
 """Parameters whose name holds this are LoRA's."""
+UNITS = ("r2", "rmse")
+"""What is measured in the units of the ratings."""
 LORA_LEARNING_RATE = 10.0
 """How many times faster LoRA learns than a language model that is tuned whole (Schulman et al. 2025, "LoRA Without
 Regret")."""
@@ -71,7 +74,13 @@ class RewardTrainer(Trainer):
     ) -> None:
         self.objective, self.data, self.held_out, self.options = objective, data, held_out, options
         assert options.batch_size is not None  # they are settled
-        collator = Collator(data, steps_per_segment=options.steps_per_segment, crop=options.crop, seed=options.seed)
+        collator = Collator(
+            data,
+            steps_per_segment=options.steps_per_segment,
+            crop=options.crop,
+            pseudo=options.pseudo_labels is not None,
+            seed=options.seed,
+        )
         self.stream = LabelStream(train, length=options.max_steps * options.batch_size, seed=options.seed)
         super().__init__(
             model=objective,
@@ -131,7 +140,9 @@ class RewardTrainer(Trainer):
     def evaluate(self, *args: object, **kwargs: object) -> Metrics:
         """Judge the model by the held-out labels, remember the best weights, stop where patience is at an end."""
         del args, kwargs
-        look: Metrics = {f"eval_{k}": v for k, v in judge(self.objective, self.data, self.held_out).items()}
+        unknown = UNITS if self.options.loss in RANK_LOSSES else ()  # until the fit is done
+        judged = judge(self.objective, self.data, self.held_out)
+        look: Metrics = {f"eval_{k}": v for k, v in judged.items() if k not in unknown}
         self.log(look)
         best = best_look(self.state.log_history)
         if best["step"] == self.state.global_step:

@@ -8,25 +8,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser as PlaywrightBrowser
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 from rmgym.bench.report import write_report
 from rmgym.runs.record import read_runs
 from tests.bench.conftest import Demo
 from tests.bench.folders import write_run
+from tests.browsers import PATIENCE, launched
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 120_000
-"""Milliseconds; the page carries five megabytes of plotly.js, and test machines are busy."""
 TRACES = "id => document.getElementById(id).data.map(trace => [trace.name, trace.x.length])"
 
 
@@ -46,10 +35,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def started(chromium: str) -> Iterator[PlaywrightBrowser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS, timeout=PATIENCE)
+    with launched(chromium) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -60,6 +60,21 @@ def test_a_function_in_this_folder_labels(desk: Path) -> None:
     assert (facts["answered"], facts["asked"]) == (26, 26)
 
 
+def test_people_as_they_are_and_a_function_share_the_questions(desk: Path) -> None:
+    asked = ("--steps", 300, "--ratings", 90, "--json")
+    habits = ("own_scale=true", "mistakes=0.1", "skips=0.1", "people=2")
+    options = [word for habit in habits for word in ("--teacher-option", habit)]
+    done = rmgym(desk, "label", "Pendulum-v1", "--teacher", "scripted,mine:calm", *options, *asked)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["annotators"] == ["mine:calm", "person 1", "person 2"]
+    assert (facts["answered"], facts["asked"]) == (90, 90)
+    assert 0 < facts["counts"]["skipped"] == 90 - facts["counts"]["ratings"]
+    again = rmgym(desk, "label", "Pendulum-v1", "--teacher", "scripted,mine:calm", *options, *asked)
+    assert json.loads(again.stdout) == facts
+    assert len(LabelStore(desk / "labels.sqlite").labels()) == facts["counts"]["ratings"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
@@ -72,6 +87,13 @@ def test_a_function_in_this_folder_labels(desk: Path) -> None:
         (("--teacher", "mine:calm", "--edges", "quantile"), "--edges quantile with mine:calm"),
         (("--questions", "q.csv", "--edges", "quantile"), "--edges quantile with a table"),
         (("--teacher", "mine:np"), "what steps are worth is told by a function"),
+        (("--teacher", "mine:calm", "--teacher-option", "skips=0.1"), "know what the scripted teacher knows"),
+        (("--teacher", "mine:calm,human"), "A function of your own is my_module:function"),
+        (("--teacher-option", "mistake=0.1"), "did you mean 'mistakes'?"),
+        (("--teacher-option", "mistakes"), "--teacher-option is key=value"),
+        (("--teacher-option", "mistakes=7"), "'mistakes' is from 0 to 1"),
+        (("--teacher-option", "people=2", "--annotator", "ann"), "under their own names"),
+        (("--teacher", "human", "--teacher-option", "skips=0.1"), "--teacher-option skips=0.1 with human"),
     ],
 )
 def test_what_is_wrong_is_told_and_leaves_no_database(desk: Path, arguments: tuple[object, ...], rule: str) -> None:

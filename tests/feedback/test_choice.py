@@ -207,3 +207,15 @@ def test_shares_that_are_none_are_refused() -> None:
         QuestionMix(terminated=0, uniform=0, largest=0, unsure=0)
     with pytest.raises(FeedbackError, match="shares of questions"):
         QuestionMix(terminated=-0.1)
+
+
+def test_comparisons_are_asked_for_beside_ratings_by_a_reason_of_their_own() -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    steps, texts, rng = steps_of(values), say(values), np.random.default_rng(1)
+    compared = choose_segments(steps, texts, 3, 4, rng=rng)
+    rated = choose_steps(steps, texts, 5, asked=None, predicted=None, mix=QuestionMix(), before={}, rng=rng)
+    both = Chosen.from_json(rated.and_compared(compared).to_json())
+    assert both.ratings.tolist() == rated.ratings.tolist()
+    assert both.preferences.tolist() == compared.preferences.tolist()
+    assert (both.length, len(both)) == (4, 8)
+    assert both.reasons == ("coverage",) * 5 + ("compared",) * 3

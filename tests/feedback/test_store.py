@@ -66,6 +66,17 @@ def test_labels_are_the_answers_with_their_texts(store, pendulum):
     np.testing.assert_array_equal(labels.ratings.texts.numbers, texts[[3, 50, 7]].numbers)
 
 
+def test_all_questions_with_their_texts(store, pendulum):
+    _, texts = pendulum
+    assert store.questions() == []
+    rated, compared = ask(store, pendulum)
+    store.skip(rated[0], annotator="zoe", source="human")
+    questions = store.questions()
+    assert [(q.id, q.kind) for q in questions] == [(i, "rating") for i in rated] + [(i, "preference") for i in compared]
+    assert [q.left.strings()[0] for q in questions] == texts[[3, 50, 7, 0, 20]].strings()
+    assert [None if q.right is None else len(q.right) for q in questions] == [None, None, None, 4, 4]
+
+
 def test_what_is_known_about_a_database(store, pendulum):
     _, texts = pendulum
     assert store.info()["counts"]["ratings"] == 0
@@ -159,13 +170,32 @@ def test_answering_again_replaces_and_becomes_the_last(store, pendulum):
     assert store.undo("ann").id == rated[0]
 
 
-def test_several_annotators_count_and_skips_do_not(store, pendulum):
+def test_ratings_of_one_step_by_several_annotators_are_their_mean_and_skips_do_not_count(store, pendulum):
+    _, texts = pendulum
     rated, _ = ask(store, pendulum)
     store.rate(rated[0], 1, annotator="ann", source="human", levels=5)
+    store.rate(rated[1], 4, annotator="ann", source="human", levels=5)
     store.rate(rated[0], 2, annotator="bob", source="human", levels=5)
     store.skip(rated[1], annotator="bob", source="human")
-    assert store.labels().ratings.values.tolist() == [1, 2]
+    ratings = store.labels().ratings
+    assert ratings.values.tolist() == [1.5, 4], "a later answer moves no label"
+    assert ratings.texts.strings() == texts[[3, 50]].strings()
     assert store.labels("bob").ratings.values.tolist() == [2]
+
+
+def test_the_share_of_answers_for_the_left_side_is_a_soft_label(store, pendulum):
+    _, compared = ask(store, pendulum)
+    for annotator, choice, margin in (("ann", 1.0, 3.0), ("bob", 0.0, 1.0), ("eve", 1.0, 0.0), ("zoe", 0.5, 0.0)):
+        store.prefer(compared[1], choice, annotator=annotator, source="human", margin=margin)
+    store.prefer(compared[0], 0.25, annotator="bob", source="human", margin=1.5)
+    preferences = store.labels().preferences
+    assert preferences.choice.tolist() == [(1 + 0 + 1 + 0.5) / 4, 0.25]
+    assert preferences.margin.tolist() == [(3 - 1 + 0 + 0) / 4, 1.5], "margins for the other side count against it"
+    assert store.labels("bob").preferences.choice.tolist() == [0, 0.25]
+    store.prefer(compared[1], 0.0, annotator="ann", source="human", margin=3.0)
+    changed = store.labels().preferences
+    assert changed.choice.tolist() == [(0 + 0 + 1 + 0.5) / 4, 0.25]
+    assert changed.margin.tolist() == [(3 + 1) / 4, 1.5]
 
 
 def test_ratings_on_different_scales_are_not_mixed(store, pendulum):

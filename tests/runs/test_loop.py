@@ -18,6 +18,9 @@ from rmgym import Composition, LabelStore, ScriptedTeacher, collect, load_reward
 from rmgym.errors import FeedbackError, FitError, JobError, RunError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
+from rmgym.feedback.ladder import ladder_of
+from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel
+from rmgym.feedback.teachers.panel import People
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.record import read_run
@@ -121,6 +124,52 @@ def test_seeds_of_one_loop_are_one_recipe_and_other_labels_another(tmp_path: Pat
     assert len(set(recipes)) == 4
 
 
+@pytest.mark.parametrize("module", ["fit", "climb"])
+def test_steps_are_placed_on_a_ladder_under_one_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    settings = {**SETTINGS, "options": {**OPTIONS, "kind": "ladder"}}
+    teacher = FallibleTeacher(habits=Habits(mistakes=0.1))
+    whole = loop(teacher=teacher, out=tmp_path / "loop", **settings)
+    assert sum(sum(asked.asked.values()) for asked in whole.rounds) == 40
+    store = LabelStore(tmp_path / "loop" / "labels.sqlite")
+    assert len(ladder_of(store, teacher.source)) == 40
+    assert store.info()["counts"]["preferences"] == whole.rounds[-1].labels > 2 * 38
+    stop_at_call(monkeypatch, f"rmgym.runs.loop_rounds.{module}", 3)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=teacher, out=tmp_path / "killed", **settings)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "killed", resume=True, **settings)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+    if module == "climb":
+        return
+    loop(teacher=teacher, out=tmp_path / "after", start=tmp_path / "loop", **settings)
+    ladder = ladder_of(LabelStore(tmp_path / "after" / "labels.sqlite"), teacher.source)
+    assert len(ladder) == 80
+    before = ladder_of(store, teacher.source)
+    assert [rung for rung in ladder if rung in before] == before
+    with pytest.raises(RunError, match="one teacher's"):
+        loop(teacher=Panel({"ann": teacher}), out=tmp_path / "panel", **settings)
+
+
+def test_people_share_the_questions_of_a_loop_and_a_killed_one_gets_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = People(own_scale=True, mistakes=0.1, skips=0.1, people=2).knowing(ScriptedTeacher())
+    whole = loop(teacher=teacher, out=tmp_path / "loop", **SETTINGS)
+    counts = LabelStore(tmp_path / "loop" / "labels.sqlite").info()["counts"]
+    assert counts["ratings"] + counts["skipped"] == counts["rating_queries"] == 40
+    assert whole.rounds[-1].labels == counts["ratings"] < 40
+    stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 3)
+    with pytest.raises(KeyboardInterrupt):
+        loop(teacher=teacher, out=tmp_path / "killed", **SETTINGS)
+    monkeypatch.undo()
+    resumed = loop(teacher=teacher, out=tmp_path / "killed", resume=True, **SETTINGS)
+    assert told(resumed) == told(whole)
+    assert np.array_equal(final(resumed), final(whole))
+
+
 class Other(ScriptedTeacher):
     """Answers otherwise, for all that a loop knows."""
 
@@ -142,6 +191,31 @@ def test_what_was_skipped_or_left_for_later_is_not_asked_again(tmp_path: Path) -
     assert sum(sum(r.asked.values()) for r in result.rounds) == counts["rating_queries"] == 40
     assert counts["ratings"] == result.rounds[-1].labels
     assert counts["skipped"] + counts["ratings"] + sum(r.pending for r in result.rounds) == 40
+
+
+def test_ratings_and_comparisons_share_one_budget(tmp_path: Path) -> None:
+    options = {**OPTIONS, "kind": "both", "compared": 0.4, "length": 4}
+    result = loop(teacher=ScriptedTeacher(), out=tmp_path / "loop", **{**SETTINGS, "options": options})
+    assert [sum(r.asked.values()) for r in result.rounds] == [12, 9, 10, 9]
+    assert [r.asked["compared"] for r in result.rounds] == [5, 3, 4, 4], "0.4 of 12, 21, 31 and 40"
+    assert [r.labels for r in result.rounds] == [12, 21, 31, 40]
+    labels = LabelStore(tmp_path / "loop" / "labels.sqlite").labels()
+    assert labels.ratings is not None
+    assert labels.preferences is not None
+    assert (len(labels.ratings), len(labels.preferences)) == (24, 16)
+    fitted_on = load_reward_model(result.model).describe()["fitted_on"]
+    assert (fitted_on["ratings"], fitted_on["preferences"]) == (24, 16)
+    assert not fitted_on["options"]["implied"], "beside ratings nothing is implied"
+    reasons = ("uniform", "largest", "unsure")
+    assert [sum(r.asked.get(name, 0) for r in result.rounds) for name in reasons] == [9, 4, 4]
+
+
+def test_where_too_few_segments_differ_ratings_take_their_place(tmp_path: Path) -> None:
+    options = {**OPTIONS, "kind": "both", "compared": 0.9, "length": 20, "reset_every": None, "at": ()}
+    short = {**SETTINGS, "total_steps": 96, "labels": 20, "options": options}
+    (asked,) = (r.asked for r in loop(teacher=ScriptedTeacher(), out=tmp_path / "loop", **short).rounds)
+    assert asked["compared"] == 1, "30 steps of each of three behaviours hold three such segments"
+    assert sum(asked.values()) == 20
 
 
 def test_the_last_rounds_are_not_lost_behind_the_last_rollout(tmp_path: Path) -> None:
@@ -249,7 +323,8 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedbackError, match="at least two labels"):
         loop(teacher=TEACHERS["ppo"], out=tmp_path / "loop", **{**SETTINGS, "labels": 1})
     for options, match in (
-        ({"kind": "ratings"}, "'rating' or 'preference'"),
+        ({"kind": "ratings"}, "'rating', 'preference', 'both' or 'ladder'"),
+        ({"compared": 1.0}, "'compared' is a share"),
         ({"first": 0.0}, "'first' is a share"),
         ({"at": (0.5, 0.2)}, "ascending shares"),
         ({"behaviours": ("stiky",)}, "'sticky'"),
@@ -263,6 +338,7 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"potential": True, "kappa_last": 0.5}, "cancels over an episode"),
         ({"potential": True, "free_steps": 5}, "tell nothing of what follows"),
         ({"kappa": float("nan")}, "'kappa' is a finite number"),
+        ({"potential": True, "kind": "both"}, "learned from ratings"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)

@@ -100,6 +100,34 @@ def test_long_segments_are_looked_at_in_part() -> None:
     assert linear_fit(texts, values) > 0.25
 
 
+def test_many_comparisons_are_looked_at_closely_enough() -> None:
+    """Where a reward comes and goes within a segment, few of its steps do not tell their sum."""
+    rng = np.random.default_rng(0)
+    phase, length = rng.uniform(0, 2 * np.pi, 400), 15
+    angle = (phase[:, None] + rng.uniform(0.3, 0.6, (400, 1)) * np.arange(length)).reshape(-1)
+    steps = TextBatch(
+        templates=("At {:.4f}, {:.4f}.",),
+        template_index=np.zeros(len(angle), np.int32),
+        numbers=np.stack([np.cos(angle), np.sin(angle)], axis=1).round(4).ravel(),
+        offsets=np.arange(len(angle) + 1, dtype=np.int64) * 2,
+        card_hash="cafe",
+    )
+    worth = np.cos(angle)
+    first = np.arange(0, len(angle), 2 * length)
+    left, right = (np.stack([start, start + length], axis=1) for start in (first, first + length))
+    sums = worth.reshape(200, 2, length).sum(axis=2)
+    choice = (sums[:, 0] > sums[:, 1]).astype(np.float32)
+    wrong = rng.random(200) < 0.3
+    for given, least in ((choice, 0.9), (np.where(wrong, 1 - choice, choice).astype(np.float32), 0.5)):
+        nothing = np.zeros(200, np.float32)
+        pairs = Preferences(
+            steps=steps, left=left, right=right, choice=given, margin=nothing, groups=np.arange(200, dtype=np.int64)
+        )
+        texts, values = implied(Labels(preferences=pairs))
+        assert len(texts) == 2000
+        assert np.corrcoef(values, texts.numbers[::2])[0, 1] ** 2 > least
+
+
 def test_what_is_held_out_gets_no_rating() -> None:
     labels, given = make_preferences(20, lengths=(2,)), np.arange(5)
     assert labels.preferences is not None

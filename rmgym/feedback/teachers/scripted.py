@@ -12,6 +12,7 @@ from rmgym.errors import FeedbackError, nearest
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.levels import EDGES, Edges, cut_points, levels_of
+from rmgym.feedback.teachers.placing import Placed, PlacementQuestion, search
 from rmgym.feedback.teachers.ties import compared
 from rmgym.feedback.teachers.values import StateValue, outcome, progress, prospect
 from rmgym.text.distinct import distinct
@@ -99,10 +100,24 @@ class ScriptedTeacher:
             return judge(transitions, self.value, gamma=self.value_gamma)
         return transitions.true_reward.astype(np.float64)
 
-    def rate(self, questions: RatingQuestions) -> Answers:
-        """Rate steps: 1 to ``levels``, or the exact value where ``levels`` is None.
+    def worth(self, questions: RatingQuestions) -> npt.NDArray[np.float64]:
+        """Exact worth of each step that is asked about, ``float64 [N]``.
 
-        By ``"outcome"`` steps of one text have one rating, the mean of what followed from each of them.
+        By ``"outcome"`` steps of one text are worth the same, the mean of what followed from each of them.
+
+        Raises:
+            FeedbackError: there is nothing to rate, or as in :meth:`values`.
+        """
+        values = self.values(questions.transitions)
+        if self.target == "outcome":  # of a text that was met often, what followed in the mean
+            _, same = distinct(questions.texts)
+            values = (np.bincount(same, values) / np.bincount(same))[same]
+        if not len(questions):
+            raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
+        return values[questions.rows]
+
+    def rate(self, questions: RatingQuestions) -> Answers:
+        """Rate steps by their :meth:`worth`: 1 to ``levels``, or the exact value where ``levels`` is None.
 
         Args:
             questions: the steps; for ``"outcome"`` among whole episodes in order.
@@ -110,18 +125,12 @@ class ScriptedTeacher:
         Raises:
             FeedbackError: there is nothing to rate, all ratings are equal, or as in :meth:`values`.
         """
-        values = self.values(questions.transitions)
-        if self.target == "outcome":  # of a text that was met often, what followed in the mean
-            _, same = distinct(questions.texts)
-            values = (np.bincount(same, values) / np.bincount(same))[same]
-        values = values[questions.rows]
-        if not len(values):
-            raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
+        values = self.worth(questions)
         cuts = self.cuts or questions.cuts
         if self.levels == len(cuts) + 1:  # a scale that was set before: a level alone says something
             return Answers(values=levels_of(values, cuts), levels=self.levels, cuts=cuts)
         if np.ptp(values) == 0 and not questions.earlier:
-            raise self._teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
+            raise self.teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
         if self.levels is None:
             return Answers(values=values.astype(np.float32))
         cuts = cut_points(values, self.levels, self.edges)
@@ -141,11 +150,20 @@ class ScriptedTeacher:
             TiedPreferencesWarning: more than half of the comparisons are ties.
         """
         left, right = questions.sums(self.values(questions.transitions))
-        refusal = None if questions.earlier else self._teaches_nothing
+        refusal = None if questions.earlier else self.teaches_nothing
         advice = "ScriptedTeacher(target='outcome'), other segment lengths, or ratings"
         return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
 
-    def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
+    def place(self, question: PlacementQuestion) -> Placed | None:
+        """Place a step among others by its value.
+
+        Raises:
+            FeedbackError: as in :meth:`values`.
+        """
+        return search(self, question)
+
+    def teaches_nothing(self, rule: str, got: str) -> FeedbackError:
+        """The error where all answers are equal."""
         if self.target == "reward":
             fix = "this environment's reward is constant here: use target='outcome'"
         else:

@@ -40,7 +40,7 @@ def compared(
     tied = np.abs(left - right) <= tolerance
     if tied.all() and refusal is not None:
         raise refusal("some segments are better than others", f"{len(tied)} comparisons, all tied")
-    if tied.mean() > 0.5:
+    if len(tied) > 1 and tied.mean() > 0.5:
         warnings.warn(
             f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use {advice}",
             TiedPreferencesWarning,

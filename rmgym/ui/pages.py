@@ -1,0 +1,116 @@
+"""The pages as HTML: templates that escape whatever they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from rmgym.errors import FeedbackError
+from rmgym.feedback.questions import Question
+from rmgym.ui.access import Access
+from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
+from rmgym.ui.desk import Desk, Turn
+from rmgym.ui.pictures import Pictures
+
+_HERE = Path(__file__).parent
+STATIC = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+"""Files that the pages refer to, by name."""
+_KEPT = 512
+"""Views that are kept ready."""
+
+
+class Pages:
+    """Makes what an annotator sees.
+
+    Args:
+        env: the environment's name.
+        desk: who is asked what.
+        viewer: what is shown of a question.
+        pictures: of clips.
+        access: what posts have to bring along.
+        examples: steps that show what ``low`` and ``high`` mean, by these words.
+    """
+
+    def __init__(
+        self,
+        env: str,
+        *,
+        desk: Desk,
+        viewer: Viewer,
+        pictures: Pictures,
+        access: Access,
+        examples: Mapping[str, Question] = MappingProxyType({}),
+    ) -> None:
+        self._desk, self._pictures, self._access = desk, pictures, access
+        self._examples = [(f"an example of {word}", viewer.view(step)) for word, step in examples.items()]
+        self._view = lru_cache(_KEPT)(lambda code: viewer.view(desk.questions[code]))
+        templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            auto_reload=False,
+        )
+        shared = {
+            "env": env,
+            "box": (f"{WIDTH:g}", f"{HEIGHT:g}"),
+            "pictured": self._is_pictured,
+            "by_group": _by_group,
+        }
+        self._page, self._turn, self._login = (
+            templates.get_template(f"{name}.html", globals=shared) for name in ("page", "turn", "login")
+        )
+
+    def login(self) -> str:
+        """Where a token is asked for."""
+        return self._login.render()
+
+    def page(self, annotator: str) -> str:
+        """The whole page."""
+        return self._page.render(
+            annotator=annotator, post_token=self._access.post_token(annotator), **self._shown(annotator)
+        )
+
+    def turn(self, annotator: str, refused: FeedbackError | None = None) -> str:
+        """What changes from question to question; with a word about an answer that was refused."""
+        return self._turn.render(**self._shown(annotator, refused))
+
+    def prepare(self, annotator: str) -> None:
+        """Make ready what will be shown next."""
+        if code := self._desk.following(annotator):
+            self._view(code)
+
+    def _shown(self, annotator: str, refused: FeedbackError | None = None) -> dict[str, object]:
+        turn = self._desk.turn(annotator)
+        view: View | None = self._view(turn.code) if turn.code else None
+        return {
+            "turn": turn,
+            "view": view,
+            "anchors": self._anchors(annotator, turn) if view is not None and view.kind == "rating" else [],
+            "time_left": _in_words(turn.minutes),
+            "notice": f"Not stored: {refused.rule} (here: {refused.got})." if refused is not None else "",
+        }
+
+    def _anchors(self, annotator: str, turn: Turn) -> list[tuple[str, View]]:
+        """Steps that show what low and high mean: the examples, and the annotator's own extremes."""
+        words = self._desk.words(annotator)
+        own = [(f"you gave {words[code]}", self._view(code)) for code in (turn.low, turn.high) if code]
+        return [*self._examples, *own]
+
+    def _is_pictured(self, digest: str) -> bool:
+        return self._pictures.are_coming or self._pictures.sheet(digest) is not None
+
+
+def _by_group(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    return [(heading, [*members]) for heading, members in groupby(rows, key=lambda row: row.group)]
+
+
+def _in_words(minutes: float | None) -> str:
+    if minutes is None:
+        return ""
+    return "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"

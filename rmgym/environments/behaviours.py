@@ -13,6 +13,8 @@ from rmgym.errors import RunError, nearest
 from rmgym.trees import Space, Value
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from rmgym.specs import EnvSpec
     from rmgym.transitions import Transitions
 
@@ -52,6 +54,11 @@ _REACH = 3.0
 """Of actions without a bound."""
 
 
+def plays(source: Source) -> TypeIs[Player]:
+    """Whether a source plays in an environment of its own."""
+    return hasattr(source, "play")
+
+
 def acting(policy: Policy | Predicts | Behaviour, spaces: tuple[Space, Space], seed: int) -> Policy:
     """A policy as a function.
 
@@ -77,7 +84,7 @@ def acting(policy: Policy | Predicts | Behaviour, spaces: tuple[Space, Space], s
     return policy
 
 
-def behaviour(name: Behaviour, observation_space: Space, action_space: Space, seed: int) -> Policy:
+def behaviour(name: str, observation_space: Space, action_space: Space, seed: int) -> Policy:
     """A policy that knows nothing of the task.
 
     ``random`` draws each action; ``sticky`` takes the last one again nine times of ten, which goes farther;

@@ -11,7 +11,7 @@ from importlib.metadata import version
 import numpy as np
 
 from rmgym.cards import find_env_card
-from rmgym.environments.behaviours import Policy, Source, acting
+from rmgym.environments.behaviours import Policy, Source, acting, plays
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
@@ -73,7 +73,7 @@ def collect(
     for name, count in (("steps", steps), ("reset_every", reset_every)):
         if count is not None and count < 1:
             raise RunError(f"{name} is at least 1", got=count, fix=f"pass {name}=1 or more")
-    sources = policy if isinstance(policy, Mapping) else {_name_of(policy): policy}
+    sources: Mapping[str, Source] = policy if isinstance(policy, Mapping) else {_name_of(policy): policy}
     if not 0 < len(sources) <= steps:
         got = f"{steps} steps of {len(sources)} sources"
         raise RunError("each source takes a step at least", got=got, fix="pass steps= as many as sources, or more")
@@ -85,13 +85,13 @@ def collect(
         taken = dict[str, Transitions]()
         for i, (name, source) in enumerate(sources.items()):
             share, own = steps // len(sources) + (i < steps % len(sources)), seed + _APART * i
-            if isinstance(source, str) or not hasattr(source, "play"):
-                chosen = acting(source, (live.observation_space, live.action_space), own)
-                taken[name] = _roll(
-                    live, share, own, reset_every, chosen, progress, partial(refuse_other_facts, live, names, facts)
-                )
-            else:
+            if plays(source):
                 taken[name] = source.play(spec, share, own)
+                continue
+            chosen = acting(source, (live.observation_space, live.action_space), own)
+            taken[name] = _roll(
+                live, share, own, reset_every, chosen, progress, partial(refuse_other_facts, live, names, facts)
+            )
     joined = Transitions.concatenate(list(taken.values()))
     firsts = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in taken.values())])
     metadata = {

@@ -52,8 +52,8 @@ def begin_with(model: NeuralRewardModel, labels: Labels) -> NeuralRewardModel:
 def as_before(model: NeuralRewardModel, options: FitOptions) -> FitOptions:
     """Options of a fit that goes on: heads go without the labels that they were not given before."""
     before = model.fitted_on["options"]
-    free = {"free_steps": 0, "free_statistics": False}  # its weights and statistics are there
-    return replace(options, seed=before["seed"], leave_out=before["leave_out"], validation=0.0, **free)
+    options = replace(options, free_steps=0, free_statistics=False)  # its weights and statistics are there
+    return replace(options, seed=before["seed"], leave_out=before["leave_out"], validation=0.0)
 
 
 def units_of(model: NeuralRewardModel) -> dict[str, float]:

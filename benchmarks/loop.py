@@ -214,7 +214,10 @@ def _values(cells: Sequence[Cell], task: str, arm: str, labels: int) -> list[flo
 
 
 def _shares(cells: Sequence[Cell], task: str, values: Sequence[float]) -> list[float]:
-    return _of_range(cells, task, values, _values(cells, task, "true", TASKS[task].labels[0]))
+    """What part of the range some returns make up; tasks of the same agents have one true reward."""
+    alike = {name for name, other in TASKS.items() if other.agent == TASKS[task].agent}
+    reference = {c["seed"]: c["true_return"] for c in cells if c["task"] in alike and c["arm"] == "true"}
+    return _of_range(cells, task, values, list(reference.values()))
 
 
 def _of_range(cells: Sequence[Cell], task: str, values: Sequence[float], reference: Sequence[float]) -> list[float]:

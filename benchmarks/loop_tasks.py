@@ -62,6 +62,11 @@ class Task:
     value: Callable[[], StateValue] | None = None
     seconds: float = 120
 
+    @property
+    def agent(self) -> tuple[object, ...]:
+        """What a true-reward agent's training depends on."""
+        return self.env, self.algo, self.steps, self.evaluations, self.episodes
+
 
 SPARSE = LoopOptions(whole_episodes=True, potential=True)
 EARLY = tuple(share / 4 for share in SPARSE.at)  # for agents that are to be good early

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -13,8 +13,6 @@ from rmgym.errors import RunError, nearest
 from rmgym.trees import Space, Value
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
     from rmgym.specs import EnvSpec
     from rmgym.transitions import Transitions
 
@@ -32,6 +30,7 @@ class Predicts(Protocol):
         ...
 
 
+@runtime_checkable
 class Player(Protocol):
     """Plays in an environment of its own: an agent, with all that stands between the two."""
 
@@ -52,11 +51,6 @@ _LIFE, _HIDDEN = 50, 32
 """Steps for which a network with random weights acts, and its width."""
 _REACH = 3.0
 """Of actions without a bound."""
-
-
-def plays(source: Source) -> TypeIs[Player]:
-    """Whether a source plays in an environment of its own."""
-    return hasattr(source, "play")
 
 
 def acting(policy: Policy | Predicts | Behaviour, spaces: tuple[Space, Space], seed: int) -> Policy:

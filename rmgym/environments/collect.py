@@ -11,7 +11,7 @@ from importlib.metadata import version
 import numpy as np
 
 from rmgym.cards import find_env_card
-from rmgym.environments.behaviours import Policy, Source, acting, plays
+from rmgym.environments.behaviours import Player, Policy, Source, acting
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
@@ -85,7 +85,7 @@ def collect(
         taken = dict[str, Transitions]()
         for i, (name, source) in enumerate(sources.items()):
             share, own = steps // len(sources) + (i < steps % len(sources)), seed + _APART * i
-            if plays(source):
+            if isinstance(source, Player):
                 taken[name] = source.play(spec, share, own)
                 continue
             chosen = acting(source, (live.observation_space, live.action_space), own)

@@ -92,7 +92,7 @@ def test_resume_returns_a_finished_model_and_refuses_another_fit(db, tmp_path):
     ("arguments", "message"),
     [
         (["--db", "no/such.sqlite"], "labels are read from a database"),
-        (["--model-option", "heads"], "a model option is key=value"),
+        (["--model-option", "heads"], "--model-option is key=value"),
         (["--model-option", "embeding_dim=8"], "did you mean 'embedding_dim'"),
         (["--preset", "smal"], "did you mean 'small'"),
         (["--loss", "hubber"], "did you mean 'huber'"),

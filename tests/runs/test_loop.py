@@ -242,7 +242,10 @@ def test_a_function_among_the_hyperparameters_is_no_obstacle(tmp_path: Path) -> 
     assert again.rounds == first.rounds
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, DQN], ids=["ratings", "comparisons"])
+BOTH = {**SETTINGS, "options": {**OPTIONS, "kind": "both", "kappa": -0.5, "kappa_last": 0.0, "free_steps": 3}}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, DQN, BOTH], ids=["ratings", "comparisons", "both"])
 @pytest.mark.parametrize("moment", ["asking", "answered", "fitted", "trained"])
 def test_a_loop_that_was_stopped_goes_on_as_if_nothing_had_happened(
     settings: dict[str, Any], moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

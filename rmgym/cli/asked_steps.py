@@ -52,8 +52,12 @@ class AskedSteps:
         if env.horizon not in (None, origin.horizon):
             got = f"{data} collected with {origin.horizon}, not {env.horizon}"
             raise FeedbackError("a horizon is fixed when steps are collected", got=got, fix="leave --fixed-horizon out")
-        kwargs = env.kwargs or origin.kwargs
-        return cls(env=replace(env, kwargs=kwargs, horizon=origin.horizon, wrappers=origin.wrappers), recorded=recorded)
+        if env.kwargs and env.kwargs != origin.kwargs:
+            got = f"{data} collected in {origin.task}, not {env.task}"
+            raise FeedbackError("arguments are set when steps are collected", got=got, fix="leave --env-kwargs out")
+        return cls(
+            env=replace(env, kwargs=origin.kwargs, horizon=origin.horizon, wrappers=origin.wrappers), recorded=recorded
+        )
 
     def textualizer(self) -> Textualizer:
         """What puts the steps into words."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from rmgym.cli.asked_steps import AskedSteps
 from rmgym.cli.main import app
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
@@ -18,6 +19,7 @@ from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.metrics.ranking import spearman
+from rmgym.specs import EnvSpec
 from rmgym.text import textualizer
 from rmgym.transitions import IN_ABSORBING
 from tests.feedback.asking import rate
@@ -321,3 +323,13 @@ def test_tables_that_cannot_be_are_refused_first(store, data, arguments, rule):
     assert result.exit_code == 2
     assert rule in result.stderr
     assert not store.path.exists()
+
+
+def test_steps_of_other_arguments_are_refused(tmp_path):
+    file = tmp_path / "steps.parquet"
+    collect("FrozenLake-v1", 60, env_kwargs={"is_slippery": True}, progress=False).save(file)
+    slippery = EnvSpec(id="FrozenLake-v1", kwargs={"is_slippery": True})
+    for named in (EnvSpec(id="FrozenLake-v1"), slippery):
+        assert AskedSteps.named(named, file).env.kwargs == slippery.kwargs
+    with pytest.raises(FeedbackError, match="arguments are set when steps are collected"):
+        AskedSteps.named(EnvSpec(id="FrozenLake-v1", kwargs={"is_slippery": False}), file)

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from rmgym.errors import FeedbackError
+from rmgym.errors import AnsweredError, FeedbackError
 from rmgym.feedback.assemble import assemble
 from rmgym.feedback.database import Database
 from rmgym.feedback.labels import Labels
@@ -210,8 +210,16 @@ class LabelStore:
             for annotator in {answer.annotator for answer in answers}:
                 check_scales(annotator, scales_of(session, annotator))
 
-    def undo(self, annotator: str) -> Question | None:
-        """Take back an annotator's last answer and return its question; None if there is none."""
+    def undo(self, annotator: str, query: int | None = None) -> Question | None:
+        """Take back an annotator's last answer and return its question; None if there is none.
+
+        Args:
+            annotator: whose.
+            query: the question whose answer that is; by default whichever it is.
+
+        Raises:
+            AnsweredError: it is the answer to another question: another program answers under that name.
+        """
         if not self._database.exists():
             return None
         with self._database.transaction(write=True) as session:
@@ -219,6 +227,9 @@ class LabelStore:
             last = session.exec(mine.order_by(col(Answer.id).desc()).limit(1)).first()
             if last is None:
                 return None
+            if query not in (None, last.query):
+                fix = "let one program at a time answer under that name"
+                raise AnsweredError("the last answer is taken back", got="another one, given elsewhere", fix=fix)
             session.delete(last)
             return read_question(session, session.get_one(Query, last.query))
 

@@ -221,7 +221,8 @@ def _digest(demonstrations: Path, env: EnvSpec) -> str:
         RunError: they are of another environment.
     """
     origin = collected_in(Transitions.load(demonstrations))
-    if origin is None or (origin.id, origin.kwargs) != (env.id, env.kwargs):
+    here = (env.id, env.kwargs, env.horizon, env.below_reward.wrappers)
+    if origin is None or (origin.id, origin.kwargs, origin.horizon, origin.below_reward.wrappers) != here:
         got = f"{demonstrations} of {None if origin is None else origin.task}"
         raise RunError(f"demonstrations are steps of {env.task}", got=got, fix="collect them there: rmgym.collect")
     return sha256(demonstrations.read_bytes()).hexdigest()[:16]

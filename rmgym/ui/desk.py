@@ -174,7 +174,7 @@ class Desk:
                 if code != next(reversed(words)):
                     fix = "take back the later ones first"
                     raise AnsweredError("the last answer is taken back", got="an earlier one", fix=fix)
-                self._store.undo(annotator)
+                self._store.undo(annotator, self.questions[code].id)
                 del words[code]
                 self._owners[code].discard(annotator)
             self._shown[annotator] = code, self._clock()

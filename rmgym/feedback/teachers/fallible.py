@@ -36,12 +36,16 @@ class FallibleTeacher:
         seed: of all that is drawn: another seed is another person.
 
     Raises:
-        FeedbackError: habits of rating on levels, and a teacher without.
+        FeedbackError: the seed is negative.
     """
 
     teacher: ScriptedTeacher = field(default_factory=ScriptedTeacher)
     habits: Habits = field(default_factory=Habits)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise FeedbackError("a seed is not negative", got=self.seed, fix="pass seed=0 or more")
 
     @property
     def source(self) -> str:
@@ -75,13 +79,12 @@ class FallibleTeacher:
         width = (cuts[-1] - cuts[0]) / max(len(cuts) - 1, 1)
         ratings = levels_of(values + habits.drift * width * (questions.earlier + drawn.place) / 100, cuts)
         used = self._used
-        if habits.adversarial:
-            ratings = (levels + 1 - ratings).astype(np.float32)
         wrong = drawn.chances[:, _WRONG] < self._wrong(questions, [np.array([row]) for row in questions.rows])
         # Another of the levels that are used: those from 1, and that is left out.
         other = np.floor(1 + drawn.chances[:, _OTHER] * np.where(ratings <= used, used - 1, used))
         other += other >= ratings
-        ratings = np.where(wrong, other, ratings).astype(np.float32)
+        ratings = np.where(wrong, other, ratings)
+        ratings = (levels + 1 - ratings if habits.adversarial else ratings).astype(np.float32)
         return self._given(ratings, drawn, levels, cuts)
 
     def compare(self, questions: PreferenceQuestions) -> Answers:

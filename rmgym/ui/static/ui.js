@@ -22,6 +22,16 @@ async function post(path, content) {
 async function send(path, content, word) {
   if (busy) return;
   busy = true;
+  try {
+    await handle(path, content, word);
+  } catch {
+    say("The answer may be saved; reload the page to see.");
+  } finally {
+    busy = false;
+  }
+}
+
+async function handle(path, content, word) {
   const answer = await post(path, content);
   if (answer.status === 200 || answer.status === 409) {
     document.querySelector("main").innerHTML = await answer.text();
@@ -32,7 +42,6 @@ async function send(path, content, word) {
     const error = (await answer.json().catch(() => ({}))).error;
     say(error ? `${error.rule}: ${error.fix}` : `The server answered ${answer.status}.`);
   }
-  busy = false;
 }
 
 const reply = (word) => send("/answer", { question: article().dataset.question, answer: word }, "Saved.");

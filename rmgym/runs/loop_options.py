@@ -120,6 +120,9 @@ class LoopOptions:
         for name in ("kappa", "kappa_last"):
             if (kappa := getattr(self, name)) is not None and not math.isfinite(kappa):
                 raise RunError(f"{name!r} is a finite number", got=kappa, fix=f"pass {name}=-1.0")
+        if self.kappa_last is not None and not self.at:
+            got = f"kappa_last={self.kappa_last:g}, and all questions before training"
+            raise RunError("kappa changes from round to round", got=got, fix="leave kappa_last out, or pass at=")
         if self.potential and (self.kappa or self.kappa_last):
             got = f"kappa={self.kappa:g}, kappa_last={self.kappa_last}"
             rule = "what a potential adds cancels over an episode, and a share of its standard deviation does not"

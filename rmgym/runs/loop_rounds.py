@@ -38,6 +38,7 @@ from rmgym.text.textualizer import Textualizer
 from rmgym.training import fit
 from rmgym.training.fit_folder import labels_digest
 from rmgym.training.fitting import fittable
+from rmgym.training.free_steps import check_foreseeable
 from rmgym.training.implied import MOST_PAIRS
 from rmgym.training.units import match_units
 from rmgym.transitions import Transitions
@@ -142,6 +143,8 @@ class LoopRounds:
         if self.options.whole_episodes:
             steps = steps[in_whole_episode(steps)]
         texts = self._texts(steps)
+        if self.options.free_steps and not number and len(texts):
+            check_foreseeable(self._unfitted(), texts)
         chosen = self._chosen(number, steps, texts)
         pending = self._ask(number, steps, texts, chosen) if len(chosen) else []
         labels = self.store.labels()

@@ -52,6 +52,26 @@ def check_unlabelled(labelled: TextBatch, unlabelled: TextBatch | None, options:
         )
 
 
+def check_foreseeable(model: NeuralRewardModel, texts: TextBatch) -> None:
+    """Refuse what :func:`foresee` cannot teach or learn from, before anybody is asked for labels.
+
+    Raises:
+        FitError: the model has other heads, or no text says a state and the next one.
+    """
+    _binding(model)
+    if not any(repeated(template) for template in texts.templates):
+        got, fix = texts.templates[0][:80], "leave free_steps= out"
+        raise FitError("free steps say a state and the next one", got=got, fix=fix)
+
+
+def _binding(model: NeuralRewardModel) -> tuple[BindingHeads, LateReader]:
+    """The heads of a model that free steps teach, and what reads for them."""
+    heads, reader = getattr(model, "heads", None), getattr(model, "reader", None)
+    if not isinstance(heads, BindingHeads) or not isinstance(reader, LateReader):
+        raise FitError("free steps teach binding heads", got=model.name, fix="take 'minilm' or 'no-lm'")
+    return heads, reader
+
+
 def prepare(
     model: NeuralRewardModel, labelled: TextBatch, unlabelled: TextBatch | None, options: FitOptions, *, begun: bool
 ) -> None:
@@ -87,9 +107,8 @@ def foresee(model: NeuralRewardModel, texts: TextBatch, steps: int, seed: int) -
     Raises:
         FitError: the model has other heads, or no text says a state and the next one.
     """
-    heads, reader = getattr(model, "heads", None), getattr(model, "reader", None)
-    if not isinstance(heads, BindingHeads) or not isinstance(reader, LateReader):
-        raise FitError("free steps teach binding heads", got=model.name, fix="take 'minilm' or 'no-lm'")
+    check_foreseeable(model, texts)
+    heads, reader = _binding(model)
     data, tower = model.encode(texts), getattr(model, "tower", None)
     with torch.no_grad():
         reading = reader.read(tower, data.templates, ())
@@ -137,19 +156,12 @@ class _Changes:
 
     @classmethod
     def of(cls, heads: BindingHeads, data: Encoded, mean: Tensor, spread: Tensor) -> _Changes:
-        """Those of encoded texts, whose numbers have such means and standard deviations, ``[T, S]`` each.
-
-        Raises:
-            FitError: none of them says a number twice.
-        """
+        """Those of encoded texts, whose numbers have such means and standard deviations, ``[T, S]`` each."""
         named = [number_names(template) for template in data.templates]
         columns = dict[Name, int]()
         for template, names in zip(data.templates, named, strict=True):
             for name in names[len(names) - len(repeated(template)) :]:
                 columns.setdefault(name, len(columns))
-        if not columns:
-            fix = "leave free_steps= out"
-            raise FitError("free steps say a state and the next one", got=data.templates[0][:80], fix=fix)
         index = data.template_index
         features = heads.number_features(mean[index], spread[index], data.numbers, data.mask)[..., 0].float()
         hidden = torch.zeros_like(data.mask)

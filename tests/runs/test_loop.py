@@ -20,6 +20,8 @@ from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.feedback.choice import QuestionMix
 from rmgym.feedback.ladder import ladder_of
 from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel
+from rmgym.feedback.teachers.answers import Answers
+from rmgym.feedback.teachers.asking import RatingQuestions
 from rmgym.feedback.teachers.panel import People
 from rmgym.runs.loop import LoopResult, loop
 from rmgym.runs.loop_options import LoopOptions
@@ -341,11 +343,25 @@ def test_impossible_options_are_refused(tmp_path: Path) -> None:
         ({"potential": True, "kappa_last": 0.5}, "cancels over an episode"),
         ({"potential": True, "free_steps": 5}, "tell nothing of what follows"),
         ({"kappa": float("nan")}, "'kappa' is a finite number"),
+        ({"kappa_last": 0.0, "at": ()}, "from round to round"),
         ({"potential": True, "kind": "both"}, "learned from ratings"),
     ):
         with pytest.raises(RunError, match=match):
             LoopOptions.of(options)
     assert not (tmp_path / "loop").exists()
+
+
+class Unasked(ScriptedTeacher):
+    """Nobody may ask it anything."""
+
+    def rate(self, questions: RatingQuestions) -> Answers:
+        raise AssertionError(f"{len(questions)} questions were asked")
+
+
+def test_free_steps_that_teach_nothing_are_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    options = {**OPTIONS, "model": "seq2seq", "model_options": {}, "free_steps": 3}
+    with pytest.raises(FitError, match="teach binding heads"):
+        loop(teacher=Unasked(), out=tmp_path / "loop", **{**SETTINGS, "options": options})
 
 
 SPARSE: dict[str, Any] = {

@@ -11,6 +11,9 @@ the raw environment (how many: ``loop_tasks.py``):
 - ``loop, warm``: each round's model goes on from the one before for 100 steps, instead of beginning anew;
 - ``loop, few first``: three tenths up front, however few that are; with the fewest labels;
 - ``loop, not implied``: of comparisons alone, without the ratings that they imply;
+- ``loop, uniform``, ``loop, no largest``, ``loop, no unsure``, ``loop, no ended``: questions after the first about any
+  steps of the agent alone, or about all but one kind of steps (:class:`rmgym.feedback.choice.QuestionMix`); with the
+  fewest labels, of tasks that name them;
 - ``shuffled``: the loop, its answers permuted among the questions of each round: a control that must not work;
 - ``true``: the true reward;
 - ``exact``: where people as they are answer (scales of their own, mistakes, skips), the loop with exact answers; no
@@ -54,10 +57,11 @@ from common import (
     write_results,
 )
 from loop_sparse import GAMMA, SHOWN, shown, soon
-from loop_tasks import TASKS
+from loop_tasks import MIXES, TASKS
 from scipy.stats import trim_mean
 
 from rmgym import ScriptedTeacher
+from rmgym.feedback.choice import QuestionMix
 from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.metrics import mean_ci
@@ -67,6 +71,17 @@ from rmgym.runs.train import train
 FEW_FIRST, NOT_IMPLIED = "loop, few first", "loop, not implied"
 EXACT = "exact"
 ARMS = ("loop", "true", FEW_FIRST, "up front", NOT_IMPLIED, "loop, no-lm", "shuffled", "loop, warm")
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "loop, no-lm": {"model": "no-lm"},
+    "loop, warm": {"warm_steps": 100},
+    FEW_FIRST: {"least": 2},
+    NOT_IMPLIED: {"implied": False},
+    "loop, uniform": {"mix": QuestionMix(terminated=0, uniform=1, largest=0, unsure=0)},
+    "loop, no largest": {"mix": QuestionMix(largest=0)},
+    "loop, no unsure": {"mix": QuestionMix(unsure=0)},
+    "loop, no ended": {"mix": QuestionMix(terminated=0)},
+}
+"""What is set otherwise in an arm than in the loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +114,9 @@ def measure(cell: Cell, runs: Path) -> Cell:
         run = train(task.algo, task.env, arm, out=out, save_best=SELECTED_BY, **how)
         rounds: list[Cell] = []
     else:
-        options = task.options
+        options = replace(task.options, **OTHERWISE.get(arm, {}))
         if arm == "up front":
             options = replace(options, at=(), collect=2 * options.collect)
-        if arm == "loop, no-lm":
-            options = replace(options, model="no-lm")
-        if arm == FEW_FIRST:
-            options = replace(options, least=2)
-        if arm == NOT_IMPLIED:
-            options = replace(options, implied=False)
-        if arm == "loop, warm":
-            options = replace(options, warm_steps=100)
         scripted = (Shuffled if arm == "shuffled" else ScriptedTeacher)(
             target=task.target,
             gamma=task.gamma,
@@ -144,11 +151,11 @@ def measure(cell: Cell, runs: Path) -> Cell:
 
 def grid(seeds: Sequence[int], tasks: Sequence[str], *, quick: bool) -> list[Cell]:
     """All cells: of each task the loop and the true reward first."""
-    of = {"loop": slice(None), FEW_FIRST: slice(-1, None)}
+    of = {"loop": slice(None), FEW_FIRST: slice(-1, None)} | {arm: slice(-1, None) for arm in MIXES}
     return [
         {"task": task, "labels": labels, "arm": arm, "seed": seed, "share": 20 if quick else 1}
         for task in tasks
-        for arm in (("loop", EXACT) if TASKS[task].people else (*ARMS, *TASKS[task].controls))
+        for arm in (("loop", EXACT) if TASKS[task].people else (*ARMS, *TASKS[task].mixes, *TASKS[task].controls))
         if arm != NOT_IMPLIED or TASKS[task].options.kind == "preference"
         for labels in TASKS[task].labels[of.get(arm, slice(1))]
         for seed in seeds
@@ -233,7 +240,7 @@ def main() -> None:
     """Run every cell."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
-    parser.add_argument("--arms", nargs="+", default=[*ARMS, EXACT, "constant", "random"])
+    parser.add_argument("--arms", nargs="+", default=[*ARMS, *MIXES, EXACT, "constant", "random"])
     words = sys.argv[1:]
     chosen, sys.argv[1:] = parser.parse_known_args()
     options = arguments(__doc__, seeds=range(5), flags=STOPPED)

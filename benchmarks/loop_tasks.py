@@ -13,6 +13,9 @@ from rmgym.feedback.teachers.scripted import Target
 from rmgym.feedback.teachers.values import StateValue
 from rmgym.runs.loop_options import LoopOptions
 
+MIXES = ("loop, uniform", "loop, no largest", "loop, no unsure", "loop, no ended")
+"""Arms of the loop in which it asks other questions."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -32,6 +35,7 @@ class Task:
         evaluations: of the agent on the way, among which one is kept.
         episodes: of each, and a fifth of those that the kept one is judged on.
         by_share: whether ``least`` is of shares.
+        mixes: those of :data:`MIXES` that it is run with.
         controls: names of rewards that know nothing, each an arm.
         threshold: true return to be reached within half of the steps that the true reward needs, those of collecting
             counted; None for no such claim.
@@ -54,6 +58,7 @@ class Task:
     evaluations: int = 10
     episodes: int = 20
     by_share: bool = False
+    mixes: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     threshold: float | None = None
     people: People | None = None
@@ -78,7 +83,8 @@ TASKS = {
         labels=(100, 50),
         least={50: (-200, -300), 100: (-170, -300)},
         levels=10,
-        seconds=130,
+        mixes=MIXES[:3],  # nothing ends it
+        seconds=60,
     ),
     "Pendulum, comparisons": Task(
         env="Pendulum-v1",
@@ -95,6 +101,7 @@ TASKS = {
         steps=100_000,
         labels=(1000, 500),
         least={1000: (0.8, 0.5), 500: (0.6, 0.3)},
+        mixes=MIXES[:1],
         evaluations=20,
         by_share=True,
         seconds=420,
@@ -174,6 +181,7 @@ TASKS = {
         least={300: (475, 475)},
         options=SPARSE,
         target="outcome",
+        mixes=MIXES,
         controls=("constant", "random"),
         seconds=120,
     ),

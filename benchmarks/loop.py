@@ -121,6 +121,7 @@ def measure(cell: Cell, runs: Path) -> Cell:
             target=task.target,
             gamma=task.gamma,
             levels=task.levels,
+            edges=task.edges,
             value=task.value and task.value(),
             value_gamma=GAMMA,
         )

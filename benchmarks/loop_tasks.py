@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from loop_sparse import mountain_car_value, pump
 
 from rmgym.environments.behaviours import Policy
+from rmgym.feedback.teachers.levels import Edges
 from rmgym.feedback.teachers.panel import People
 from rmgym.feedback.teachers.scripted import Target
 from rmgym.feedback.teachers.values import StateValue
@@ -32,6 +33,8 @@ class Task:
         target: by which steps are rated.
         gamma: discount of outcomes.
         levels: of ratings; None for exact ones.
+        edges: where levels end. Outcomes of a random policy fall by orders of magnitude on the way back from success:
+            only by their order do they tell near from far.
         evaluations: of the agent on the way, among which one is kept.
         episodes: of each, and a fifth of those that the kept one is judged on.
         by_share: whether ``least`` is of shares.
@@ -55,6 +58,7 @@ class Task:
     target: Target = "reward"
     gamma: float = 0.95
     levels: int | None = None
+    edges: Edges = "width"
     evaluations: int = 10
     episodes: int = 20
     by_share: bool = False
@@ -155,6 +159,8 @@ TASKS = {
         least={300: (0.95, 0.9)},
         options=replace(SPARSE, collect=20_000),  # of 6,000, none came to the goal with one seed of two
         target="outcome",
+        levels=10,
+        edges="quantile",
         gamma=0.99,
         by_share=True,
         seconds=180,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rmgym.models import create_reward_model as create_reward_model
     from rmgym.models import load_reward_model as load_reward_model
     from rmgym.runs.loop import loop as loop
+    from rmgym.runs.model_check import check_model as check_model
     from rmgym.scoring import CachedReward as CachedReward
     from rmgym.text import TextBatch as TextBatch
     from rmgym.text import textualizer as textualizer
@@ -73,6 +74,7 @@ _HOME = {
     "Teacher": "rmgym.feedback.teachers.base",
     "TextBatch": "rmgym.text",
     "Transitions": "rmgym.transitions",
+    "check_model": "rmgym.runs.model_check",
     "collect": "rmgym.environments",
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
@@ -111,6 +113,7 @@ __all__ = [
     "TextBatch",
     "Transitions",
     "__version__",
+    "check_model",
     "collect",
     "create_reward_model",
     "describe_pair",

@@ -41,6 +41,14 @@ def test_links_lead_to_files_of_the_checkout() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_a_reward_is_checked_before_training(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("check.md", "python")
+    exec(block, {})
+    light, share, *reasons = capsys.readouterr().out.splitlines()
+    assert (light, share) == ("red", "share of the best: 0%")
+    assert any("at every step" in reason for reason in reasons)
+
+
 def test_more_labels_explain_more(capsys: pytest.CaptureFixture[str]) -> None:
     labels, sources = blocks("choosing.md", "python")
     names = dict[str, object]()

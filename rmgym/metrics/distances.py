@@ -175,6 +175,6 @@ def _shaped(values: npt.ArrayLike, like: Table) -> Table:
 def _weights(values: npt.ArrayLike | None, count: int) -> Table:
     weights = np.ones(count) if values is None else np.asarray(values, np.float64)
     if weights.shape != (count,) or (weights < 0).any() or not weights.sum() > 0:
-        raise ValueError(f"weights are {count} numbers of at least 0; received {values}")
+        raise ValueError(f"weights are {count} numbers of at least 0; received {values!r}")
     normal: Table = weights / weights.sum()
     return normal

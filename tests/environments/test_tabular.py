@@ -1,13 +1,16 @@
 """Optimal values of tables, by hand and by playing."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from rmgym.environments.collect import collect
-from rmgym.environments.tabular import tabular_value
+from rmgym.environments.tabular import TransitionTable, tabular_value
 from rmgym.errors import FeedbackError, RunError
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
+from rmgym.specs import EnvSpec
 from tests.feedback.asking import rate
 
 FIRM = {"is_slippery": False}
@@ -52,3 +55,33 @@ def test_what_has_no_table_is_refused():
 def test_progress_without_an_expert_is_refused():
     with pytest.raises(FeedbackError, match="expert's value function"):
         ScriptedTeacher(target="progress")
+
+
+def test_a_table_says_what_a_policy_earns_as_playing_does() -> None:
+    table = TransitionTable.of(EnvSpec(id="FrozenLake-v1"))
+    assert table is not None
+    policy = np.random.default_rng(0).dirichlet(np.ones(4), 16)
+    expected = table.earned(policy, table.reward)
+    env, rng, returns = gym.make("FrozenLake-v1"), np.random.default_rng(1), []
+    env.reset(seed=1)
+    for _ in range(3000):
+        state, total, over = env.reset()[0], 0.0, False
+        while not over:
+            state, reward, terminated, truncated, _ = env.step(int(rng.choice(4, p=policy[state])))
+            total, over = total + float(reward), terminated or truncated
+        returns.append(total)
+    assert expected == pytest.approx(np.mean(returns), abs=4 * np.std(returns) / 3000**0.5)
+
+
+def test_the_best_policy_earns_most_and_a_time_limit_cuts() -> None:
+    table = TransitionTable.of(EnvSpec(id="FrozenLake-v1", kwargs=FIRM))
+    assert table is not None
+    assert table.limit == 100
+    worth = table.best(table.reward, gamma=0.9)[1]
+    greedy = np.eye(4)[worth.argmax(axis=1)]
+    assert table.earned(greedy, table.reward) == pytest.approx(1)
+    assert replace(table, limit=5).earned(greedy, table.reward) == 0  # the goal is six steps away
+    assert set(table.acted_in) == set(range(16)) - {5, 7, 11, 12, 15}
+    with pytest.raises(RunError, match="somewhere and are cut"):
+        replace(table, limit=None).earned(greedy, table.reward)
+    assert TransitionTable.of(EnvSpec(id="CartPole-v1")) is None

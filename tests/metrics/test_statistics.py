@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmgym.metrics import Sample, interquartile_mean, mean_ci, normalised_score, share_ci
+from rmgym.metrics import Sample, alignment_ci, interquartile_mean, mean_ci, normalised_score, share_ci
 
 
 def test_interquartile_mean_drops_a_quarter_on_each_side():
@@ -117,3 +117,23 @@ def test_intervals_of_shares_cover_what_they_state(seeds, share, stds):
         interval = share_ci(value, random=random, reference=reference)
         hits.append(interval.low <= share <= interval.high)
     assert 0.93 <= np.mean(hits) <= 0.97
+
+
+@pytest.mark.parametrize(("size", "rho"), [(10, 0.0), (20, 0.5), (50, 0.95)])
+def test_intervals_of_alignment_cover_what_they_state(size: int, rho: float) -> None:
+    rng, covered = np.random.default_rng(size), []
+    true = 2 / math.pi * math.asin(rho)  # of normal values (Kendall)
+    for _ in range(600):
+        x = rng.normal(size=size)
+        interval = alignment_ci(rho * x + math.sqrt(1 - rho**2) * rng.normal(size=size), x)
+        covered.append(interval.low <= true <= interval.high)
+    assert 0.9 < np.mean(covered) < 0.98
+
+
+def test_alignment_of_few_or_equal_returns_has_no_interval_and_a_perfect_one_has() -> None:
+    assert math.isnan(alignment_ci([1, 2, 3, 4], [1, 2, 3, 4]).low)
+    assert math.isnan(alignment_ci([1] * 9, range(9)).value)
+    perfect, opposite = alignment_ci(range(20), range(20)), alignment_ci(range(20), range(0, -20, -1))
+    assert (perfect.value, perfect.high) == (1, 1)
+    assert 0.7 < perfect.low < 1
+    assert (opposite.value, opposite.low, opposite.high) == (-1, -1, -perfect.low)

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "envs": Entry("What environments have a card; what a step of one says."),
     "agents": Entry("What algorithms have a card."),
     "models": Entry("What reward models are built in; what a fitted one is."),
+    "audit": Entry("Does the text of a step keep what a reward needs?"),
     "collect": Entry("Collect real steps of an environment."),
     "label": Entry("Have steps rated or compared, by a script, a function of yours, a table, or you.", _SAME),
     "ui": Entry("Label on a page in the browser, alone or with others.", _SAME),

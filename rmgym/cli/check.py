@@ -104,6 +104,9 @@ def _show(looked: ModelCheck) -> None:
     for each in looked.disagreements[:3] if looked.light != "none" else ():
         places = f"learned {each.learned:.3g} (above {each.learned_place:.0%}), true {each.true:.3g}"
         out.print(f"- {places} (above {each.true_place:.0%}): {each.text}", markup=False, soft_wrap=True)
+        drove = "; ".join(f"{share.field} {share.value}: {share.amount:+.3g}" for share in each.shares[:3])
+        if drove:
+            out.print(f"  what drove it: {drove}", markup=False, soft_wrap=True)
 
 
 def _of_steps(looked: ModelCheck, name: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rmgym.environments.behaviours import BEHAVIOURS, Source
 from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect, sources_of
+from rmgym.evaluation.attribution import Share, attribute
 from rmgym.evaluation.exact import ExactCheck, check_exactly
 from rmgym.evaluation.leakage import survival_bonus
 from rmgym.feedback.teachers.values import in_whole_episode
@@ -88,6 +89,8 @@ class Disagreement:
         true: the environment's.
         learned_place: share of the steps that the model takes for worse, 0 to 1.
         true_place: share of those that are.
+        shares: what drove the model's score, field by field (:func:`rmgym.evaluation.attribution.attribute`); of a
+            potential, whose scores are differences, none.
     """
 
     text: str
@@ -95,6 +98,7 @@ class Disagreement:
     true: float
     learned_place: float
     true_place: float
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +288,10 @@ def _disagreements(source: RewardSource, steps: Transitions, learned: Floats, tr
     first, _ = distinct(texts)
     places = [np.searchsorted(np.sort(reward), reward[first]) / max(len(steps) - 1, 1) for reward in (learned, true)]
     order = np.argsort(-np.abs(places[0] - places[1]), kind="stable")[:_SHOWN]
-    strings = texts[first[order]].strings()
+    shown = texts[first[order]]
+    shares: list[tuple[Share, ...]] = [()] * len(shown)
+    if source.model is not None and source.potential is None:
+        shares = [explained.shares for explained in attribute(source.model, shown, texts)]
     return tuple(
         Disagreement(
             text=text,
@@ -292,8 +299,9 @@ def _disagreements(source: RewardSource, steps: Transitions, learned: Floats, tr
             true=float(true[first[i]]),
             learned_place=float(places[0][i]),
             true_place=float(places[1][i]),
+            shares=drove,
         )
-        for i, text in zip(order.tolist(), strings, strict=True)
+        for i, text, drove in zip(order.tolist(), shown.strings(), shares, strict=True)
     )
 
 

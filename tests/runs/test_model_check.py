@@ -65,6 +65,8 @@ def test_a_reward_the_wrong_way_round_is_red_and_says_on_which_steps() -> None:
     assert abs(worst.learned_place - worst.true_place) > 0.9
     assert "upright" in worst.text
     assert len({each.text for each in found.disagreements}) == 10
+    assert worst.shares[0].field == "angle from upright in rad"  # all that this model reads
+    assert worst.shares[1].amount == 0
 
 
 def test_a_policy_that_games_a_reward_is_named() -> None:

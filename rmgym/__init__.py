@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rmgym.environments import collect as collect
     from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.environments.raw_observation import RawObservation as RawObservation
+    from rmgym.feedback.exchange import export_labels as export_labels
     from rmgym.feedback.labelling import label as label
     from rmgym.feedback.labels import Labels as Labels
     from rmgym.feedback.labels import Preferences as Preferences
@@ -77,6 +78,7 @@ _HOME = {
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
     "distil": "rmgym.distillation.distil",
+    "export_labels": "rmgym.feedback.exchange",
     "fit": "rmgym.training",
     "label": "rmgym.feedback.labelling",
     "load_reward_model": "rmgym.models",
@@ -116,6 +118,7 @@ __all__ = [
     "describe_pair",
     "distil",
     "errors",
+    "export_labels",
     "fit",
     "label",
     "load_reward_model",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rmgym.environments import collect as collect
     from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.environments.raw_observation import RawObservation as RawObservation
+    from rmgym.environments.trajectories import transitions_of as transitions_of
     from rmgym.feedback.exchange import export_labels as export_labels
     from rmgym.feedback.labelling import label as label
     from rmgym.feedback.labels import Labels as Labels
@@ -86,6 +87,7 @@ _HOME = {
     "preprocess": "rmgym.feedback.preprocess",
     "select_steps": "rmgym.feedback.queries",
     "textualizer": "rmgym.text",
+    "transitions_of": "rmgym.environments.trajectories",
 }
 """Where each public name lives."""
 _SUBMODULES = ("errors", "sb3")
@@ -127,6 +129,7 @@ __all__ = [
     "sb3",
     "select_steps",
     "textualizer",
+    "transitions_of",
 ]
 
 

@@ -40,3 +40,7 @@ def test_labels_come_in(printed: str) -> None:
     assert good == pytest.approx(0, abs=2.5)
     assert bad == pytest.approx(-10, abs=2.5)
     assert "saved to runs/data/of_pairs" in printed
+
+
+def test_steps_come_in(printed: str) -> None:
+    assert "800 steps, 40 labels" in printed

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from rmgym.cards import find_env_card
+from rmgym.cards import EnvCard, find_env_card
 from rmgym.environments.behaviours import SEEDS, Player, Policy, Source, acting
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
@@ -21,7 +21,7 @@ from rmgym.errors import RunError
 from rmgym.progress import progress_bar
 from rmgym.specs import EnvSpec
 from rmgym.transitions import IN_ABSORBING, NOT_ABSORBING, Transitions
-from rmgym.trees import Tree, Value, concatenate, stack
+from rmgym.trees import Array, Tree, Value, concatenate, stack
 
 _APART = 1000  # seeds of two sources
 _PATIENT = 10  # of so many episodes under a fixed horizon, one goes on until its task has ended
@@ -95,17 +95,20 @@ def collect(
     joined = Transitions.concatenate(list(taken.values()))
     firsts = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in taken.values())])
     metadata = {
-        "env": spec.to_json(),
+        **origin(spec, card, facts),
         "seed": seed,
         "reset_every": reset_every,
         "sources": dict(zip(taken, firsts.tolist(), strict=False)),
         SEEDS: _seeds(sources, taken, seed),
-        "card": None if card is None else card.hash,
-        "rmgym": version("rmgym"),
     }
-    if facts:
-        metadata["facts"] = {key: plain_fact(fact) for key, fact in facts.items()}
     return replace(joined, metadata=metadata)
+
+
+def origin(spec: EnvSpec, card: EnvCard | None, facts: Mapping[str, Array]) -> Mapping[str, object]:
+    """What metadata say of where steps were taken: ``env``, ``card``, ``rmgym`` and, where there are any, ``facts``."""
+    plain = {key: plain_fact(fact) for key, fact in facts.items()}
+    about = {"env": spec.to_json(), "card": None if card is None else card.hash, "rmgym": version("rmgym")}
+    return {**about, "facts": plain} if plain else about
 
 
 def sources_of(steps: Transitions) -> list[str] | None:

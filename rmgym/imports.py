@@ -66,3 +66,22 @@ def in_short(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
+
+
+def needed(package: str, extra: str, error: type[RmgymError]) -> None:
+    """See that a package is there which not every installation has.
+
+    Args:
+        package: as it is imported.
+        extra: of rmgym, which installs it.
+        error: what is raised.
+
+    Raises:
+        RmgymError: (of kind ``error``) it cannot be imported.
+    """
+    try:
+        import_module(package)
+    except ImportError as missing:
+        raise error(
+            f"this needs the package {package!r}", got=str(missing), fix=f"pip install 'rmgym[{extra}]'"
+        ) from missing

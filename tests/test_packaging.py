@@ -160,7 +160,7 @@ def test_the_lower_bounds_are_those_that_were_tried(monkeypatch: pytest.MonkeyPa
     result = json.loads((REPOSITORY / "benchmarks" / "results" / "floors.json").read_text(encoding="utf-8"))
     tried = {(cell["asked_by"], cell["package"]): cell["floor"] for cell in result["cells"]}
     assert tried == {(who, name): floor for who, packages in bounds().items() for name, floor in packages.items()}
-    assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ui", "ray", "docs", "dev"}
+    assert set(PROJECT["optional-dependencies"]) - set(EXTRAS) == {"ui", "data", "ray", "docs", "dev"}
     assert Version(bounds()["rmgym"][AS_PINNED]) <= Version(result["versions"]["torch"].partition("+")[0])
     assert all(claim["holds"] for claim in result["claims"])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmgym.evaluation.evaluate import SUCCESS
 from rmgym.evaluation.measure import MEASURED
 from rmgym.metrics import Interval, gamed_since, mean_ci
 from rmgym.runs.record import Run
@@ -35,6 +36,7 @@ class Arm:
         pearson: linear correlation of the same.
         pair_accuracy: share of pairs of these steps in the right order.
         measured: what the agents are worth by the user's own measure, at the same evaluation; NaN without one.
+        success: share of episodes that succeed, where the environment tells, at the same evaluation; NaN where not.
         share: true return on a scale from 0, a random policy, to 1, the agent on the true reward; NaN where unknown.
     """
 
@@ -48,6 +50,7 @@ class Arm:
     pearson: Interval
     pair_accuracy: Interval
     measured: Interval = _NAN
+    success: Interval = _NAN
     share: Interval = _NAN
 
     @property
@@ -112,6 +115,12 @@ class Arm:
         """What is to be said of a reward that, at the end, pays for getting near more than for getting there."""
         return next((run.outcome.shaping for run in self.runs if run.outcome is not None and run.outcome.shaping), None)
 
+    def held_out(self, score: str) -> float:
+        """Mean over runs of what their models score on labels that they were not fitted on, NaN where unknown."""
+        scores = [run.outcome.held_out.get(score) for run in self.runs if run.outcome and run.outcome.held_out]
+        numbers = [each for each in scores if each is not None]
+        return float(np.mean(numbers)) if numbers else math.nan
+
     @property
     def unseen_absorbing(self) -> bool:
         """Whether a model rewarded the absorbing state of a fixed horizon and was never shown it, in some run."""
@@ -130,12 +139,12 @@ class Arm:
 
     def to_json(self) -> dict[str, object]:
         """Numbers of the arm and of each run."""
-        numbers = ("true_return", "learned_return", "measured", "spearman", "pearson", "pair_accuracy", "share")
+        returns = ("true_return", "learned_return", "measured", "success", "share")
         return {
             "reward": self.reward,
             "kind": self.kind,
             "labels": self.labels,
-            **{name: getattr(self, name)._asdict() for name in numbers},
+            **{name: getattr(self, name)._asdict() for name in (*returns, "spearman", "pearson", "pair_accuracy")},
             "gamed_since": self.gamed,
             "wall_seconds": self.mean("wall_seconds"),
             "reward_seconds": self.reward_seconds,
@@ -232,6 +241,7 @@ def _arm(reward: str, group: Sequence[Run]) -> Arm:
         pearson=over_seeds("pearson"),
         pair_accuracy=over_seeds("pair_accuracy"),
         measured=over_seeds(MEASURED[0]) if any(run.spec.measure for run in runs) else _NAN,
+        success=over_seeds(SUCCESS) if any(SUCCESS in run.curve for run in runs) else _NAN,
     )
 
 

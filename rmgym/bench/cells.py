@@ -62,6 +62,7 @@ class TrainCell(Spec):
         steps: environment steps.
         eval_every: steps between evaluations.
         episodes: held-out episodes of each.
+        measure: name of the user's own measure of them; None without one.
     """
 
     env: EnvSpec
@@ -73,6 +74,12 @@ class TrainCell(Spec):
     steps: int
     eval_every: int
     episodes: int
+    measure: str | None = None
+
+    def to_json(self) -> Json:
+        """See :class:`Spec`; without a measure as cells were begun before there were some."""
+        values = super().to_json()
+        return values if self.measure is not None else {k: v for k, v in values.items() if k != "measure"}
 
 
 Cell: TypeAlias = ModelCell | TrainCell

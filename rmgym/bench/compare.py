@@ -34,6 +34,7 @@ class Match:
         random: returns of a random policy, as the runs have played it.
         measures: identities of the users' own measures by which runs were measured: one where they can be compared.
         random_measured: the same episodes by that measure.
+        random_success: share of them that succeed, where the environment tells.
         reference: returns of the agents on the true reward: of their arm, else what the card says; its mean is NaN
             where neither is there.
         has_true_arm: whether agents were trained on the true reward here.
@@ -47,6 +48,7 @@ class Match:
     random: Sample
     measures: tuple[str, ...]
     random_measured: Sample
+    random_success: Sample
     reference: Sample
     has_true_arm: bool
     threshold: float | None
@@ -70,6 +72,11 @@ class Match:
     def measure(self) -> str | None:
         """What people call the measure of their own by which all measured runs can be compared; None without one."""
         return short_name(self.measures[0]) if len(self.measures) == 1 else None
+
+    @property
+    def has_success(self) -> bool:
+        """Whether the environment tells of episodes if they succeed."""
+        return any(math.isfinite(arm.success.value) for arm in self.arms)
 
     @property
     def is_unrewarded(self) -> bool:
@@ -106,6 +113,7 @@ class Match:
             "random_policy": self.random._asdict(),
             "measures": list(self.measures),
             "random_measured": self.random_measured._asdict(),
+            "random_success": self.random_success._asdict(),
             "true_return": self.true_return,
             "threshold": self.threshold,
             "arms": [arm.to_json() for arm in self.arms],
@@ -152,6 +160,7 @@ def _match(task: str, algo: str, variant: str, runs: Sequence[Run]) -> Match:
         random=random,
         measures=tuple(measures),
         random_measured=_random_policy(runs, lambda random: random.measured) if len(measures) == 1 else _UNKNOWN,
+        random_success=_random_policy(runs, lambda random: random.success),
         reference=reference,
         has_true_arm=own is not None,
         threshold=threshold,

@@ -48,11 +48,15 @@ def styles(matches: Iterable[Match]) -> dict[str, Style]:
     return style_of
 
 
-def curves(match: Match, style: dict[str, Style], column: Literal["true_return_mean", "learned_return_mean"]) -> Figure:
-    """True return of every arm, or learned return of the learned arms, over steps; seeds faint, their mean bold."""
+Column = Literal["true_return_mean", "learned_return_mean", "measure_mean", "success_rate"]
+"""What a curve is of."""
+
+
+def curves(match: Match, style: dict[str, Style], column: Column) -> Figure:
+    """Learned return of the learned arms, or anything else of every arm, over steps; seeds faint, their mean bold."""
     is_true = column == "true_return_mean"
     # Learned returns have units of their own: controls beside them would only squeeze the axis.
-    shown = match.arms if is_true else match.learned or match.controls
+    shown = match.arms if column != "learned_return_mean" else match.learned or match.controls
     layout = _layout(300) | {"xaxis": _axis("training steps"), "yaxis": _axis("")}
     if is_true:
         layout["shapes"] = _references(match, "y", "x")
@@ -98,7 +102,7 @@ def scatter(arm: Arm, style: Style) -> Figure | None:
 
 def _curve(arm: Arm, column: str, style: Style) -> list[Figure]:
     """Each seed faint and the mean bold; a single seed only bold."""
-    drawn = [run for run in arm.runs if len(run.curve["steps"])]
+    drawn = [run for run in arm.runs if len(run.curve.get(column, ()))]
     if not drawn:
         return []
     base = {"type": "scatter", "mode": "lines", "name": arm.reward}

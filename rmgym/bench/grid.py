@@ -134,6 +134,7 @@ def _run_task(
             steps=steps,
             eval_every=suite.eval_every or max(1, steps // 10),
             episodes=suite.episodes,
+            measure=environment.measure,
         ),
         after=model.folder if model is not None else None,
         cost=steps,

@@ -93,6 +93,10 @@ def _figures(match: Match, look: dict[str, figures.Style]) -> dict[str, figures.
         "learned": figures.curves(match, look, "learned_return_mean"),
         "arms": figures.arms(match, look),
     }
+    if match.measure is not None:
+        drawn["measure"] = figures.curves(match, look, "measure_mean")
+    if match.has_success:
+        drawn["success"] = figures.curves(match, look, "success_rate")
     points = {j: figures.scatter(arm, look[arm.reward]) for j, arm in enumerate(match.arms) if arm.kind != "true"}
     return drawn | {f"scatter-{j}": figure for j, figure in points.items() if figure is not None}
 
@@ -116,8 +120,12 @@ def _section(i: int, match: Match, drawn: Mapping[str, figures.Figure]) -> str:
         for j, arm in enumerate(match.arms)
         if f"scatter-{j}-{i}" in drawn
     ]
+    headings = {"measure": f"{match.measure}: your own measure", "success": "Success: share of episodes, by their info"}
+    own = [card(kind, heading) for kind, heading in headings.items() if f"{kind}-{i}" in drawn]
     by_two = " even" if len(scatters) in (1, 3) else ""
     parts.append(f'<div class="row even">{earned}{predicted}</div>')
+    if own:
+        parts.append(f'<div class="row even">{"".join(own)}</div>')
     parts.append(f'<div class="row{by_two}">{compared}{"".join(scatters)}</div>')
     parts.append(_table(headers(match), cells(match)))
     for run in (arm.runs[0] for arm in match.arms if arm.runs[0].about.rounds):

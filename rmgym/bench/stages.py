@@ -81,6 +81,7 @@ def make_model(cell: ModelCell, folder: Path) -> AboutReward:
 
 def train_agent(cell: TrainCell, out: Path, folder: Path) -> AboutReward:
     """Train and evaluate one agent."""
+    from rmgym.evaluation.measure import named_measure
     from rmgym.runs.train import train
 
     model = out / cell.model if cell.is_fitted else cell.model
@@ -97,6 +98,7 @@ def train_agent(cell: TrainCell, out: Path, folder: Path) -> AboutReward:
         out=folder,
         eval_every=cell.eval_every,
         episodes=cell.episodes,
+        measure=named_measure(cell.measure),
         resume=True,
         progress=False,
     )

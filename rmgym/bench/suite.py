@@ -44,6 +44,7 @@ class Environment:
         horizon: steps of every training and collecting episode (:class:`rmgym.FixedHorizonWrapper`).
         card: path of an environment card, from where the suite is run.
         language: language of the texts.
+        measure: a function of your own by which evaluations are measured too, as ``module:function``.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Environment:
     target: Target = "reward"
     steps: Count | None = None
     name: Name | None = None
+    measure: str | None = None
 
     @property
     def folder(self) -> str:
@@ -195,6 +197,12 @@ def _check(file: Path, suite: Suite) -> None:
             raise RunError(f"{file}: each {kind} occurs once", got=doubled, fix="give each its own 'name'")
     for algorithm in suite.algorithms:
         find_agent_card(algorithm)
+    for environment in suite.environments:
+        if environment.measure is not None:
+            from rmgym.evaluation.measure import Measure, named_measure  # loads scipy: only where it is needed
+
+            if (function := named_measure(environment.measure)) is not None:
+                Measure.of(function)
     fitted = {r.name: r for r in suite.reward if r.is_fitted and r.model != "shuffled"}
     for reward in suite.reward:
         if reward.model == "shuffled":

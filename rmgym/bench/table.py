@@ -23,13 +23,13 @@ HEADERS = (
     "training",
     "steps/s",
 )
-"""Columns of :func:`cells` where there is no measure; all but the first are numbers."""
+"""Columns of :func:`cells` that every match has; all but the first are numbers."""
 _MEASURE = HEADERS.index("true return") + 1
 
 
 def headers(match: Match) -> tuple[str, ...]:
-    """Columns of :func:`cells`: a measure of the user's own stands beside the true return."""
-    return HEADERS if match.measure is None else (*HEADERS[:_MEASURE], match.measure, *HEADERS[_MEASURE:])
+    """Columns of :func:`cells`: success, where environments tell, and a measure of the user's own beside the return."""
+    return (*HEADERS[:_MEASURE], *(name for name, _ in _further(match)), *HEADERS[_MEASURE:])
 
 
 def cells(match: Match) -> list[list[str]]:
@@ -37,10 +37,20 @@ def cells(match: Match) -> list[list[str]]:
     dashes = ["–"] * (len(HEADERS) - 4)
     played = ["random policy", "–", "–", number(match.random.mean), *dashes]
     rows = [_row(arm) for arm in match.arms] + ([played] if match.random.size else [])
-    if match.measure is None:
-        return rows
-    measured = [estimate(arm.measured) for arm in match.arms] + [number(match.random_measured.mean)]
-    return [[*row[:_MEASURE], own, *row[_MEASURE:]] for row, own in zip(rows, measured, strict=False)]
+    columns = [column for _, column in _further(match)]
+    return [[*row[:_MEASURE], *(column[i] for column in columns), *row[_MEASURE:]] for i, row in enumerate(rows)]
+
+
+def _further(match: Match) -> list[tuple[str, list[str]]]:
+    """Headers and columns that not every match has; the last cell is the random policy's."""
+    columns = list[tuple[str, list[str]]]()
+    if match.has_success:
+        success = [estimate(arm.success, percent) for arm in match.arms]
+        columns.append(("success", [*success, percent(match.random_success.mean)]))
+    if match.measure is not None:
+        measured = [estimate(arm.measured) for arm in match.arms]
+        columns.append((match.measure, [*measured, number(match.random_measured.mean)]))
+    return columns
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from rmgym.bench.arms import Arm
 from rmgym.bench.compare import Match
 from rmgym.bench.words import estimate, number, percent, portion
@@ -67,7 +69,9 @@ def _nothing_to_judge(best: Arm, match: Match) -> str | None:
     if not math.isfinite(best.true_return.value):
         return f"{best.reward} has not been evaluated yet."
     if match.is_unrewarded:
-        judge = f"by {match.measure}, {_measures(match)}" if match.measure else "train with --measure to compare arms"
+        judges = [f"by {match.measure}, {_measures(match)}"] if match.measure else []
+        judges += [f"by success, {_successes(match)}"] if match.has_success else []
+        judge = "; ".join(judges) or "train with --measure to compare arms"
         return f"Every episode has the same true return, which judges nothing here; {judge}."
     if match.true_return <= match.random_return:
         return "Nothing to judge yet: the agent on the true reward does no better than a random policy."
@@ -86,8 +90,19 @@ def _measures(match: Match) -> str:
     return ", ".join(worth) or "nothing was measured yet"
 
 
+def _successes(match: Match) -> str:
+    """How often each arm succeeds by the environment's own word, best first."""
+    arms = sorted((arm for arm in match.arms if math.isfinite(arm.success.value)), key=lambda arm: -arm.success.value)
+    rates = [f"{arm.reward} {estimate(arm.success, percent)}" for arm in arms]
+    return ", ".join(
+        rates + ([f"a random policy {percent(match.random_success.mean)}"] if match.random_success.size else [])
+    )
+
+
 def _measured(match: Match) -> Iterator[str]:
-    """What can be said by the user's own measure."""
+    """What can be said by the environment's word on success, and by the user's own measure."""
+    if match.has_success and not match.is_unrewarded:
+        yield f"Episodes that succeed, by their info: {_successes(match)}."
     if len(match.measures) > 1:
         names = " and ".join(match.measures)
         yield f"Runs were measured by different functions, which are not compared: {names}."
@@ -172,8 +187,12 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
         )
         if math.isfinite(arm.share.low):
             reached += f", 95 % interval {percent(arm.share.low)} to {percent(arm.share.high)}"
-    yield reached + "."
-    yield _agreement(arm)
+    if match.is_unrewarded:
+        yield from _own_word(arm, match)
+    else:
+        yield reached + "."
+        yield _agreement(arm)
+    yield from _on_labels(arm)
     yield from _language(arm, match)
     if bonus := arm.survival_bonus:
         yield f"The length of an episode may have given {arm.reward} away: {bonus}."
@@ -185,6 +204,32 @@ def _about(arm: Arm, match: Match) -> Iterator[str]:
         seeds = f" in {len(since)} of {len(arm.evaluated)} seeds" if len(arm.evaluated) > 1 else ""
         parts = "the learned return rises while the true return falls"
         yield f"From step {min(since):,.0f} on {arm.reward} is gamed{seeds}: {parts}."
+
+
+def _own_word(arm: Arm, match: Match) -> Iterator[str]:
+    """What is known of an arm where no true reward judges it, and what is not."""
+    curves = [run.comparable("learned_return_mean") for run in arm.evaluated]
+    ends = [(own[0], own[-1]) for own in (curve[np.isfinite(curve)] for curve in curves) if len(own) > 1]
+    if ends:
+        first, last = (number(float(np.mean(side))) for side in zip(*ends, strict=True))
+        yield (
+            f"By the word of {arm.reward} itself, its agents went from {first} to {last} between the first and the "
+            "last evaluation. Other arms have units of their own, so that this compares nothing."
+        )
+    if not (match.measure or match.has_success):
+        yield (
+            f"Whether what {arm.reward} pays for is what you want, these runs cannot tell: there is neither a true "
+            "reward, nor success in the infos, nor a measure of your own."
+        )
+
+
+def _on_labels(arm: Arm) -> Iterator[str]:
+    """How well an arm's models foretell labels that they were not fitted on."""
+    explained, ordered = arm.held_out("r2"), arm.held_out("accuracy")
+    parts = [f"explains {portion(explained)} of the variance of ratings"] if math.isfinite(explained) else []
+    parts += [f"puts {percent(ordered)} of the compared pairs in order"] if math.isfinite(ordered) else []
+    if parts:
+        yield f"On {arm.held_out('labels'):,.0f} labels that it was not fitted on, {arm.reward} {' and '.join(parts)}."
 
 
 def _language(arm: Arm, match: Match) -> Iterator[str]:

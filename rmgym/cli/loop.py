@@ -18,11 +18,11 @@ from rmgym.cli.teachers import (
     TeacherName,
     TeacherOptions,
     levels_of,
-    own_measure,
     teacher_of,
 )
 
 if TYPE_CHECKING:
+    from rmgym.evaluation.measure import named_measure
     from rmgym.runs.loop import LoopResult
     from rmgym.specs import EnvSpec
 
@@ -158,7 +158,7 @@ def loop(
         eval_every=eval_every,
         episodes=episodes,
         reward_name=name,
-        measure=own_measure(measure),
+        measure=named_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )

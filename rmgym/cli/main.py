@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "label": Entry("Have steps rated or compared, by a script, a function of yours, a table, or you.", _SAME),
     "ui": Entry("Label on a page in the browser, alone or with others.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
+    "export": Entry("Write labels as tables for other programs: Parquet, datasets, TRL."),
     "check": Entry("Look at a reward model before any agent learns from it: a light, and reasons."),
     "distil": Entry("Teach a fast model what a slow one says.", _SAME),
     "train": Entry("Train an agent on a reward model; watch learned and true return.", "add --resume to the command"),

@@ -100,6 +100,7 @@ def both_returns(final: Mapping[str, float]) -> str:
         f"{final[f'{of}_return_mean']:.4g} ± {final[f'{of}_return_std']:.3g}" for of in ("true", "learned")
     )
     own = f"measure {final['measure_mean']:.4g} ± {final['measure_std']:.3g}, " if "measure_mean" in final else ""
+    own += f"success {final['success_rate']:.0%}, " if "success_rate" in final else ""
     return f"{own}true return {true}, learned return {learned}, Spearman {final['spearman']:.3f}"
 
 

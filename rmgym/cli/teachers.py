@@ -54,22 +54,6 @@ def levels_of(given: int | None) -> int:
     return _LEVELS if given is None else given
 
 
-def own_measure(name: str | None) -> Callable[..., object] | None:
-    """The user's own measure; None where none is named.
-
-    Raises:
-        FeedbackError: there is none of that name.
-    """
-    from rmgym.imports import imported
-
-    if name is None:
-        return None
-    function = imported(name, FeedbackError)
-    if not callable(function):
-        raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")
-    return function
-
-
 def teacher_of(
     name: str,
     scripted: Callable[[], ScriptedTeacher],

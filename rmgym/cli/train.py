@@ -11,7 +11,7 @@ import typer
 from rmgym.cli.completion import agent_names
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AllowRemote, AsJson, both_returns, narrate, out, print_json
-from rmgym.cli.teachers import MeasureName, own_measure
+from rmgym.cli.teachers import MeasureName
 from rmgym.errors import RunError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def train(
     The agent sees only the reward named by --reward. Every evaluation plays held-out episodes of the true environment
     and writes both returns and their agreement to comparison.csv and TensorBoard.
     """
+    from rmgym.evaluation.measure import named_measure
     from rmgym.runs.train import train as run
 
     if tolerance is not None and not student:
@@ -87,7 +88,7 @@ def train(
         student=None if not student else {} if tolerance is None else {"tolerance": tolerance},
         composition={"uncertainty_penalty": 0.0 - kappa},
         save_best=save_best,
-        measure=own_measure(measure),
+        measure=named_measure(measure),
         resume=resume,
         verbose=0 if as_json else 1,
     )
@@ -124,4 +125,5 @@ def _unknown(result: RunResult) -> str:
     if len(returns) > 1:
         return ""
     judge = "the measure does" if result.spec.measure else "name a measure of your own: --measure my_module:function"
+    judge = f"success does; or {judge}" if result.random.success and not result.spec.measure else judge
     return f"every episode has the same true return, so that it says nothing of the agent; {judge}\n"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Behaviour = Literal["random", "sticky", "networks"]
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+SEEDS = "seeds"
+"""In metadata: seeds of episodes by their numbers (as text), of those that do not go on from the one before."""
 Policy = Callable[[Value], Value]
 """From an observation to an action that the environment takes."""
 
@@ -36,6 +38,9 @@ class Player(Protocol):
 
     def play(self, env: EnvSpec, steps: int, seed: int) -> Transitions:
         """So many steps of a task, with the true reward.
+
+        Under :data:`SEEDS` their metadata may say which episodes were begun with which seed; without it the steps
+        cannot be taken again, to be drawn.
 
         Raises:
             RunError: it does not play there.

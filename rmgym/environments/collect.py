@@ -10,8 +10,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from rmgym.cards import find_env_card
-from rmgym.environments.behaviours import Player, Policy, Source, acting
+from rmgym.cards import EnvCard, find_env_card
+from rmgym.environments.behaviours import SEEDS, Player, Policy, Source, acting
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import facts_of, plain_fact, refuse_other_facts, spaces_of
@@ -21,7 +21,7 @@ from rmgym.errors import RunError
 from rmgym.progress import progress_bar
 from rmgym.specs import EnvSpec
 from rmgym.transitions import IN_ABSORBING, NOT_ABSORBING, Transitions
-from rmgym.trees import Tree, Value, concatenate, stack
+from rmgym.trees import Array, Tree, Value, concatenate, stack
 
 _APART = 1000  # seeds of two sources
 _PATIENT = 10  # of so many episodes under a fixed horizon, one goes on until its task has ended
@@ -63,8 +63,8 @@ def collect(
     Returns:
         ``steps`` transitions with the true final observation of each episode, the true reward, and ``metadata`` with
         ``env`` (the spec as JSON), ``seed``, ``reset_every``, ``sources`` (by name, the number of the first episode),
-        ``card`` (hash of the card, None without one), ``rmgym``, and ``facts`` where the card has some: their values
-        there.
+        ``seeds`` (by the number of an episode, where it does not go on from the one before), ``card`` (hash of the
+        card, None without one), ``rmgym``, and ``facts`` where the card has some: their values there.
 
     Raises:
         RunError: the environment cannot be made, a count is not positive, a reward is no number, a fact of the card
@@ -95,16 +95,20 @@ def collect(
     joined = Transitions.concatenate(list(taken.values()))
     firsts = np.cumsum([0, *(int(part.episode[-1]) + 1 for part in taken.values())])
     metadata = {
-        "env": spec.to_json(),
+        **origin(spec, card, facts),
         "seed": seed,
         "reset_every": reset_every,
         "sources": dict(zip(taken, firsts.tolist(), strict=False)),
-        "card": None if card is None else card.hash,
-        "rmgym": version("rmgym"),
+        SEEDS: _seeds(sources, taken, seed),
     }
-    if facts:
-        metadata["facts"] = {key: plain_fact(fact) for key, fact in facts.items()}
     return replace(joined, metadata=metadata)
+
+
+def origin(spec: EnvSpec, card: EnvCard | None, facts: Mapping[str, Array]) -> Mapping[str, object]:
+    """What metadata say of where steps were taken: ``env``, ``card``, ``rmgym`` and, where there are any, ``facts``."""
+    plain = {key: plain_fact(fact) for key, fact in facts.items()}
+    about = {"env": spec.to_json(), "card": None if card is None else card.hash, "rmgym": version("rmgym")}
+    return {**about, "facts": plain} if plain else about
 
 
 def sources_of(steps: Transitions) -> list[str] | None:
@@ -123,11 +127,26 @@ def sources_of(steps: Transitions) -> list[str] | None:
 
 
 def seeds_of(steps: Transitions) -> dict[int, int]:
-    """The seeds that episodes were begun with, by the numbers of the episodes; others go on from those before them."""
-    seed, sources = steps.metadata.get("seed"), steps.metadata.get("sources")
-    if not isinstance(seed, int) or not isinstance(sources, dict):
+    """The seeds that episodes were begun with, by the numbers of the episodes; others go on from those before them.
+
+    There are none where somebody who took steps does not say.
+    """
+    seeds = steps.metadata.get(SEEDS)
+    if not isinstance(seeds, dict) or not all(str(e).isdecimal() and isinstance(s, int) for e, s in seeds.items()):
         return {}
-    return {int(first): seed + _APART * i for i, first in enumerate(sources.values())}
+    return {int(episode): seed for episode, seed in seeds.items()}
+
+
+def _seeds(sources: Mapping[str, Source], taken: Mapping[str, Transitions], seed: int) -> dict[str, int] | None:
+    """The seeds of episodes by their numbers, as JSON has them; None where a player does not say its own."""
+    seeds, first = dict[str, int](), 0
+    for i, (name, part) in enumerate(taken.items()):
+        own = seeds_of(part) if isinstance(sources[name], Player) else {0: seed + _APART * i}
+        if not own:
+            return None
+        seeds |= {str(first + episode): each for episode, each in own.items()}
+        first += int(part.episode[-1]) + 1
+    return seeds
 
 
 def _name_of(policy: object) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rmgym.environments.build import build_env
 from rmgym.environments.fixed_horizon import ABSORBING
 from rmgym.environments.introspect import spaces_of
-from rmgym.environments.kinds import Env, one_reward
+from rmgym.environments.kinds import Env, Info, one_reward
 from rmgym.environments.raw_observation import Raw, policy_layers
 from rmgym.errors import RunError
 from rmgym.evaluation.policy import PlainView, Policy, View
@@ -26,6 +26,8 @@ from rmgym.wrappers.source import Model, RewardSource
 
 EVALUATION_SEED = 10_000
 """Seed of the first held-out episode; the next ones count up."""
+SUCCESS = "success_rate"
+"""Column of ``comparison.csv`` where the environment's ``info`` says of episodes whether they succeeded."""
 _AT_ONCE = 10
 _NO_TIME_LIMIT = 10_000
 
@@ -47,6 +49,8 @@ class Comparison:
         success_return: of a potential's rewards the part for success, summed up without discount, ``float64 [E]``; None
             for other models.
         shaping_return: the same of the part for getting nearer.
+        success: whether each episode succeeded by the environment's own ``info``, ``float64 [E]``: ``is_success`` of
+            the last step, or ``success`` of any step; None where it does not say.
     """
 
     true_return: npt.NDArray[np.float64]
@@ -59,6 +63,7 @@ class Comparison:
     pair_accuracy: float
     success_return: npt.NDArray[np.float64] | None = None
     shaping_return: npt.NDArray[np.float64] | None = None
+    success: npt.NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         """A line: both returns, and how well the rewards agree."""
@@ -79,6 +84,7 @@ class Comparison:
             "spearman": self.spearman,
             "pearson": self.pearson,
             "pair_accuracy": self.pair_accuracy,
+            **({} if self.success is None else {SUCCESS: float(self.success.mean())}),
         }
 
 
@@ -117,10 +123,12 @@ def evaluate(
         seats = [_Seat(build_env(spec), view()) for _ in range(min(episodes, _AT_ONCE))]
         try:
             source = RewardSource(seats[0].env, reward_model, card=spec.card, language=spec.language)
-            played = list[Transitions]()
+            played, succeeded = list[Transitions](), list[float | None]()
             for first in range(0, episodes, len(seats)):
                 seeds = [seed + i for i in range(first, min(first + len(seats), episodes))]
-                played += _play(policy, seats[: len(seeds)], seeds, deterministic)
+                _play(policy, seats[: len(seeds)], seeds, deterministic)
+                played += [seat.episode() for seat in seats[: len(seeds)]]
+                succeeded += [seat.success for seat in seats[: len(seeds)]]
                 for seat in seats:
                     source.check(seat.env)
         finally:
@@ -143,6 +151,7 @@ def evaluate(
         spearman=spearman(learned, true),
         pearson=pearson(learned, true),
         pair_accuracy=pair_accuracy(learned, true),
+        success=None if None in succeeded else np.array(succeeded, np.float64),
         **parts,
     )
 
@@ -156,10 +165,12 @@ class _Seat:
         self._rows = list[tuple[Any, ...]]()
         self._raw: Tree = None
         self.shown: Tree = None
+        self.success: float | None = None
 
     def reset(self, seed: int) -> None:
         """Begin an episode."""
         obs, info = self.env.reset(seed=seed)
+        self.success = None
         self._rows, self._raw = [], _one(self._raw_space, self._reads.obs(obs, info))
         self.shown = self.view.reset(_one(self.env.observation_space, obs))
 
@@ -169,6 +180,7 @@ class _Seat:
         after = _one(self._raw_space, self._reads.obs(obs, info))
         truncated = bool(truncated) or (len(self._rows) + 1 >= _NO_TIME_LIMIT and not terminated)
         absorbing = info.get(ABSORBING, NOT_ABSORBING)
+        self.success = _success(info, self.success)
         acted = stack(self._raw_action_space, [self._reads.action(action, info)])
         self._rows.append((self._raw, acted, after, terminated, truncated, absorbing, one_reward(reward)))
         self._raw, self.shown = after, self.view.step(_one(self.env.observation_space, obs))
@@ -183,7 +195,16 @@ class _Seat:
         )
 
 
-def _play(policy: Policy, seats: Sequence[_Seat], seeds: Sequence[int], deterministic: bool) -> list[Transitions]:
+def _success(info: Info, before: float | None) -> float | None:
+    """Whether an episode succeeds so far, as Gymnasium-Robotics and SB3 (the last word) or Meta-World (ever) tell."""
+    for key, ever in (("is_success", False), ("success", True)):
+        word = np.asarray(info.get(key))
+        if word.shape == () and word.dtype.kind in "biuf" and np.isfinite(word):
+            return max(before or 0.0, float(word > 0)) if ever else float(word > 0)
+    return before
+
+
+def _play(policy: Policy, seats: Sequence[_Seat], seeds: Sequence[int], deterministic: bool) -> None:
     """One episode in each environment, acting for all that still run at once."""
     for seat, seed in zip(seats, seeds, strict=True):
         seat.reset(seed)
@@ -196,7 +217,6 @@ def _play(policy: Policy, seats: Sequence[_Seat], seeds: Sequence[int], determin
         if memory is not None:  # of a recurrent policy: one column per environment
             memory = tuple(part[:, np.array(going_on)] for part in memory)
         running = [seat for seat, goes_on in zip(running, going_on, strict=True) if goes_on]
-    return [seat.episode() for seat in seats]
 
 
 def _masks(policy: Policy, envs: Sequence[Env]) -> dict[str, npt.NDArray[np.bool_]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import StorageError
-from rmgym.evaluation.evaluate import Comparison
+from rmgym.evaluation.evaluate import SUCCESS, Comparison
 from rmgym.evaluation.measure import MEASURED
 from rmgym.storage.atomic import replacing
 from rmgym.storage.foreign import read_text
@@ -39,7 +39,9 @@ COLUMNS = (
     "pearson",
     "pair_accuracy",
 )
-"""Of ``comparison.csv``, which has :data:`MEASURED` too where a measure was named."""
+"""Of ``comparison.csv``, which has :data:`MAYBE` too where there is something to say."""
+MAYBE = (*MEASURED, SUCCESS)
+"""Where a measure was named; where the environment tells of success."""
 STEP_COLUMNS = ("episode", "step", "true_reward", "learned_reward")
 """Of ``steps.csv``."""
 _STEP_ROWS = 2_000
@@ -66,8 +68,8 @@ class ComparisonLog:
         Raises:
             StorageError: they cannot be written; the old ones are intact.
         """
-        measured = MEASURED if any(MEASURED[0] in row for row in rows) else ()
-        write_rows(self.folder / COMPARISON, (*COLUMNS, *measured), rows)
+        further = [name for name in MAYBE if any(name in row for row in rows)]
+        write_rows(self.folder / COMPARISON, (*COLUMNS, *further), rows)
         write_rows(self.folder / STEPS, STEP_COLUMNS, _sample(last))
 
     def rows(self) -> list[Row]:
@@ -78,7 +80,7 @@ class ComparisonLog:
 
     def curve(self) -> dict[str, Column]:
         """All evaluations by column, ``float64 [E]`` each."""
-        return _columns(self.folder / COMPARISON, COLUMNS, MEASURED)
+        return _columns(self.folder / COMPARISON, COLUMNS, MAYBE)
 
     def steps(self) -> dict[str, Column]:
         """Steps of the last evaluation by column, ``float64 [S]`` each."""
@@ -95,7 +97,8 @@ def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, f
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*columns, _CHECKSUM])
     for row in rows:
-        values = [str(int(v) if math.isfinite(v) and v == int(v) else v) for v in (row[c] for c in columns)]
+        numbers = [row.get(name, math.nan) for name in columns]
+        values = [str(int(v) if math.isfinite(v) and v == int(v) else v) for v in numbers]
         table.writerow([*values, _checksum(values)])
     with replacing(file) as target:
         target.write(text.getvalue().encode())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import FeedbackError
 from rmgym.feedback.step_function import Function, StepFunction
+from rmgym.imports import imported
 from rmgym.transitions import Transitions
 
 MEASURED = ("measure_mean", "measure_std")
@@ -55,6 +58,20 @@ class Measure:
         """:data:`MEASURED` by name."""
         returns = self.returns(steps)
         return dict(zip(MEASURED, (float(returns.mean()), float(returns.std())), strict=True))
+
+
+def named_measure(name: str | None) -> Callable[..., object] | None:
+    """The user's own function that is named as ``module:function``; None where none is named.
+
+    Raises:
+        FeedbackError: there is none of that name.
+    """
+    if name is None:
+        return None
+    function = imported(name, FeedbackError)
+    if not callable(function):
+        raise FeedbackError("a measure is a function", got=f"{name}: {function!r:.60}", fix="name a function of steps")
+    return function
 
 
 def identity_of(measure: Measure | None) -> str | None:

@@ -26,12 +26,14 @@ class RandomReturns(Spec):
         seed: of the first episode's reset; the next ones count up, as those of an evaluation do.
         action_seed: of the actions.
         measured: the same episodes by the user's own measure, where there is one.
+        success: whether each of them succeeded, where the environment tells.
     """
 
     returns: tuple[float, ...]
     seed: int
     action_seed: int
     measured: tuple[float, ...] = ()
+    success: tuple[float, ...] = ()
 
 
 class RandomPolicy:
@@ -85,4 +87,5 @@ def play_at_random(
         seed=EVALUATION_SEED,
         action_seed=action_seed,
         measured=() if measure is None else tuple(measure.returns(played.steps).tolist()),
+        success=() if played.success is None else tuple(played.success.tolist()),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from rmgym.errors import FeedbackError, nearest
+from rmgym.feedback.dataset_folders import read_folder
 from rmgym.storage.atomic import replacing, write_bytes
 from rmgym.storage.foreign import LARGEST, parse_json, read_bytes, refuse_hollow
 from rmgym.storage.parquet import write_table
@@ -76,7 +77,8 @@ class Sheet:
         """Read a table.
 
         Args:
-            given: a path, a data frame, a mapping of columns, or rows that are mappings.
+            given: a path (of a file, or of a folder of the library datasets), a data frame, a mapping of columns, or
+                rows that are mappings.
             fallback: encoding of a CSV file that is neither UTF-8 nor UTF-16, where only ASCII of it is needed.
 
         Raises:
@@ -84,7 +86,8 @@ class Sheet:
         """
         if isinstance(given, str | os.PathLike):
             path = Path(cast("str | os.PathLike[str]", given))
-            return cls(path.name, _without_blanks(_of_file(path, fallback)))
+            columns = read_folder(path) if path.is_dir() else _of_file(path, fallback)
+            return cls(path.name, _without_blanks(columns))
         return cls("the table", _without_blanks(_of_frame(given)))
 
     def write(self, path: str | os.PathLike[str]) -> Path:

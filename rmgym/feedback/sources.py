@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.labels import Labels, Preferences, Ratings
@@ -27,9 +28,12 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
 
     Args:
         source: labels as they are; a :class:`rmgym.LabelStore`, or the path of one; or a table (a path ending in
-            ``.csv``, ``.jsonl`` or ``.parquet``, a DataFrame, columns by name, rows that are mappings). A table has the
-            columns ``text`` and ``rating``; or ``chosen`` and ``rejected``, with ``prompt`` and ``margin`` where they
-            are there; or ``state``, ``action`` and ``reward``, as :func:`rmgym.preprocess` takes them.
+            ``.csv``, ``.jsonl`` or ``.parquet``, a folder that ``dataset.save_to_disk`` of the library datasets wrote,
+            a DataFrame, columns by name, rows that are mappings). A table has the columns ``text`` and ``rating``; or
+            ``chosen`` and ``rejected`` (texts, conversations, or lists of texts, one for each step of a segment), with
+            ``prompt`` and ``margin`` where they are there; or ``state``, ``action`` and ``reward``, as
+            :func:`rmgym.preprocess` takes them. Rows of one ``group``, where there is such a column, are never on both
+            sides of a split.
         annotator: of a database; by default all.
 
     Raises:
@@ -37,16 +41,27 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
     """
     if isinstance(source, Labels):
         return source
+    store = store_of(source)
+    return _of_sheet(Sheet.read(source)) if store is None else store.labels(annotator)
+
+
+def store_of(source: LabelSource) -> LabelStore | None:
+    """The database that labels are in; None for labels and tables.
+
+    Raises:
+        FeedbackError: there is no such file, or it is no database.
+    """
     if isinstance(source, LabelStore):
-        return source.labels(annotator)
-    if isinstance(source, str | os.PathLike):
-        path = Path(cast("str | os.PathLike[str]", source))
-        if path.suffix.lower() not in ENDINGS:
-            if not path.exists():
-                fix = f"write one with 'rmgym label', or name a table: {', '.join(ENDINGS)}"
-                raise FeedbackError("labels are read from a database", got=str(path), fix=fix)
-            return LabelStore(path).labels(annotator)
-    return _of_sheet(Sheet.read(source))
+        return source
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path = Path(cast("str | os.PathLike[str]", source))
+    if path.suffix.lower() in ENDINGS or path.is_dir():
+        return None
+    if not path.exists():
+        fix = f"write one with 'rmgym label', or name a table: {', '.join(ENDINGS)}"
+        raise FeedbackError("labels are read from a database", got=str(path), fix=fix)
+    return LabelStore(path)
 
 
 def _of_sheet(sheet: Sheet) -> Labels:
@@ -76,14 +91,15 @@ def _rated(sheet: Sheet) -> Labels:
     strings = [str(texts[i]) for i in rows]
     values = np.array([ratings[i] for i in rows], np.float32)
     batch = TextBatch.from_strings(strings, language=guess_language(strings))
-    given = Ratings(texts=batch, values=values, groups=np.arange(len(rows), dtype=np.int64)) if rows else None
+    groups = _groups(sheet)[rows]
+    given = Ratings(texts=batch, values=values, groups=groups) if rows else None
     return Labels(ratings=given, source={"kind": "table", "table": sheet.name, "ratings": len(rows)})
 
 
 def _pairs(sheet: Sheet) -> Labels:
-    """Comparisons of two texts, as preference datasets of language models have them."""
+    """Comparisons of two texts, as preference datasets of language models have them, or of two lists of texts."""
     blank: Sequence[object] = [None] * len(sheet)
-    chosen, rejected = ([_text(value) for value in sheet.column(name)] for name in ("chosen", "rejected"))
+    chosen, rejected = ([_steps(value) for value in sheet.column(name)] for name in ("chosen", "rejected"))
     prompts = [_text(value or "") for value in sheet.columns.get("prompt", blank)]
     margins = [0.0 if value is None else number_in(value) for value in sheet.columns.get("margin", blank)]
     wrong = list[str]()
@@ -91,27 +107,48 @@ def _pairs(sheet: Sheet) -> Labels:
         sides = {"chosen": better, "rejected": worse, "prompt": prompt}
         wrong += [f"row {row}: {name} is no text" for name, text in sides.items() if text is None]
         if better is not None and better == worse:
-            wrong.append(f"row {row}: both are {better!r:.40}")
+            wrong.append(f"row {row}: both are {better[0]!r:.40}")
         if margin is None or margin < 0:
             wrong.append(f"row {row}: the margin is no number of at least 0")
     _refuse(sheet, wrong, "each row of a table of comparisons holds two different texts, the better one as 'chosen'")
     source = {"kind": "table", "table": sheet.name, "preferences": len(sheet)}
     if not len(sheet):
         return Labels(source=source)
-    strings = [f"{prompt}{side}" for prompt, *pair in zip(prompts, chosen, rejected, strict=True) for side in pair]
-    first = np.arange(0, len(strings), 2, dtype=np.int64)
-    # Answers to one prompt are alike: they stay together where labels are split.
-    number = dict[str | int, int]()
-    groups = [number.setdefault(prompt or row, len(number)) for row, prompt in enumerate(prompts)]
+    segments = [
+        [f"{prompt}{text}" for text in side or ()]
+        for prompt, *pair in zip(prompts, chosen, rejected, strict=True)
+        for side in pair
+    ]
+    strings = [text for segment in segments for text in segment]
+    ends = np.cumsum([len(segment) for segment in segments], dtype=np.int64)
+    spans = np.stack([np.append(0, ends[:-1]), ends], axis=1)
     preferences = Preferences(
         steps=TextBatch.from_strings(strings, language=guess_language(strings)),
-        left=np.stack([first, first + 1], axis=1),
-        right=np.stack([first + 1, first + 2], axis=1),
+        left=spans[0::2],
+        right=spans[1::2],
         choice=np.ones(len(sheet), np.float32),
         margin=np.array(margins, np.float32),
-        groups=np.array(groups, np.int64),
+        groups=_groups(sheet, prompts),
     )
     return Labels(preferences=preferences, source=source)
+
+
+def _groups(sheet: Sheet, prompts: Sequence[str | None] = ()) -> npt.NDArray[np.int64]:
+    """Numbers of what stays together where labels are split, ``int64 [rows]``.
+
+    That is what the column ``group`` says, else the prompt: answers to one are alike. A row without either is alone.
+    """
+    kin: Sequence[object] = sheet.columns["group"] if "group" in sheet else prompts or [None] * len(sheet)
+    number = dict[object, int]()
+    return np.array([number.setdefault(str(k) if k else row, len(number)) for row, k in enumerate(kin)], np.int64)
+
+
+def _steps(value: object) -> list[str] | None:
+    """The texts of a side: one, or one for each step of a segment; None where it is neither."""
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        return [str(text) for text in value]
+    text = _text(value)
+    return None if text is None else [text]
 
 
 def _text(value: object) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -39,7 +40,6 @@ from rmgym.feedback.questions import (
 from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.storage.atomic import replacing
-from rmgym.storage.parquet import write_table
 from rmgym.storage.sqlite import connect
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
@@ -257,7 +257,8 @@ class LabelStore:
                 fix="label steps with 'rmgym label ENV --db FILE'",
             )
         with self._database.explained():
-            return assemble(answers, queries, segments, source={**self.info(), "annotator": annotator})
+            source = {**self.info(), "annotator": annotator, "answers": _by_whom(answers)}
+            return assemble(answers, queries, segments, source=source)
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts about the database.
@@ -306,31 +307,32 @@ class LabelStore:
                 file.write(there.serialize())
         return Path(path)
 
-    def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write all answers with their texts to a ``.parquet`` or ``.csv`` file, one row per answer.
+    def answer_rows(self, annotator: str | None = None) -> list[dict[str, object]]:
+        """All answers with their texts as plain values, skipped ones too, oldest first.
 
-        Raises:
-            FeedbackError: there are no answers, or the file has another ending.
-            StorageError: the file cannot be written; what was there before is intact.
+        Args:
+            annotator: whose; by default everybody's.
+
+        Returns:
+            A row per answer: ``kind`` of the question, its texts ``left`` and ``right`` (None for a rating), a line per
+            step, and the columns of :class:`rmgym.feedback.tables.Answer`, ``cuts`` as JSON.
         """
-        import pyarrow as pa
-        import pyarrow.csv as csv
+        if not self._database.exists():
+            return []
+        given = select(Answer) if annotator is None else select(Answer).where(Answer.annotator == annotator)
+        rows = list[dict[str, object]]()
+        with self._database.transaction() as session:
+            for answer in session.exec(given.order_by(col(Answer.id))):
+                asked = read_question(session, session.get_one(Query, answer.query))
+                sides = {"left": asked.left, "right": asked.right}
+                strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
+                cells = answer.model_dump(exclude={"id", "checksum"})
+                cells["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
+                rows.append({"kind": asked.kind, **strings, **cells})
+        return rows
 
-        target = Path(path)
-        if target.suffix not in (".parquet", ".csv"):
-            raise FeedbackError("labels go to Parquet or CSV", got=target.name, fix="name it .parquet or .csv")
-        rows = list[dict[str, Any]]()
-        if self._database.exists():
-            with self._database.transaction() as session:
-                for answer in session.exec(select(Answer).order_by(col(Answer.id))):
-                    asked = read_question(session, session.get_one(Query, answer.query))
-                    sides = {"left": asked.left, "right": asked.right}
-                    strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
-                    given = answer.model_dump(exclude={"id", "checksum"})
-                    given["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
-                    rows.append({"kind": asked.kind, **strings, **given})
-        if not rows:
-            raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
-        with self._database.explained(), replacing(target, what="a file of labels") as file:
-            (csv.write_csv if target.suffix == ".csv" else write_table)(pa.Table.from_pylist(rows), file)
-        return target
+
+def _by_whom(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+    """How many answers each annotator gave, and how they came about."""
+    counts = Counter((answer.annotator, answer.source) for answer in answers)
+    return {who: {how: n for (whose, how), n in counts.items() if whose == who} for who, _ in counts}

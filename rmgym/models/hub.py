@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
 from rmgym.errors import ModelError
 from rmgym.models.base import RewardModel
-
-_CARD = """---
-library_name: rmgym
-tags: [reward-model, reinforcement-learning, rmgym]
----
-
-# {repo_id}
-
-A reward model of kind `{model}` for reinforcement learning environments, fitted with rmgym. It reads a step's text and
-says what the step is worth. It takes texts of card `{card_hash}`.
-
-```python
-import gymnasium as gym, rmgym
-
-env = rmgym.LearnedRewardWrapper(gym.make(...), "{repo_id}")
-```
-
-```json
-{facts}
-```
-"""
+from rmgym.models.model_card import model_card
+from rmgym.storage.atomic import write_text
 
 
 class HubApi(Protocol):
@@ -68,14 +48,7 @@ def push_to_hub(
     hub: Any = api or HfApi(token=token)
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder)
-        facts = model.describe()
-        card = _CARD.format(
-            repo_id=repo_id,
-            model=model.name,
-            card_hash=model.card_hash or "any",
-            facts=json.dumps(facts, indent=2, ensure_ascii=False),
-        )
-        (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+        write_text(Path(folder) / "README.md", model_card(model, repo_id), what="a model card")
         try:
             hub.create_repo(repo_id, private=private, exist_ok=True)
             hub.upload_folder(

@@ -38,6 +38,7 @@ def outcome_of(comparison: RewardComparisonCallback, steps: int, seconds: float)
         shaping=comparison.shaping,
         student=None if comparison.student is None else _without_nan(comparison.student),
         unseen_absorbing=_unseen(comparison),
+        held_out=_held_out(comparison.reward_model),
     )
 
 
@@ -85,6 +86,14 @@ def _unseen(comparison: RewardComparisonCallback) -> str | None:
     if env is None or env.horizon is None or not isinstance(model, RewardModel):
         return None
     return unseen_absorbing(model)
+
+
+def _held_out(model: Model | None) -> Mapping[str, float | int | None] | None:
+    """What a model that was fitted remembers of labels that it was not fitted on."""
+    facts = model.describe().get("fitted_on") if isinstance(model, RewardModel) else None
+    metrics = facts.get("metrics") if isinstance(facts, Mapping) else None
+    judged = metrics.get("validation") if isinstance(metrics, Mapping) else None
+    return judged if isinstance(judged, Mapping) else None
 
 
 def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

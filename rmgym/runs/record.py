@@ -46,6 +46,8 @@ class Outcome(Spec):
         shaping: what is to be said of a reward that, at the end, pays for getting near more than for getting there.
         student: how a student stood in for the model (:attr:`rmgym.Student.statistics`), None without one.
         unseen_absorbing: what is to be said of a model that was never shown the absorbing state of the run's horizon.
+        held_out: how the model that the agent trained on last did on labels that it was not fitted on: ``labels``,
+            ``r2``, ``accuracy`` and the like (:func:`rmgym.training.objective.judge`). None where none were held out.
         best: what the agent that was kept (``save_best``) earns on five times as many episodes as selected it, and
             others, by column of ``comparison.csv``; ``steps`` says when it was kept. None where none was.
     """
@@ -58,6 +60,7 @@ class Outcome(Spec):
     shaping: str | None = None
     student: Mapping[str, float | None] | None = None
     unseen_absorbing: str | None = None
+    held_out: Mapping[str, float | int | None] | None = None
     best: Mapping[str, float | None] | None = None
 
 

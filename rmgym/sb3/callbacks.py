@@ -19,7 +19,7 @@ from stable_baselines3.common.utils import should_collect_more_steps
 
 from rmgym.environments.raw_observation import policy_layers
 from rmgym.errors import FeedbackError, PlaceholderRewardError, RunError
-from rmgym.evaluation.evaluate import EVALUATION_SEED, Comparison, evaluate
+from rmgym.evaluation.evaluate import EVALUATION_SEED, SUCCESS, Comparison, evaluate
 from rmgym.evaluation.leakage import beside_the_goal, survival_bonus
 from rmgym.evaluation.log import ComparisonLog, Row
 from rmgym.evaluation.measure import MEASURED, Measure
@@ -64,6 +64,7 @@ class RewardComparisonCallback(BaseCallback):
             ``best_learned.zip`` in ``out``: the name says which reward selected it.
         measure: of your own, for the same episodes: ``measure_mean`` and ``measure_std`` in ``comparison.csv``,
             ``rmgym/measure`` in the logger. What it cannot measure is NaN there, and a warning says why.
+            Where the environment's infos tell of success, ``success_rate`` stands there too.
         alarm_window: evaluations over which the two returns have to part before the gap alarm goes.
         verbose: 1 prints a line per evaluation.
 
@@ -315,11 +316,14 @@ class RewardComparisonCallback(BaseCallback):
         values |= {name: row[name] for name in ("spearman", "pearson", "pair_accuracy") if not math.isnan(row[name])}
         if not math.isnan(measured := row.get(MEASURED[0], math.nan)):
             values["measure"] = measured
+        if SUCCESS in row:
+            values[SUCCESS] = row[SUCCESS]
         for name, value in {**values, "gap_alarm": float(gamed)}.items():
             self.logger.record(f"rmgym/{name}", value)
         self.logger.dump(self.num_timesteps)
         if self.verbose:
             own = f"  measure {measured:.4g} ± {row[MEASURED[1]]:.3g}" if self.measure is not None else ""
+            own += f"  success {row[SUCCESS]:.0%}" if SUCCESS in row else ""
             print(
                 f"{self.num_timesteps:>10,} steps  true {row['true_return_mean']:.4g} ± {row['true_return_std']:.3g}"
                 f"  learned {row['learned_return_mean']:.4g} ± {row['learned_return_std']:.3g}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+from rmgym.environments.behaviours import SEEDS
 from rmgym.errors import RunError
 from rmgym.sb3.evaluation import evaluate
 from rmgym.sb3.saving import AGENT, load_to_act, read_saved
@@ -44,7 +46,7 @@ class AgentPlayer:
             RunError: the agent was trained elsewhere, or episodes are to have a fixed horizon.
         """
         self._refuse_other(env)
-        agent, played = load_to_act(self.file), list[Transitions]()
+        agent, played, first = load_to_act(self.file), list[Transitions](), seed
         assert agent.env is not None  # it comes with its own
         with closing(agent.env):
             while (left := steps - sum(map(len, played))) > 0:
@@ -53,7 +55,8 @@ class AgentPlayer:
                 more = evaluate(agent, None, "true", episodes=episodes, seed=seed, deterministic=False)
                 played.append(more.steps)
                 seed += episodes
-        return Transitions.concatenate(played)[slice(steps)]
+        joined = Transitions.concatenate(played)[slice(steps)]
+        return replace(joined, metadata={SEEDS: {str(i): first + i for i in range(int(joined.episode[-1]) + 1)}})
 
     def _refuse_other(self, env: EnvSpec) -> None:
         """Refuse to play where texts would tell of something else than the agent's steps."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmgym.composition import Composition
+from rmgym.evaluation.evaluate import SUCCESS
 from rmgym.evaluation.log import COLUMNS, STEP_COLUMNS, write_rows
 from rmgym.evaluation.measure import MEASURED
 from rmgym.evaluation.random_policy import RandomReturns
@@ -48,6 +49,9 @@ def write_run(
     measure: str | None = None,
     measured: Sequence[float] = (5, 6, 7),
     random_measured: Sequence[float] = (1, 3),
+    success: Sequence[float] | None = None,
+    random_success: Sequence[float] = (0, 0, 1, 0),
+    held_out: dict[str, float | int | None] | None = None,
 ) -> Path:
     """One run whose columns are given; the others are plain. A random policy returns -1,200.
 
@@ -71,26 +75,30 @@ def write_run(
         total_steps=total_steps,
     )
     spec = RunSpec(agent=agent, reward_name=reward, eval_every=1000, checkpoint_every=1000, measure=measure)
-    outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={}, **(doubts or {}))  # type: ignore[arg-type]
+    facts: dict[str, Any] = {**(doubts or {}), "held_out": held_out}
+    outcome = Outcome(wall_seconds=6.0, steps_per_second=500.0, final={}, **facts)
     own = () if measure is None else tuple(random_measured)
-    played = (
-        None if random is None else RandomReturns(returns=tuple(random), seed=10_000, action_seed=seed, measured=own)
-    )
+    won = () if success is None else tuple(random_success)
+    zero = RandomReturns(returns=tuple(random or ()), seed=10_000, action_seed=seed, measured=own, success=won)
+    played = None if random is None else zero
     record = {
         "schema": 1, "kind": "run", "settings": spec.settings(), "status": status,
         "result": outcome.to_json() if status == "done" else None,
         "notes": {} if played is None else {"random_policy": played.to_json()}, "versions": {},
     }  # fmt: skip
     write_json(folder / "run.json", record)
-    rows = [
+    rows: list[tuple[float, ...]] = [
         (s, s / 500, 0, 10, t, 5.0, p, 1.0, spearman, spearman, 0.95)
         for s, t, p in zip(steps, true, learned, strict=True)
     ]
-    if measure is None:
-        _write(folder / "comparison.csv", COLUMNS, rows)
-    else:
-        own_rows = [(*row, value, 0.5) for row, value in zip(rows, measured, strict=True)]
-        _write(folder / "comparison.csv", (*COLUMNS, *MEASURED), own_rows)
+    columns: tuple[str, ...] = COLUMNS
+    if measure is not None:
+        rows = [(*row, value, 0.5) for row, value in zip(rows, measured, strict=True)]
+        columns += MEASURED
+    if success is not None:
+        rows = [(*row, value) for row, value in zip(rows, success, strict=True)]
+        columns += (SUCCESS,)
+    _write(folder / "comparison.csv", columns, rows)
     _write(folder / "steps.csv", STEP_COLUMNS, [(0, i, t, p) for i, (t, p) in enumerate(points)])
     AboutReward(recipe=recipe if labels else None, unshuffled=unshuffled, seconds=12.0 if labels else None).write(
         folder

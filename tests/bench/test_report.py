@@ -40,6 +40,26 @@ def test_plotly_takes_every_figure(match: Match) -> None:
         go.Figure(figure)  # raises on any property it does not know
 
 
+def test_a_measure_and_success_have_curves_of_every_arm_that_has_them(tmp_path: Path) -> None:
+    both = {"measure": "my_room:comfort@0123abcd", "success": (0, 0.5, 1)}
+    write_run(tmp_path / "learned", **both)
+    write_run(tmp_path / "true", reward="true", model="true", labels=0, **both)
+    write_run(tmp_path / "random", reward="random", model="random", labels=0)
+    runs = read_runs([tmp_path])
+    (match,) = compare(runs)
+    look = figures.styles([match])
+    for column, values in (("measure_mean", [5, 6, 7]), ("success_rate", [0, 0.5, 1])):
+        figure = figures.curves(match, look, column)
+        go.Figure(figure)
+        assert [(trace["name"], trace["y"]) for trace in figure["data"]] == [("learned", values), ("true", values)]
+    page = render(runs, title="t")
+    assert 'id="measure-0"' in page
+    assert 'id="success-0"' in page
+    assert "comfort: your own measure" in page
+    plain = render(read_runs([tmp_path / "random"]), title="t")
+    assert "your own measure" not in plain
+
+
 def test_curves_show_each_seed_faint_and_the_mean_bold(match: Match) -> None:
     traces = figures.curves(match, figures.styles([match]), "true_return_mean")["data"]
     assert [(t["name"], t["line"]["width"]) for t in traces] == [

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rmgym.bench.cells import ModelCell
 from rmgym.bench.grid import plan
-from rmgym.bench.stages import make_model
+from rmgym.bench.stages import make_model, run_task
 from rmgym.bench.suite import load_suite
+from rmgym.evaluation.measure import short_name
 from rmgym.models import load_reward_model
+from rmgym.runs.record import read_run
 from rmgym.storage.foreign import read_json
 from rmgym.text import textualizer
 from rmgym.training.fit_folder import data_digest
@@ -75,3 +79,19 @@ def test_pseudo_labels_are_of_all_steps_that_were_collected(tmp_path: Path) -> N
     assert (fitted_on["preferences"], fitted_on["options"]["pseudo_labels"]) == (12, 0.6)
     again = make_model(cell, folder)
     assert again.metrics == about.metrics
+
+
+def test_a_measure_of_the_suite_is_that_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "of_stages.py").write_text("def upright(steps):\n    return steps.next_obs[:, 0]\n", encoding="utf-8")
+    text = FREE.replace('["Pendulum-v1"]', '[{id = "Pendulum-v1", measure = "of_stages:upright"}]')
+    file = tmp_path / "suite.toml"
+    file.write_text(f'{text.partition("[[reward]]")[0]}[[reward]]\nname = "random"\nmodel = "random"\n')
+    (task,) = plan(load_suite(file), tmp_path)
+    task.prepare()
+    run_task(tmp_path, task.folder)
+    run = read_run(task.folder)
+    assert short_name(str(run.spec.measure)) == "upright"
+    assert -200 < run.last("measure_mean") < 200
+    assert run.random is not None
+    assert len(run.random.measured) == len(run.random.returns)

@@ -172,3 +172,17 @@ def test_a_suite_is_a_regular_file(tmp_path: Path, kind: str) -> None:
 def test_a_model_that_no_file_can_be_named_after_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="the model of reward 'lm' is built in"):
         load_suite(write(tmp_path, GOOD.replace('model = "minilm"', f'model = "{name}"')))
+
+
+def test_a_measure_is_named_and_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "of_a_suite.py").write_text("HOLES = 3\ndef dry(steps):\n    return -steps.terminated.astype(float)\n")
+    lake = 'id = "FrozenLake-v1"'
+    for name, rule in (("wet", "has the name that is asked for"), ("HOLES", "a measure is a function")):
+        with pytest.raises(RmgymError, match=rule):
+            load_suite(write(tmp_path, GOOD.replace(lake, f'{lake}, measure = "of_a_suite:{name}"')))
+    suite = load_suite(write(tmp_path, GOOD.replace(lake, f'{lake}, measure = "of_a_suite:dry"')))
+    cells = [task.cell.to_json() for task in plan(suite, tmp_path) if task.kind == "train"]
+    measures = {(cell["env"]["id"], cell.get("measure")) for cell in cells}
+    assert measures == {("FrozenLake-v1", "of_a_suite:dry"), ("CartPole-v1", None)}
+    assert sum("measure" in cell for cell in cells) == len(cells) // 2, "cells without one are those of before"

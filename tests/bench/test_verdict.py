@@ -306,3 +306,34 @@ def test_what_was_not_measured_is_told(tmp_path: Path) -> None:
     match = one(tmp_path, {"measure": COMFORT}, {"seed": 1, "measure": COMFORT, "measured": (5, 6, math.nan)}, TRUE)
     assert cells(match)[0][4] == "7.00 (1 of 2 seeds)"
     assert any("not measured by comfort" in sentence for sentence in verdict(match).sentences)
+
+
+def test_without_a_true_reward_arms_are_compared_on_success(tmp_path: Path) -> None:
+    learned = {**UNREWARDED, "success": (0.1, 0.5, 0.8), "held_out": {"labels": 12, "r2": 0.93, "accuracy": 0.8}}
+    match = one(tmp_path, {**RANDOM, **UNREWARDED, "success": (0.2, 0.1, 0)}, learned)
+    judged = verdict(match)
+    assert judged.mark == "open"
+    assert judged.headline.endswith("judges nothing here; by success, learned 80%, random 0%, a random policy 25%.")
+    text = " ".join(judged.sentences)
+    assert "By the word of learned itself, its agents went from 10.0 to 30.0" in text
+    assert "On 12 labels that it was not fitted on, learned explains 93% of the variance of ratings" in text
+    assert "and puts 80% of the compared pairs in order." in text
+    assert "these runs cannot tell" not in text
+    assert headers(match)[4] == "success"
+    assert [row[4] for row in cells(match)] == ["80%", "0%", "25%"]
+
+
+def test_what_nobody_can_know_is_told(tmp_path: Path) -> None:
+    sentences = verdict(one(tmp_path, UNREWARDED, {**RANDOM, **UNREWARDED})).sentences
+    assert any("Whether what learned pays for is what you want, these runs cannot tell" in each for each in sentences)
+    assert not any("reached a true return" in each for each in sentences)
+
+
+def test_success_stands_beside_the_true_reward_and_the_measure(tmp_path: Path) -> None:
+    both = {"success": (0, 0.5, 1), "measure": COMFORT}
+    match = one(tmp_path, both, {**TRUE, **both}, RANDOM)
+    sentences = verdict(match).sentences
+    assert any(s.startswith("Episodes that succeed, by their info: ") and "a random policy 25%" in s for s in sentences)
+    assert headers(match)[3:6] == ("true return", "success", "comfort")
+    assert [row[4:6] for row in cells(match)] == [["100%", "7.00"], ["100%", "7.00"], ["–", "–"], ["25%", "2.00"]]
+    assert all(len(row) == len(headers(match)) for row in cells(match))

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
@@ -75,3 +76,29 @@ def test_an_agent_and_behaviours_take_parts_of_the_steps(tmp_path):
     result = run("CartPole-v1", "--agent", tmp_path / "nothing", "--out", tmp_path / "none.parquet")
     assert result.exit_code == 2
     assert "a saved agent is a zip" in result.stderr
+
+
+def test_a_dataset_of_minari_is_taken_over(tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari", reason="the extra 'data'")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    (episode,) = [collect("CartPole-v1", 9, progress=False)]
+    buffer = minari.data_collector.EpisodeBuffer(
+        id=0,
+        observations=np.concatenate([episode.obs, episode.next_obs[-1:]]),
+        actions=episode.action,
+        rewards=episode.true_reward,
+        terminations=episode.terminated,
+        truncations=episode.truncated,
+    )
+    with pytest.warns(UserWarning, match="is set to None"):
+        minari.create_dataset_from_buffers("own/steps-v0", [buffer], env="CartPole-v1", data_format="arrow")
+    result = run("CartPole-v1", "--minari", "own/steps-v0", "--out", tmp_path / "steps.parquet")
+    assert result.exit_code == 0, result.output
+    assert "9 steps of CartPole-v1 in 1 episodes" in result.stdout
+    np.testing.assert_array_equal(Transitions.load(tmp_path / "steps.parquet").next_obs, episode.next_obs)
+    result = run("Acrobot-v1", "--minari", "own/steps-v0", "--steps", 5, "--out", tmp_path / "other.parquet")
+    assert result.exit_code == 2
+    assert "steps of CartPole-v1 for Acrobot-v1" in result.stderr
+    result = run("CartPole-v1", "--minari", "own/steps-v0", "--policy", "random", "--out", tmp_path / "o.parquet")
+    assert result.exit_code == 2
+    assert "leave --policy and --agent out" in result.stderr

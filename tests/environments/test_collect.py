@@ -91,7 +91,7 @@ def test_metadata_says_where_steps_come_from_and_survives_a_file(tmp_path):
     rows = ["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"]
     assert about.pop("facts") == {"map": [list(row) for row in rows]}
     spec = EnvSpec(id="FrozenLake-v1", kwargs=kwargs)
-    assert about == {"env": spec.to_json(), "seed": 2, "reset_every": 5, "sources": {"random": 0}}
+    assert about == {"env": spec.to_json(), "seed": 2, "reset_every": 5, "sources": {"random": 0}, "seeds": {"0": 2}}
     assert EnvSpec.from_json(about["env"], "metadata") == spec
     assert Transitions.load(got.save(tmp_path / "steps.parquet")).metadata == got.metadata
 

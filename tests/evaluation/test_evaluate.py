@@ -89,3 +89,48 @@ def test_observations_are_normalised_with_frozen_statistics() -> None:
 def test_an_episode_is_needed() -> None:
     with pytest.raises(RunError, match="at least one episode"):
         evaluate(Climber(), COUNTER, "constant", episodes=0)
+
+
+class Reacher(gym.Env[Any, Any]):
+    """Four steps; its info tells of success as ``key``, in these steps."""
+
+    observation_space = gym.spaces.Box(0, 9, (1,), np.float32)
+    action_space = gym.spaces.Discrete(3)
+
+    def __init__(self, key: str = "is_success", when: tuple[int, ...] = (4,), of: int = 1) -> None:
+        self.key, self.when, self.of = key, when, of
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.place, self.counts = 0, (seed or 0) % self.of == 0
+        return np.float32([0]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.place += 1
+        info = {self.key: self.counts and self.place in self.when}
+        return np.float32([self.place]), 0.0, self.place == 4, False, info
+
+
+gym.register("ToReach-v0", Reacher)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "rate"),
+    [
+        ({}, 1.0),
+        ({"of": 2}, 0.5),
+        ({"when": (2,)}, 0.0),  # it was there and has left
+        ({"key": "success", "when": (2,)}, 1.0),
+        ({"key": "success", "when": (2,), "of": 4}, 0.25),
+        ({"key": "won"}, None),
+    ],
+)
+def test_success_is_what_the_infos_tell(kwargs: dict[str, Any], rate: float | None) -> None:
+    played = evaluate(Climber(), "ToReach-v0", "true", episodes=12, seed=0, env_kwargs=kwargs)
+    if rate is None:
+        assert played.success is None
+        assert "success_rate" not in played.row()
+    else:
+        assert played.success is not None
+        assert played.success.shape == (12,)
+        assert played.row()["success_rate"] == rate

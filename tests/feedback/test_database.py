@@ -16,6 +16,7 @@ import pytest
 from rmgym.environments.collect import collect
 from rmgym.errors import FeedbackError
 from rmgym.feedback.database import Database
+from rmgym.feedback.exchange import export_labels
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer, Project, Query, Segment, Table, checksum
 from rmgym.storage.foreign import parse_json
@@ -80,7 +81,7 @@ def read_everything(store: LabelStore) -> None:
         ("texts", store.asked_texts),
         ("scales", lambda: store.scales("ann")),
         ("progress", lambda: store.progress("ann")),
-        ("export", lambda: store.export(store.path.with_suffix(".csv"))),
+        ("export", lambda: export_labels(store, store.path.with_suffix(".csv"), content="answers", overwrite=True)),
         ("undo", lambda: store.undo("ann")),
     ):
         with harmless(what):

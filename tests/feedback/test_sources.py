@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas
 import pytest
 
 import rmgym
@@ -51,6 +52,70 @@ def test_conversations_are_their_contents(tmp_path: Path) -> None:
     assert labels_of(tmp_path / "pairs.jsonl").texts.strings()[:2] == ["hot?\nyes\n", "hot?\nno\n"]
 
 
+@pytest.mark.parametrize("form", ["frame", "objects", "csv", "jsonl", "parquet", "dataset", "folder"])
+def test_frames_of_pandas_and_whatever_they_write(tmp_path: Path, form: str) -> None:
+    frame = pandas.DataFrame({**PAIRS, "margin": [0.5, None, 2]}).set_index(pandas.Index([7, 7, 9]))
+    file = tmp_path / f"pairs.{form}"
+    source: object = file
+    if form == "objects":  # a column of several types, for which Arrow has no name
+        source = frame.astype(object).assign(note=pandas.Series([1, "one", [1]], frame.index, dtype=object))
+    elif form == "csv":
+        frame.to_csv(file)
+    elif form == "jsonl":
+        frame.reset_index().to_json(file, orient="records", lines=True)
+    elif form == "parquet":
+        frame.to_parquet(file)
+    elif form == "frame":
+        source = frame
+    else:
+        source = table = pytest.importorskip("datasets", reason="the extra 'data'").Dataset.from_pandas(frame)
+        if form == "folder":
+            table.save_to_disk(str(tmp_path / "pairs"))
+            source = tmp_path / "pairs"
+    pairs = labels_of(source).preferences
+    assert pairs is not None
+    texts = pairs.steps.strings()
+    assert [texts[a] for a, _ in pairs.left.tolist()] == PAIRS["chosen"]
+    assert [texts[a] for a, _ in pairs.right.tolist()] == PAIRS["rejected"]
+    assert pairs.margin.tolist() == [0.5, 0, 2]
+
+
+def test_rated_frames_of_pandas() -> None:
+    frame = pandas.DataFrame(
+        {"text": ["warm", "cold", None, "hot"], "rating": pandas.array([4, None, None, 1], "Int64")}
+    )
+    ratings = labels_of(frame).ratings
+    assert ratings is not None
+    assert ratings.texts.strings() == ["warm", "hot"]
+    assert ratings.values.tolist() == [4, 1]
+
+
+@pytest.mark.parametrize("form", ["frame", "parquet", "jsonl"])
+def test_a_list_of_texts_is_a_segment(tmp_path: Path, form: str) -> None:
+    frame = pandas.DataFrame({"chosen": [["a", "b", "c"], ["d"]], "rejected": [["x"], ["y", "z"]]})
+    file = tmp_path / f"pairs.{form}"
+    if form == "parquet":
+        frame.to_parquet(file)
+    elif form == "jsonl":
+        frame.to_json(file, orient="records", lines=True)
+    pairs = labels_of(frame if form == "frame" else file).preferences
+    assert pairs is not None
+    texts = pairs.steps.strings()
+    assert [texts[a:b] for a, b in pairs.left.tolist()] == [["a", "b", "c"], ["d"]]
+    assert [texts[a:b] for a, b in pairs.right.tolist()] == [["x"], ["y", "z"]]
+
+
+def test_rows_of_a_group_stay_together() -> None:
+    group = ["day 1", None, "day 1", "day 2", ""]
+    rated = labels_of(pandas.DataFrame({"text": [*"abcde"], "rating": range(5), "group": group})).ratings
+    pairs = labels_of({"chosen": [*"abcde"], "rejected": [*"vwxyz"], "prompt": ["p"] * 5, "group": group}).preferences
+    for part in (rated, pairs):
+        assert part is not None
+        first, alone, again, other, blank = part.groups.tolist()
+        assert first == again
+        assert len({first, alone, other, blank}) == 4
+
+
 def test_ratings_and_triples() -> None:
     rated = labels_of([{"text": "warm", "rating": "4"}, {"text": "cold", "rating": None}, {"text": "hot", "rating": 1}])
     assert rated.ratings is not None
@@ -69,6 +134,8 @@ def test_ratings_and_triples() -> None:
         ({"chosen": ["a", None], "rejected": ["x", "y"]}, "row 2: chosen is no text"),
         ({"chosen": ["a"], "rejected": [3]}, "row 1: rejected is no text"),
         ({"chosen": ["a"], "rejected": [[{"role": "user"}]]}, "row 1: rejected is no text"),
+        ({"chosen": [["a", 3]], "rejected": [["b", "c"]]}, "row 1: chosen is no text"),
+        ({"chosen": [["a", "b"]], "rejected": [["a", "b"]]}, "row 1: both are 'a'"),
         ({"chosen": ["a"], "rejected": ["x"], "margin": [-1]}, "row 1: the margin"),
         ({"chosen": ["a"]}, "has a column 'rejected'"),
         ({"text": ["a", "b"], "rating": [1, "good"]}, "row 2: no number, but 'good'"),

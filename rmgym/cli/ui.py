@@ -44,7 +44,11 @@ def ui(
     data: Annotated[
         Path | None, typer.Option(help="Steps from 'rmgym collect'; without it, steps are collected now.")
     ] = None,
-    ratings: Annotated[int, typer.Option(help="Steps to have rated.")] = 100,
+    ask: Annotated[
+        Literal["rating", "ladder"],
+        typer.Option(help="Have steps rated, or each placed on a ladder among those before it."),
+    ] = "rating",
+    ratings: Annotated[int, typer.Option(help="Steps to have rated, or placed.")] = 100,
     preferences: Annotated[int, typer.Option(help="Pairs of segments to have compared.")] = 0,
     length: Annotated[int, typer.Option(help="Steps per segment.")] = 25,
     select: Annotated[Literal["coverage", "random"], typer.Option(help="How questions are chosen.")] = "coverage",
@@ -68,6 +72,7 @@ def ui(
     those of 'rmgym label' are: every one is stored before the next question is shown, and the same command goes on.
     """
     require("ui", "fastapi", "jinja2", "PIL", "uvicorn")
+    from rmgym.errors import FeedbackError
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.reading import StepReader
     from rmgym.feedback.store import LabelStore
@@ -78,10 +83,14 @@ def ui(
     from rmgym.ui.access import Access, secret_beside
     from rmgym.ui.clips import Viewer
     from rmgym.ui.desk import Desk
+    from rmgym.ui.ladder_desk import LadderDesk
     from rmgym.ui.pages import Pages
     from rmgym.ui.pictures import Pictures
     from rmgym.ui.site import Site
 
+    if ask == "ladder" and preferences:
+        fix = "leave --preferences out, or --ask ladder"
+        raise FeedbackError("a ladder is of steps alone", got=f"{preferences} comparisons too", fix=fix)
     if data is None and env.id.endswith(_STEPS):
         env, data = _of_file(env), Path(env.id)
     plan = QuestionPlan(ratings=ratings, preferences=preferences, length=length, method=select, steps=steps, seed=seed)
@@ -96,7 +105,11 @@ def ui(
     if low is not None or high is not None:
         source = replace(source, recorded=source.transitions(plan))
     examples = {word: source.example(row, text) for word, row in (("low", low), ("high", high)) if row is not None}
-    desk = Desk(store, names, levels=person.levels, overlap=overlap)
+    desk = (
+        LadderDesk(store, names, overlap=overlap)
+        if ask == "ladder"
+        else Desk(store, names, levels=person.levels, overlap=overlap)
+    )
     asked = [*desk.questions.values()]
     drawn = Pictures(are_coming=pictures)
     viewer = Viewer(StepReader(text.card, text.language), asked)

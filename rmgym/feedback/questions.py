@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -122,6 +123,28 @@ def add_questions(
             asked[left, right] = Query(kind=kind, left=left, right=right)
             session.add(asked[left, right])
         queries.append(asked[left, right])
+    session.flush()
+    return queries
+
+
+def compare_asked(session: Session, query: int, others: Sequence[int]) -> list[Query]:
+    """Ask to compare what one question is about with what others are about, where that is not asked yet.
+
+    Args:
+        session: of a writing transaction.
+        query: id of a question; its left side is the left one of each comparison.
+        others: ids of questions, whose left sides are the right ones.
+
+    Returns:
+        The comparisons, in order.
+    """
+    left, queries = session.get_one(Query, query).left, list[Query]()
+    for other in others:
+        right = session.get_one(Query, other).left
+        same = select(Query).where(Query.kind == "preference", Query.left == left, Query.right == right)
+        asked = session.exec(same).first() or Query(kind="preference", left=left, right=right)
+        session.add(asked)
+        queries.append(asked)
     session.flush()
     return queries
 

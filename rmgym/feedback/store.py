@@ -6,10 +6,9 @@ ends; several processes may ask and answer at the same time.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sqlmodel import col, select
 from rmgym.errors import AnsweredError, FeedbackError
 from rmgym.feedback.assemble import assemble
 from rmgym.feedback.database import Database
+from rmgym.feedback.export import answer_rows, check_ending, write_rows
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.questions import (
@@ -30,6 +30,7 @@ from rmgym.feedback.questions import (
     add_questions,
     asked_questions,
     check_segments,
+    compare_asked,
     known_keys,
     now,
     read_question,
@@ -39,7 +40,6 @@ from rmgym.feedback.questions import (
 from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
 from rmgym.feedback.tables import Answer, Project, Query, Segment
 from rmgym.storage.atomic import replacing
-from rmgym.storage.parquet import write_table
 from rmgym.storage.sqlite import connect
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
@@ -210,6 +210,18 @@ class LabelStore:
             for annotator in {answer.annotator for answer in answers}:
                 check_scales(annotator, scales_of(session, annotator))
 
+    def ask_to_compare(self, query: int, others: Sequence[int]) -> list[int]:
+        """Ask to compare what one question is about with what others are about; ids of the comparisons."""
+        with self._database.transaction(write=True) as session:
+            return [row_id(compared) for compared in compare_asked(session, query, others)]
+
+    def withdraw(self, annotator: str, queries: Collection[int]) -> None:
+        """Take back an annotator's answers to some questions, all of them or, where that fails, none."""
+        with self._database.transaction(write=True) as session:
+            mine = select(Answer).where(Answer.annotator == annotator, col(Answer.query).in_(queries))
+            for answer in session.exec(mine):
+                session.delete(answer)
+
     def undo(self, annotator: str, query: int | None = None) -> Question | None:
         """Take back an annotator's last answer and return its question; None if there is none.
 
@@ -313,24 +325,12 @@ class LabelStore:
             FeedbackError: there are no answers, or the file has another ending.
             StorageError: the file cannot be written; what was there before is intact.
         """
-        import pyarrow as pa
-        import pyarrow.csv as csv
-
-        target = Path(path)
-        if target.suffix not in (".parquet", ".csv"):
-            raise FeedbackError("labels go to Parquet or CSV", got=target.name, fix="name it .parquet or .csv")
-        rows = list[dict[str, Any]]()
+        target, rows = Path(path), list[dict[str, Any]]()
+        check_ending(target)
         if self._database.exists():
             with self._database.transaction() as session:
-                for answer in session.exec(select(Answer).order_by(col(Answer.id))):
-                    asked = read_question(session, session.get_one(Query, answer.query))
-                    sides = {"left": asked.left, "right": asked.right}
-                    strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
-                    given = answer.model_dump(exclude={"id", "checksum"})
-                    given["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
-                    rows.append({"kind": asked.kind, **strings, **given})
+                rows = answer_rows(session)
         if not rows:
             raise FeedbackError("there are answers to export", got=f"none in {self.path}", fix="label steps first")
-        with self._database.explained(), replacing(target, what="a file of labels") as file:
-            (csv.write_csv if target.suffix == ".csv" else write_table)(pa.Table.from_pylist(rows), file)
-        return target
+        with self._database.explained():
+            return write_rows(rows, target)

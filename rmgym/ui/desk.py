@@ -42,6 +42,7 @@ class Turn:
         levels: they rate from 1 to so many.
         low: code of the step that they gave the lowest rating; empty where their ratings are all one.
         high: the same of the highest.
+        rungs: codes of the steps on their ladder, worst first; empty where nothing is placed.
     """
 
     code: str
@@ -53,6 +54,7 @@ class Turn:
     levels: int
     low: str
     high: str
+    rungs: tuple[str, ...] = ()
 
 
 class Desk:
@@ -86,14 +88,11 @@ class Desk:
             raise FeedbackError("the overlap is a share of the questions", got=overlap, fix="pass 0 to 1")
         self._store, self._annotators, self._clock, self._lock = store, tuple(annotators), clock, Lock()
         self._levels = {name: _levels_of(store, name, levels) for name in annotators}
-        self.questions = {_code(question): question for question in store.questions()}
-        codes = {question.id: code for code, question in self.questions.items()}
+        self.questions = {code_in_tables(question): question for question in store.questions() if self._asks(question)}
+        self._codes = {question.id: code for code, question in self.questions.items()}
         self._place = {code: i for i, code in enumerate(self.questions)}
         self._shared = {code for code, i in self._place.items() if int((i + 1) * overlap) > int(i * overlap)}
-        self._words: dict[str, dict[str, str]] = {
-            name: {codes[answer.query]: word_of(answer) for answer in store.answers(name) if answer.query in codes}
-            for name in annotators
-        }
+        self._words = {name: self._answered(name) for name in annotators}
         self._owners = {code: set[str]() for code in self.questions}
         for name, words in self._words.items():
             for code, word in words.items():
@@ -121,6 +120,7 @@ class Desk:
                 levels=self._levels[annotator],
                 low=low,
                 high=high,
+                rungs=self._rungs_of(annotator),
             )
 
     def words(self, annotator: str) -> Mapping[str, str]:
@@ -141,19 +141,19 @@ class Desk:
             FeedbackError: there is no such question, or the word does not fit it.
             AnsweredError: they have answered it otherwise before, or somebody else was quicker.
         """
-        question = self._question(code)
+        self._question(code)
         with self._lock:
             words = self._words[annotator]
             if code in words:
                 if words[code] == word:
                     return
                 fix = "go on with the next one; to change that answer, take it back"
-                raise AnsweredError("a question is answered once", got=f"{words[code]} before", fix=fix)
-            row = row_of(word, question.kind, question.id, annotator, self._levels[annotator])
+                before = "another place" if ":" in words[code] else words[code]
+                raise AnsweredError("a question is answered once", got=f"{before} before", fix=fix)
             if word != SKIP and self._is_taken(code, annotator):
                 fix = "go on with the next one"
                 raise AnsweredError("a question goes to one person", got="somebody else's answer", fix=fix)
-            self._store.record([row])
+            self._record(annotator, code, word)
             words[code] = word
             self._note(annotator, code, word)
             shown, since = self._shown.pop(annotator, ("", 0.0))
@@ -174,10 +174,38 @@ class Desk:
                 if code != next(reversed(words)):
                     fix = "take back the later ones first"
                     raise AnsweredError("the last answer is taken back", got="an earlier one", fix=fix)
-                self._store.undo(annotator, self.questions[code].id)
+                self._withdraw(annotator, code)
                 del words[code]
                 self._owners[code].discard(annotator)
             self._shown[annotator] = code, self._clock()
+
+    def _asks(self, question: Question) -> bool:
+        """Whether a question of the database is asked here."""
+        del question
+        return True
+
+    def _answered(self, annotator: str) -> dict[str, str]:
+        """What an annotator has answered, as it is read from the database."""
+        codes = self._codes
+        return {codes[row.query]: word_of(row) for row in self._store.answers(annotator) if row.query in codes}
+
+    def _record(self, annotator: str, code: str, word: str) -> None:
+        """Put an answer into the database.
+
+        Raises:
+            FeedbackError: the word does not fit the question.
+        """
+        question = self.questions[code]
+        self._store.record([row_of(word, question.kind, question.id, annotator, self._levels[annotator])])
+
+    def _withdraw(self, annotator: str, code: str) -> None:
+        """Take an annotator's last answer out of the database."""
+        self._store.undo(annotator, self.questions[code].id)
+
+    def _rungs_of(self, annotator: str) -> tuple[str, ...]:
+        """The annotator's ladder."""
+        del annotator
+        return ()
 
     def _question(self, code: str) -> Question:
         if code not in self.questions:
@@ -216,7 +244,8 @@ class Desk:
         return (low, high) if low and rated[low] < rated[high] else ("", "")
 
 
-def _code(question: Question) -> str:
+def code_in_tables(question: Question) -> str:
+    """The code of a question."""
     right = None if question.right is None else segment_digest(question.right)
     return code_of(question.kind, (segment_digest(question.left), right))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.questions import Question
+from rmgym.feedback.questions import Question, segment_digest
 from rmgym.ui.access import Access
 from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
 from rmgym.ui.desk import Desk, Turn
@@ -22,6 +23,15 @@ STATIC = {path.name: path.read_bytes() for path in sorted((_HERE / "static").ite
 """Files that the pages refer to, by name."""
 _KEPT = 512
 """Views that are kept ready."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of a ladder, in a line: its code, its digest, and its values."""
+
+    code: str
+    digest: str
+    label: str
 
 
 class Pages:
@@ -48,7 +58,12 @@ class Pages:
     ) -> None:
         self._desk, self._pictures, self._access = desk, pictures, access
         self._examples = [(f"an example of {word}", viewer.view(step)) for word, step in examples.items()]
-        self._view = lru_cache(_KEPT)(lambda code: viewer.view(desk.questions[code]))
+        asked = desk.questions
+        self._view = lru_cache(_KEPT)(lambda code: viewer.view(asked[code]))
+        self._beside = lru_cache(_KEPT)(
+            lambda low, code, high: viewer.beside(asked.get(low), asked[code], asked.get(high))
+        )
+        self._rung = cache(lambda code: Rung(code, segment_digest(asked[code].left), viewer.label(asked[code])))
         templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -56,14 +71,14 @@ class Pages:
             trim_blocks=True,
             auto_reload=False,
         )
-        shared = {
+        templates.globals |= {
             "env": env,
             "box": (f"{WIDTH:g}", f"{HEIGHT:g}"),
             "pictured": self._is_pictured,
             "by_group": _by_group,
         }
-        self._page, self._turn, self._login = (
-            templates.get_template(f"{name}.html", globals=shared) for name in ("page", "turn", "login")
+        self._page, self._turn, self._shown, self._login = (
+            templates.get_template(f"{name}.html") for name in ("page", "turn", "shown", "login")
         )
 
     def login(self) -> str:
@@ -73,25 +88,40 @@ class Pages:
     def page(self, annotator: str) -> str:
         """The whole page."""
         return self._page.render(
-            annotator=annotator, post_token=self._access.post_token(annotator), **self._shown(annotator)
+            annotator=annotator, post_token=self._access.post_token(annotator), **self._facts(annotator)
         )
 
     def turn(self, annotator: str, refused: FeedbackError | None = None) -> str:
         """What changes from question to question; with a word about an answer that was refused."""
-        return self._turn.render(**self._shown(annotator, refused))
+        return self._turn.render(**self._facts(annotator, refused))
+
+    def beside(self, code: str, low: str, high: str) -> str:
+        """A step and its neighbours on the ladder.
+
+        Raises:
+            FeedbackError: there are no such steps.
+        """
+        if not {code, low or code, high or code} <= self._desk.questions.keys():
+            raise FeedbackError("steps are named by their codes", got=f"{code!r:.40}", fix="reload the page")
+        return self._shown.render(view=self._beside(low, code, high))
 
     def prepare(self, annotator: str) -> None:
         """Make ready what will be shown next."""
         if code := self._desk.following(annotator):
             self._view(code)
 
-    def _shown(self, annotator: str, refused: FeedbackError | None = None) -> dict[str, object]:
+    def _facts(self, annotator: str, refused: FeedbackError | None = None) -> dict[str, object]:
         turn = self._desk.turn(annotator)
         view: View | None = self._view(turn.code) if turn.code else None
+        place, around = len(turn.rungs) // 2, ("", *turn.rungs, "")
+        if turn.code and turn.rungs:
+            view = self._beside(around[place], turn.code, around[place + 1])
         return {
             "turn": turn,
             "view": view,
             "anchors": self._anchors(annotator, turn) if view is not None and view.kind == "rating" else [],
+            "place": place,
+            "rungs": [self._rung(code) for code in turn.rungs],
             "time_left": _in_words(turn.minutes),
             "notice": f"Not stored: {refused.rule} (here: {refused.got})." if refused is not None else "",
         }

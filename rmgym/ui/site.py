@@ -33,6 +33,7 @@ _HEADERS = {
 }
 _KINDS = {"css": "text/css", "js": "text/javascript"}
 _YEAR = 365 * 24 * 3600
+_DAY = 24 * 3600
 _MOST = 10_000
 """Bytes of a post."""
 Word = Annotated[str, Field(max_length=200)]
@@ -86,6 +87,7 @@ class Site:
         app.add_api_route("/login", self.login, methods=["POST"], response_model=None)
         app.add_api_route("/answer", self.answer, methods=["POST"], response_model=None)
         app.add_api_route("/undo", self.undo, methods=["POST"], response_model=None)
+        app.add_api_route("/beside/{question}", self.beside, response_model=None)
         app.add_api_route("/clips/{digest}.webp", self.clip, response_model=None)
         app.add_api_route("/static/{name}", _static, response_model=None)
         return app
@@ -118,8 +120,19 @@ class Site:
         if self._owner(request) is None:
             raise _stranger("no login")
         if (sheet := self._pictures.sheet(digest)) is not None:
-            return Response(sheet, media_type="image/webp", headers={**_HEADERS, "Cache-Control": "private"})
+            return Response(
+                sheet, media_type="image/webp", headers={**_HEADERS, "Cache-Control": f"private, max-age={_DAY}"}
+            )
         return Response(status_code=503 if self._pictures.are_coming else 404, headers=_HEADERS)
+
+    def beside(self, request: Request, question: str, low: str = "", high: str = "") -> Response:
+        """A step to be placed, beside its neighbours on the ladder."""
+        if self._owner(request) is None:
+            raise _stranger("no login")
+        try:
+            return _html(self._pages.beside(question, low, high))
+        except FeedbackError as error:
+            raise Refusal(400, error) from error
 
     def _owner(self, request: Request) -> str | None:
         return self._access.annotator(request.cookies.get(self._access.cookie))

@@ -26,6 +26,7 @@ from rmgym.transitions import Transitions
 from rmgym.ui.access import Access
 from rmgym.ui.clips import Viewer
 from rmgym.ui.desk import Desk
+from rmgym.ui.ladder_desk import LadderDesk
 from rmgym.ui.pages import Pages
 from rmgym.ui.pictures import Pictures
 from rmgym.ui.site import Site
@@ -112,10 +113,16 @@ class Room:
         overlap: float = 0.0,
         env: str = ENV,
         examples: Mapping[str, Question] = MappingProxyType({}),
+        on_ladder: bool = False,
     ) -> None:
         self.store, text = store, steps_of()[2]
         self.access = Access(SECRET, annotators)
-        self.desk = Desk(LabelStore(store.path), annotators, levels=10, overlap=overlap)
+        opened = LabelStore(store.path)
+        self.desk = (
+            LadderDesk(opened, annotators, overlap=overlap)
+            if on_ladder
+            else Desk(opened, annotators, levels=10, overlap=overlap)
+        )
         self.pictures = Pictures(are_coming=False)
         viewer = Viewer(StepReader(text.card, text.language), self.desk.questions.values())
         pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, access=self.access, examples=examples)

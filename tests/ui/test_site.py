@@ -251,7 +251,7 @@ def test_names_and_texts_are_text(store: LabelStore) -> None:
     name = HOSTILE[:60]
     room = Room(store, [name], env=HOSTILE)
     html = room.labeller(name).html
-    assert html.count("<script") == 1  # our own file
+    assert html.count("<script") == 2  # our own files
     assert "<img" not in html
     assert "&lt;script&gt;document.title" in html
     ann = room.labeller(name)
@@ -268,7 +268,7 @@ def test_texts_of_steps_are_text(tmp_path: Path) -> None:
     store.add_preference_queries(steps[:2], hostile, np.array([[0, 1]]), 1)
     ann = Room(store, ["ann"]).labeller("ann")
     for word in ("1", "2", "left"):
-        assert ann.html.count("<script") <= 1
+        assert ann.html.count("<script") <= 2  # our own files, at first
         assert "<img" not in ann.html
         assert "&lt;script&gt;document" in ann.html
         assert "\x1b" not in ann.html
@@ -299,6 +299,40 @@ def test_pictures_come_when_they_are_ready(room: Room) -> None:
     assert ann.client.get(f"/clips/{digest[1]}.webp").status_code == 503
     room.pictures._sheets[digest[1]] = b"picture"
     assert ann.client.get(f"/clips/{digest[1]}.webp").content == b"picture"
+
+
+def test_a_step_to_place_is_shown_beside_its_neighbours(store: LabelStore) -> None:
+    room = Room(store, ["ann"], on_ladder=True)
+    ann = room.labeller("ann")
+    (rung,) = room.desk.turn("ann").rungs
+    assert ann.field("kind") == "placement"
+    shown = ann.client.get(f"/beside/{ann.question}", params={"low": rung}).text
+    assert re.findall(r'<th scope="col">([^<]*)</th>', shown) == ["what", "below", "this step"]
+    shown = ann.client.get(f"/beside/{ann.question}", params={"low": rung, "high": rung}).text
+    assert re.findall(r'<th scope="col">([^<]*)</th>', shown) == ["what", "below", "this step", "above"]
+    assert ann.answer(f":{rung}") == 200
+    assert ann.answer(f":{rung}") == 409
+    assert "another ladder" in ann.html
+    for path in ("/beside/r000", f"/beside/{HOSTILE}", f"/beside/{rung}?low=r000"):
+        refused = ann.client.get(path)
+        assert refused.status_code in (400, 404)
+        assert "<script" not in refused.text or refused.headers["content-type"] == "application/json"
+    assert room.client().get(f"/beside/{rung}").status_code == 401
+
+
+def test_texts_on_a_ladder_are_text(tmp_path: Path) -> None:
+    store, (steps, texts, _) = LabelStore(tmp_path / "labels.sqlite"), steps_of()
+    strings = [texts.strings()[0].replace("to the", HOSTILE), HOSTILE + "\x1b[31m", texts.strings()[2]]
+    store.add_rating_queries(steps[:3], TextBatch.from_strings(strings), np.arange(3))
+    ann = Room(store, ["ann"], on_ladder=True).labeller("ann")
+    for _ in range(2):
+        html = ann.html + ann.client.get(f"/beside/{ann.question}", params={"low": ann.question}).text
+        assert html.count("<script") <= 2  # our own files
+        assert "<img" not in html
+        assert "&lt;script&gt;document" in html
+        assert "\x1b" not in html
+        rung = re.findall(r'class="rung" data-code="(\w+)"', ann.html)[0]
+        assert ann.answer(f"{rung}:") == 200
 
 
 def test_the_environment_is_named(room: Room) -> None:

@@ -86,6 +86,7 @@ def ui(
     from rmgym.ui.ladder_desk import LadderDesk
     from rmgym.ui.pages import Pages
     from rmgym.ui.pictures import Pictures
+    from rmgym.ui.sessions import sessions_beside
     from rmgym.ui.site import Site
 
     if ask == "ladder" and preferences:
@@ -113,8 +114,8 @@ def ui(
     asked = [*desk.questions.values()]
     drawn = Pictures(are_coming=pictures)
     viewer = Viewer(StepReader(text.card, text.language), asked)
-    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, access=access, examples=examples)
-    app = Site(access, desk, pages, drawn).app(any_host=not is_loopback(host))
+    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, examples=examples)
+    app = Site(access, sessions_beside(db), desk, pages, drawn).app(any_host=not is_loopback(host))
     listening, url = listen(host, port)
     if pictures:
         Thread(

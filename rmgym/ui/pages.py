@@ -13,7 +13,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.questions import Question, segment_digest
-from rmgym.ui.access import Access
 from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
 from rmgym.ui.desk import Desk, Turn
 from rmgym.ui.pictures import Pictures
@@ -42,7 +41,6 @@ class Pages:
         desk: who is asked what.
         viewer: what is shown of a question.
         pictures: of clips.
-        access: what posts have to bring along.
         examples: steps that show what ``low`` and ``high`` mean, by these words.
     """
 
@@ -53,10 +51,9 @@ class Pages:
         desk: Desk,
         viewer: Viewer,
         pictures: Pictures,
-        access: Access,
         examples: Mapping[str, Question] = MappingProxyType({}),
     ) -> None:
-        self._desk, self._pictures, self._access = desk, pictures, access
+        self._desk, self._pictures = desk, pictures
         self._examples = [(f"an example of {word}", viewer.view(step)) for word, step in examples.items()]
         asked = desk.questions
         self._view = lru_cache(_KEPT)(lambda code: viewer.view(asked[code]))
@@ -85,11 +82,9 @@ class Pages:
         """Where a token is asked for."""
         return self._login.render()
 
-    def page(self, annotator: str) -> str:
-        """The whole page."""
-        return self._page.render(
-            annotator=annotator, post_token=self._access.post_token(annotator), **self._facts(annotator)
-        )
+    def page(self, annotator: str, post_token: str) -> str:
+        """The whole page; its posts bring the token along."""
+        return self._page.render(annotator=annotator, post_token=post_token, **self._facts(annotator))
 
     def turn(self, annotator: str, refused: FeedbackError | None = None) -> str:
         """What changes from question to question; with a word about an answer that was refused."""

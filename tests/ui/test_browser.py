@@ -195,11 +195,11 @@ def test_both_sides_play_in_sync_beside_their_words(browser: Browser, tmp_path: 
             ann.page.locator("#moment").evaluate(
                 "(s, i) => { s.value = i; s.dispatchEvent(new Event('input', {bubbles: true})) }", moment
             )
-            places = ann.page.locator("article > .clips .screen").evaluate_all(
+            places = ann.page.locator("#shown > .clips .screen").evaluate_all(
                 "all => all.map(s => s.style.backgroundPosition)"
             )
             assert places == [f"{50 * (moment % 3)}% {100 * (moment // 3)}%"] * 2
-            shown = ann.page.locator("article > table tbody tr:first-child .now").all_inner_texts()
+            shown = ann.page.locator("#shown > table tbody tr:first-child .now").all_inner_texts()
             for value, side in zip(shown, (question.left, question.right), strict=True):
                 assert side is not None
                 table = side.numbers.reshape(5, 8)
@@ -261,6 +261,10 @@ def test_a_wrong_token_is_nobodys_and_a_right_one_can_be_typed(browser: Browser,
         one.page.keyboard.press("Enter")
         one.page.wait_for_selector("article")
         assert one.page.inner_text(".who") == "ann"
+        one.page.click("#logout")
+        one.page.wait_for_selector("#login")
+        one.page.reload()
+        assert one.page.locator("article").count() == 0
 
 
 def test_two_browsers_of_one_person(browser: Browser, tmp_path: Path) -> None:

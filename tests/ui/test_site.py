@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
@@ -43,8 +44,9 @@ def test_an_answer_is_on_the_disk_before_the_next_question_comes(room: Room) -> 
 
 
 def test_without_a_token_or_with_another_one_there_is_only_a_login(room: Room) -> None:
-    for token in (None, "", "wrong", room.access.token("eve"), room.access.post_token("ann")):
-        client = room.client(token=token)
+    gone = room.sessions.begin("cid")  # who may not label here any more
+    for session in (None, "", "wrong", room.access.token("ann"), room.access.post_token("ann"), gone):
+        client = room.client(session=session)
         page = client.get("/")
         assert page.status_code == 401
         assert 'id="login"' in page.text
@@ -64,8 +66,25 @@ def test_a_token_logs_in_and_the_cookie_is_no_scripts(room: Room) -> None:
     assert answer.status_code == 204
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=lax" in cookie
+    assert "samesite=strict" in cookie
+    assert "max-age=86400" in cookie
+    assert room.access.token("bob") not in cookie
+    assert "secure" not in cookie
     assert '<span class="who">bob</span>' in client.get("/").text
+    encrypted = TestClient(room.app, base_url="https://127.0.0.1")
+    assert "secure" in encrypted.post("/login", json={"token": room.access.token("bob")}).headers["set-cookie"].lower()
+
+
+def test_who_logs_out_is_out_also_where_the_cookie_was_copied_and_the_page_begins_anew(room: Room) -> None:
+    ann, other = room.labeller("ann"), room.labeller("ann")
+    copied = ann.client.cookies[room.access.cookie]
+    assert ann.client.post("/logout", json={}, headers={"X-Post-Token": "wrong"}).status_code == 403
+    assert ann.client.post("/logout", json={}).status_code == 204
+    assert room.access.cookie not in ann.client.cookies
+    for again in (room, Room(room.store)):
+        assert again.client(session=copied).get("/").status_code == 401
+        assert again.client(session=other.client.cookies[room.access.cookie]).get("/").status_code == 200
+    assert ann.client.post("/logout", json={}).status_code == 401
 
 
 def test_posts_of_other_sites_are_refused(room: Room) -> None:
@@ -73,7 +92,8 @@ def test_posts_of_other_sites_are_refused(room: Room) -> None:
     ann = room.labeller("ann")
     content = {"question": ann.question, "answer": "3"}
     right = ann.client.headers["X-Post-Token"]
-    for token in ("", "wrong", room.access.post_token("bob"), room.access.token("ann")):
+    others = room.labeller("ann").client.headers["X-Post-Token"], room.labeller("bob").client.headers["X-Post-Token"]
+    for token in ("", "wrong", *others, room.access.token("ann")):
         assert ann.client.post("/answer", json=content, headers={"X-Post-Token": token}).status_code == 403
         assert ann.client.post("/undo", json=content, headers={"X-Post-Token": token}).status_code == 403
     assert ann.client.post("/answer", json=content, headers={"Origin": "http://evil.example"}).status_code == 403
@@ -164,7 +184,7 @@ def test_a_page_that_was_open_while_the_server_was_killed_goes_on(room: Room) ->
     after = Room(room.store)  # nothing but the database and the secret is left
     for labeller in (ann, bob):
         headers = dict(labeller.client.headers)
-        labeller.client = after.client(token=labeller.client.cookies[room.access.cookie])
+        labeller.client = after.client(session=labeller.client.cookies[room.access.cookie])
         labeller.client.headers["X-Post-Token"] = headers["x-post-token"]
     assert ann.answer() == 200
     while ann.question:

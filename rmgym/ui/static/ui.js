@@ -151,6 +151,7 @@ document.addEventListener("click", (event) => {
   if (button.dataset.answer) reply(button.dataset.answer);
   else if (button.id === "undo") undo();
   else if (button.id === "play") play(!playing);
+  else if (button.id === "logout") leave();
   else if (button.id === "open-help") document.getElementById("help").showModal();
 });
 document.addEventListener("input", (event) => {
@@ -163,6 +164,12 @@ async function enter(token) {
   const answer = await post("/login", { token });
   if (answer.ok) location.replace("/");
   else say("That token is nobody's: see the link that rmgym ui printed for you.");
+}
+
+async function leave() {
+  const answer = await post("/logout", {});
+  if (answer.ok || answer.status === 401) location.replace("/");
+  else say(`The server answered ${answer.status}.`);
 }
 
 const form = document.getElementById("login");

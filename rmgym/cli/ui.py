@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -22,6 +22,7 @@ from rmgym.cli.output import AsJson, err, out, print_json
 from rmgym.cli.teachers import levels_of
 
 if TYPE_CHECKING:
+    from rmgym.feedback.agreement import Values
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.questions import Question
     from rmgym.specs import EnvSpec
@@ -71,7 +72,7 @@ def ui(
     ENV may be a file of steps too. Each annotator gets a link, which stays the same. Answers are kept in a database, as
     those of 'rmgym label' are: every one is stored before the next question is shown, and the same command goes on.
     """
-    require("ui", "fastapi", "jinja2", "PIL", "uvicorn")
+    require("ui", "fastapi", "jinja2", "krippendorff", "PIL", "uvicorn")
     from rmgym.errors import FeedbackError
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.reading import StepReader
@@ -125,7 +126,7 @@ def ui(
     about = f"{len(asked)} questions about {env.id} in {db}"
     # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.
     with closing(connect_to_read(db, timeout=5)):
-        run(app, listening, on_ready=lambda server: _say(about, links, as_json))
+        run(app, listening, on_ready=lambda server: _say(about, links, desk.values(), as_json))
 
 
 def _of_file(env: EnvSpec) -> EnvSpec:
@@ -163,10 +164,16 @@ def _draw(source: AskedSteps, plan: QuestionPlan, questions: list[Question]) -> 
     return draw(steps, source.textualizer().batch(steps), questions)
 
 
-def _say(about: str, links: dict[str, str], as_json: bool) -> None:
-    """Say where the page is; those that read a pipe are waiting for it."""
+def _say(about: str, links: dict[str, str], values: Mapping[str, Values], as_json: bool) -> None:
+    """Say where the page is, and how far its annotators agree; those that read a pipe are waiting for it."""
+    from rmgym.feedback.agreement import agreement, agreement_of_each
+
     if as_json:
-        print_json({"about": about, "links": links})
+        agreed = {
+            kind: {**asdict(agreement(of)), "of_each": {name: asdict(a) for name, a in agreement_of_each(of).items()}}
+            for kind, of in values.items()
+        }
+        print_json({"about": about, "links": links, "agreement": agreed})
     else:
         for name, link in links.items():
             out.print(f"{name}: {link}", markup=False, soft_wrap=True)

@@ -9,16 +9,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 from rmgym.errors import AnsweredError, FeedbackError
+from rmgym.feedback.agreement import Values
 from rmgym.feedback.questionnaire import code_of
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.feedback.scales import Scale, check_scales
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import HUMAN
-from rmgym.ui.replies import SKIP, row_of, word_of
+from rmgym.ui.replies import SIDES, SKIP, UNSURE, row_of, word_of
 
 _PATIENCE = 900.0
 """Seconds for which a question that somebody sees is given to nobody else."""
@@ -55,6 +58,17 @@ class Turn:
     low: str
     high: str
     rungs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far somebody is: how many questions they have answered, could not tell or skipped, and have left."""
+
+    annotator: str
+    answered: int
+    unsure: int
+    skipped: int
+    left: int
 
 
 class Desk:
@@ -127,6 +141,45 @@ class Desk:
         """What an annotator has answered, by the codes of the questions, oldest first."""
         with self._lock:
             return dict(self._words[annotator])
+
+    def standings(self) -> list[Standing]:
+        """How far everybody is."""
+        with self._lock:
+            each = {name: [*words.values()] for name, words in self._words.items()}
+            return [
+                Standing(
+                    annotator=name,
+                    answered=len(words) - words.count(UNSURE) - words.count(SKIP),
+                    unsure=words.count(UNSURE),
+                    skipped=words.count(SKIP),
+                    left=len(self._waiting(name)),
+                )
+                for name, words in each.items()
+            ]
+
+    def values(self) -> dict[str, Values]:
+        """What everybody has answered as numbers from 0 to 1, by the kind of the questions."""
+        with self._lock:
+            return {
+                kind: {
+                    name: {
+                        code: _share(word, kind, self._levels[name])
+                        for code, word in words.items()
+                        if word not in (UNSURE, SKIP) and self.questions[code].kind == kind
+                    }
+                    for name, words in self._words.items()
+                }
+                for kind in ("rating", "preference")
+            }
+
+    def export(self) -> bytes:
+        """All answers of the database with their texts, as CSV.
+
+        Raises:
+            FeedbackError: there are none.
+        """
+        with TemporaryDirectory() as folder:
+            return self._store.export(Path(folder, "answers.csv")).read_bytes()
 
     def following(self, annotator: str) -> str:
         """The question that would come after the one that they see; empty where there is none."""
@@ -242,6 +295,11 @@ class Desk:
         rated = {code: level for code, level in rated.items() if self.questions[code].kind == "rating"}
         low, high = (min(rated, key=rated.__getitem__), max(rated, key=rated.__getitem__)) if rated else ("", "")
         return (low, high) if low and rated[low] < rated[high] else ("", "")
+
+
+def _share(word: str, kind: str, levels: int) -> float:
+    """An answer as a number from 0 to 1."""
+    return (float(word) - 1) / (levels - 1) if kind == "rating" else float(SIDES.get(word, word))
 
 
 def code_in_tables(question: Question) -> str:

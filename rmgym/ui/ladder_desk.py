@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rmgym.errors import AnsweredError, FeedbackError
+from rmgym.feedback.agreement import Values
 from rmgym.feedback.ladder import beside, places_of
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.person import HUMAN
 from rmgym.feedback.teachers.placing import Placed
+from rmgym.ui.clips import PLACEMENT
 from rmgym.ui.desk import Desk
 from rmgym.ui.replies import SKIP, UNSURE, word_of
 
@@ -77,6 +79,22 @@ class LadderDesk(Desk):
     def _rungs_of(self, annotator: str) -> tuple[str, ...]:
         return tuple(self._rungs[annotator])
 
+    def values(self) -> dict[str, Values]:
+        """Where everybody has placed the steps that all have, from 0 to 1: their order on each ladder."""
+        with self._lock:
+            ladders = {name: self._heights(name) for name, words in self._words.items() if words}
+            shared = set.intersection(*(set(each) for each in ladders.values())) if ladders else set[str]()
+            return {PLACEMENT: {name: _ranks({code: each[code] for code in shared}) for name, each in ladders.items()}}
+
+    def _heights(self, annotator: str) -> dict[str, int]:
+        """How high on somebody's ladder the steps stand that they placed."""
+        rungs, heights = self._rungs[annotator], dict[str, int]()
+        for code, word in self._words[annotator].items():
+            if ":" in word:
+                tied = word.partition(":")[0]
+                heights[code] = rungs.index(code if code in rungs else tied)
+        return heights
+
     def _record(self, annotator: str, code: str, word: str) -> None:
         rungs, queries = self._rungs[annotator], self._queries[annotator]
         if word in (SKIP, UNSURE):
@@ -103,6 +121,12 @@ class LadderDesk(Desk):
         self._store.withdraw(annotator, self._queries[annotator].pop(code))
         if code in self._rungs[annotator]:
             self._rungs[annotator].remove(code)
+
+
+def _ranks(heights: Mapping[str, int]) -> dict[str, float]:
+    """Places in the order of some heights, from 0 to 1; those of one height share a place."""
+    order = sorted({*heights.values()})
+    return {code: order.index(height) / max(1, len(order) - 1) for code, height in heights.items()}
 
 
 def _placed(word: str, rungs: Sequence[str]) -> Placed:

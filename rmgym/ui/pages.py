@@ -12,6 +12,7 @@ from types import MappingProxyType
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rmgym.errors import FeedbackError
+from rmgym.feedback.agreement import Agreement, agreement, agreement_of_each
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
 from rmgym.ui.desk import Desk, Turn
@@ -31,6 +32,15 @@ class Rung:
     code: str
     digest: str
     label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindAgreement:
+    """How far annotators agree on one kind of questions: its name, all of them, and each with the others."""
+
+    name: str
+    of_all: Agreement
+    of_each: Mapping[str, Agreement]
 
 
 class Pages:
@@ -73,9 +83,10 @@ class Pages:
             "box": (f"{WIDTH:g}", f"{HEIGHT:g}"),
             "pictured": self._is_pictured,
             "by_group": _by_group,
+            "alpha": _alpha,
         }
-        self._page, self._turn, self._shown, self._login = (
-            templates.get_template(f"{name}.html") for name in ("page", "turn", "shown", "login")
+        self._page, self._turn, self._shown, self._progress, self._login = (
+            templates.get_template(f"{name}.html") for name in ("page", "turn", "shown", "progress", "login")
         )
 
     def login(self) -> str:
@@ -85,6 +96,21 @@ class Pages:
     def page(self, annotator: str, post_token: str) -> str:
         """The whole page; its posts bring the token along."""
         return self._page.render(annotator=annotator, post_token=post_token, **self._facts(annotator))
+
+    def progress(self, annotator: str, post_token: str) -> str:
+        """How far everybody is, and whether they agree."""
+        kinds = [
+            KindAgreement(name=kind, of_all=agreement(values), of_each=agreement_of_each(values))
+            for kind, values in self._desk.values().items()
+            if any(values.values())
+        ]
+        return self._progress.render(
+            annotator=annotator,
+            post_token=post_token,
+            standings=self._desk.standings(),
+            kinds=kinds,
+            shared=sum(kind.of_all.questions for kind in kinds),
+        )
 
     def turn(self, annotator: str, refused: FeedbackError | None = None) -> str:
         """What changes from question to question; with a word about an answer that was refused."""
@@ -133,6 +159,13 @@ class Pages:
 
 def _by_group(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
     return [(heading, [*members]) for heading, members in groupby(rows, key=lambda row: row.group)]
+
+
+def _alpha(with_others: Agreement | None) -> str:
+    if with_others is None or not with_others.questions:
+        return "–"
+    value = "–" if with_others.alpha is None else f"{with_others.alpha:.2f}"
+    return f"{value} of {with_others.questions}"
 
 
 def _in_words(minutes: float | None) -> str:

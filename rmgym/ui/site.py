@@ -86,6 +86,8 @@ class Site:
         app.add_middleware(_Brief)
         app.add_middleware(Gate, any_host=any_host, content_types=("application/json",))
         app.add_api_route("/", self.page, response_model=None)
+        app.add_api_route("/progress", self.progress, response_model=None)
+        app.add_api_route("/answers.csv", self.answers, response_model=None)
         app.add_api_route("/login", self.login, methods=["POST"], response_model=None)
         app.add_api_route("/logout", self.logout, methods=["POST"], response_model=None)
         app.add_api_route("/answer", self.answer, methods=["POST"], response_model=None)
@@ -101,6 +103,24 @@ class Site:
         if annotator is None:
             return _html(self._pages.login(), 401)
         return _html(self._pages.page(annotator, self._access.post_token(self._session(request))))
+
+    def progress(self, request: Request) -> Response:
+        """How far everybody is, or where a token is asked for."""
+        annotator = self._owner(request)
+        if annotator is None:
+            return _html(self._pages.login(), 401)
+        return _html(self._pages.progress(annotator, self._access.post_token(self._session(request))))
+
+    def answers(self, request: Request) -> Response:
+        """All answers, as a file."""
+        if self._owner(request) is None:
+            raise _stranger("no login")
+        try:
+            content = self._desk.export()
+        except FeedbackError as error:
+            raise Refusal(404, error) from error
+        kept = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="answers.csv"'}
+        return Response(content, media_type="text/csv", headers={**_HEADERS, **kept})
 
     def login(self, request: Request, content: Login) -> Response:
         """Begin a session, whose cookie scripts cannot read and other sites' requests do not bring."""

@@ -59,6 +59,7 @@ class Person:
     def open(self, link: str) -> Person:
         self.page.goto(link, timeout=PATIENCE)
         self.page.wait_for_selector("article", timeout=PATIENCE)
+        self.page.wait_for_load_state(timeout=PATIENCE)  # keys pressed before the script is there are nobody's
         return self
 
     @property
@@ -228,6 +229,14 @@ def test_nothing_is_wider_than_the_window_and_everything_has_a_name(
             ann.page.evaluate("window.scrollTo(0, 500)")
             assert ann.page.locator("h1").bounding_box()["y"] >= 0  # type: ignore[index]  # the task stays on top
             ann.press(key, word)
+        ann.page.click("text=Progress")
+        assert ann.page.locator("td").all_inner_texts()[:4] == ["4", "0", "0", "0"]
+        assert ann.page.evaluate("document.documentElement.scrollWidth") <= width
+        with ann.page.expect_download() as download:
+            ann.page.click("text=All answers as CSV")
+        assert download.value.suggested_filename == "answers.csv"
+        ann.page.click("text=Label")
+        ann.page.wait_for_selector("article")
 
 
 def test_dark_and_light_follow_the_reader(browser: Browser, tmp_path: Path) -> None:

@@ -112,6 +112,22 @@ def test_a_tie_is_one_and_shares_the_rung(store: LabelStore) -> None:
     assert desk.turn("ann").rungs == turn.rungs
 
 
+def test_ladders_agree_by_the_order_of_what_all_have_placed(store: LabelStore) -> None:
+    desk = LadderDesk(store, ["ann", "bob", "cid"], overlap=1.0)
+    placed = place(desk, "ann")
+    for code in placed[:6]:
+        turn = desk.turn("bob")
+        assert turn.code == code
+        desk.answer("bob", code, f"{turn.rungs[-1]}:")  # whatever it is
+    turn = desk.turn("bob")
+    desk.answer("bob", turn.code, f"{turn.rungs[3]}:{turn.rungs[3]}")
+    values = desk.values()["placement"]
+    order = sorted(placed[:7], key=lambda code: angle(desk, code))
+    assert values["ann"] == {code: order.index(code) / 6 for code in order}
+    assert values["bob"] == {**{code: i / 5 for i, code in enumerate(placed[:6])}, placed[6]: 2 / 5}
+    assert "cid" not in values
+
+
 def test_a_skipped_step_is_somebody_elses(store: LabelStore) -> None:
     desk = LadderDesk(store, ["ann", "bob"])
     skipped = desk.turn("ann").code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -307,6 +309,44 @@ def test_what_the_page_may_load_is_its_own(room: Room) -> None:
     assert client.get("/static/ui.js").headers["content-type"].startswith("text/javascript")
     assert client.get("/static/../access.py").status_code == 404
     assert client.get("/static/..%2faccess.py").status_code == 404
+
+
+def test_progress_shows_everybody_and_whether_they_agree(store: LabelStore) -> None:
+    room = Room(store, ["ann", HOSTILE[:60]], overlap=1.0)
+    ann, eve = room.labeller("ann"), room.labeller(HOSTILE[:60])
+    page = ann.client.get("/progress").text
+    assert "nobody shares a question" in page
+    for word, other in (("1", "3"), ("9", "8"), ("5", "5"), ("skip", "2")):
+        ann.answer(word)
+        eve.answer(other)
+    page = ann.client.get("/progress").text
+    rows = [re.findall(r">([^<>\n]*)</t[dh]>", row) for row in page.split("<tr>")[2:]]
+    assert rows[0] == ["ann", "3", "0", "1", "8", "0.91 of 3"]
+    assert rows[1][1:] == ["4", "0", "0", "8", "0.91 of 3"]
+    assert "Ratings that several have answered: 3; Krippendorff's alpha over all of them is <b>0.91</b>" in page
+    assert "nobody shares a question" not in page
+    assert page.count("<script") == 2
+    assert "<img" not in page
+    assert room.client().get("/progress").status_code == 401
+
+
+def test_all_answers_come_as_a_table_that_computes_nothing(store: LabelStore) -> None:
+    name = "=1+2"
+    room = Room(store, [name, "ann"])
+    eve = room.labeller(name)
+    assert eve.client.get("/answers.csv").status_code == 404  # there are none
+    eve.answer("3")
+    room.labeller("ann").answer("8")
+    file = eve.client.get("/answers.csv")
+    assert file.headers["content-type"].startswith("text/csv")
+    assert file.headers["content-disposition"] == 'attachment; filename="answers.csv"'
+    rows = [*csv.DictReader(io.StringIO(file.text))]
+    assert [(row["annotator"], row["kind"], row["value"]) for row in rows] == [
+        ("'=1+2", "rating", "3"),
+        ("ann", "rating", "8"),
+    ]
+    assert rows[0]["left"].startswith("Task: Keep the pole")
+    assert room.client().get("/answers.csv").status_code == 401
 
 
 def test_pictures_come_when_they_are_ready(room: Room) -> None:

@@ -100,8 +100,9 @@ class Annotator:
 
     def work(self, server: Server, access: Access, done: Event) -> None:
         """Answer what comes."""
-        cookie = {"Cookie": f"{access.cookie}={access.token(self.name)}"}
-        with httpx2.Client(base_url=server.url, headers=cookie, timeout=120) as client:
+        with httpx2.Client(base_url=server.url, timeout=120) as client:
+            login = client.post("/login", json={"token": access.token(self.name)})
+            client.headers["Cookie"] = login.headers["set-cookie"].partition(";")[0]
             page = client.get("/").text
             token = _TOKEN.search(page)
             assert token is not None

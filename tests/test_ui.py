@@ -38,6 +38,7 @@ def test_the_commands_of_the_page_in_order(tmp_path: Path, monkeypatch: pytest.M
     assert {db: len(urls) for db, urls in links.items()} == {
         "runs/page/labels.sqlite": 1,
         "runs/page/whole.sqlite": 2,
+        "runs/page/ladder.sqlite": 1,
         "runs/page/ours.sqlite": 1,
     }
     counts = LabelStore("runs/page/labels.sqlite").info()["counts"]

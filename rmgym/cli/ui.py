@@ -5,9 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -22,6 +22,7 @@ from rmgym.cli.output import AsJson, err, out, print_json
 from rmgym.cli.teachers import levels_of
 
 if TYPE_CHECKING:
+    from rmgym.feedback.agreement import Values
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.questions import Question
     from rmgym.specs import EnvSpec
@@ -44,7 +45,11 @@ def ui(
     data: Annotated[
         Path | None, typer.Option(help="Steps from 'rmgym collect'; without it, steps are collected now.")
     ] = None,
-    ratings: Annotated[int, typer.Option(help="Steps to have rated.")] = 100,
+    ask: Annotated[
+        Literal["rating", "ladder"],
+        typer.Option(help="Have steps rated, or each placed on a ladder among those before it."),
+    ] = "rating",
+    ratings: Annotated[int, typer.Option(help="Steps to have rated, or placed.")] = 100,
     preferences: Annotated[int, typer.Option(help="Pairs of segments to have compared.")] = 0,
     length: Annotated[int, typer.Option(help="Steps per segment.")] = 25,
     select: Annotated[Literal["coverage", "random"], typer.Option(help="How questions are chosen.")] = "coverage",
@@ -67,7 +72,8 @@ def ui(
     ENV may be a file of steps too. Each annotator gets a link, which stays the same. Answers are kept in a database, as
     those of 'rmgym label' are: every one is stored before the next question is shown, and the same command goes on.
     """
-    require("ui", "fastapi", "jinja2", "PIL", "uvicorn")
+    require("ui", "fastapi", "jinja2", "krippendorff", "PIL", "uvicorn")
+    from rmgym.errors import FeedbackError
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.reading import StepReader
     from rmgym.feedback.store import LabelStore
@@ -78,10 +84,15 @@ def ui(
     from rmgym.ui.access import Access, secret_beside
     from rmgym.ui.clips import Viewer
     from rmgym.ui.desk import Desk
+    from rmgym.ui.ladder_desk import LadderDesk
     from rmgym.ui.pages import Pages
     from rmgym.ui.pictures import Pictures
+    from rmgym.ui.sessions import sessions_beside
     from rmgym.ui.site import Site
 
+    if ask == "ladder" and preferences:
+        fix = "leave --preferences out, or --ask ladder"
+        raise FeedbackError("a ladder is of steps alone", got=f"{preferences} comparisons too", fix=fix)
     if data is None and env.id.endswith(_STEPS):
         env, data = _of_file(env), Path(env.id)
     plan = QuestionPlan(ratings=ratings, preferences=preferences, length=length, method=select, steps=steps, seed=seed)
@@ -96,12 +107,16 @@ def ui(
     if low is not None or high is not None:
         source = replace(source, recorded=source.transitions(plan))
     examples = {word: source.example(row, text) for word, row in (("low", low), ("high", high)) if row is not None}
-    desk = Desk(store, names, levels=person.levels, overlap=overlap)
+    desk = (
+        LadderDesk(store, names, overlap=overlap)
+        if ask == "ladder"
+        else Desk(store, names, levels=person.levels, overlap=overlap)
+    )
     asked = [*desk.questions.values()]
     drawn = Pictures(are_coming=pictures)
     viewer = Viewer(StepReader(text.card, text.language), asked)
-    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, access=access, examples=examples)
-    app = Site(access, desk, pages, drawn).app(any_host=not is_loopback(host))
+    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, examples=examples)
+    app = Site(access, sessions_beside(db), desk, pages, drawn).app(any_host=not is_loopback(host))
     listening, url = listen(host, port)
     if pictures:
         Thread(
@@ -111,7 +126,7 @@ def ui(
     about = f"{len(asked)} questions about {env.id} in {db}"
     # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.
     with closing(connect_to_read(db, timeout=5)):
-        run(app, listening, on_ready=lambda server: _say(about, links, as_json))
+        run(app, listening, on_ready=lambda server: _say(about, links, desk.values(), as_json))
 
 
 def _of_file(env: EnvSpec) -> EnvSpec:
@@ -149,10 +164,16 @@ def _draw(source: AskedSteps, plan: QuestionPlan, questions: list[Question]) -> 
     return draw(steps, source.textualizer().batch(steps), questions)
 
 
-def _say(about: str, links: dict[str, str], as_json: bool) -> None:
-    """Say where the page is; those that read a pipe are waiting for it."""
+def _say(about: str, links: dict[str, str], values: Mapping[str, Values], as_json: bool) -> None:
+    """Say where the page is, and how far its annotators agree; those that read a pipe are waiting for it."""
+    from rmgym.feedback.agreement import agreement, agreement_of_each
+
     if as_json:
-        print_json({"about": about, "links": links})
+        agreed = {
+            kind: {**asdict(agreement(of)), "of_each": {name: asdict(a) for name, a in agreement_of_each(of).items()}}
+            for kind, of in values.items()
+        }
+        print_json({"about": about, "links": links, "agreement": agreed})
     else:
         for name, link in links.items():
             out.print(f"{name}: {link}", markup=False, soft_wrap=True)

@@ -7,6 +7,9 @@ of label is needed: the order is read off the answers again, and how far rungs a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from rmgym.errors import FeedbackError
@@ -22,22 +25,56 @@ _FARTHER = 3
 """A new step is compared with the rung next to it on either side, and with those 3, 9, ... from it."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a step was placed: between two neighbours, or beside one that it is as good as.
+
+    Attributes:
+        low: digest of the rung below; empty at the foot of the ladder.
+        high: of the rung above, empty at its top; where both are one, the step is as good as that.
+    """
+
+    low: str
+    high: str
+
+
+def places_of(
+    compared: Iterable[tuple[str, str, float]], rungs: Sequence[str] = ()
+) -> tuple[list[str], dict[str, Place]]:
+    """Read a ladder off the comparisons that placements were stored as.
+
+    Args:
+        compared: digests of each left and right step and the choice, in the order of answering; comparisons with a step
+            that is on no rung yet are left out.
+        rungs: what stood on the ladder before, worst first; by default the right step of the first comparison.
+
+    Returns:
+        Digests of the steps in order, worst first, of some that are tied the first one; and where each was placed then.
+    """
+    answers = dict[str, list[tuple[str, float]]]()  # of each step, with those that were placed before it
+    for left, right, choice in compared:
+        answers.setdefault(left, []).append((right, choice))
+        rungs = rungs or [right]
+    order, places = [*rungs], dict[str, Place]()
+    for digest, given in answers.items():
+        near = [(order.index(other), choice) for other, choice in given if other in order]
+        if digest in order or not near:
+            continue
+        tied = [rung for rung, choice in near if choice == 0.5]
+        above = max((rung + 1 for rung, choice in near if choice > 0.5), default=0)
+        if tied:
+            places[digest] = Place(order[tied[0]], order[tied[0]])
+        else:
+            places[digest] = Place(order[above - 1] if above else "", order[above] if above < len(order) else "")
+            order.insert(above, digest)
+    return order, places
+
+
 def ladder_of(store: LabelStore, annotator: str) -> list[str]:
     """Digests of the steps that an annotator has put in order, worst first; of some that are tied, the first one."""
     of = {question.id: question.key for question in store.asked() if question.kind == "preference"}
-    answers = dict[str, list[tuple[str, float]]]()  # of each step, with those that were placed before it
-    for answer in store.answers(annotator):
-        if answer.choice is not None:
-            left, right = of[answer.query]
-            answers.setdefault(left, []).append((str(right), answer.choice))
-    rungs = list[str]()
-    for digest, given in answers.items():
-        if not rungs:
-            rungs.append(given[0][0])
-        if all(choice != 0.5 for _, choice in given):
-            worse = [rungs.index(other) for other, choice in given if choice > 0.5]
-            rungs.insert(max(worse, default=-1) + 1, digest)
-    return rungs
+    given = [answer for answer in store.answers(annotator) if answer.choice is not None]
+    return places_of((of[a.query][0], str(of[a.query][1]), a.choice) for a in given if a.choice is not None)[0]
 
 
 def costs_within(budget: int, rungs: int, teacher: Teacher) -> list[int]:
@@ -81,7 +118,7 @@ def climb(store: LabelStore, teacher: Teacher, transitions: Transitions, texts: 
         placed = teacher.place(asked) if isinstance(teacher, Placing) else search(teacher, asked)
         if placed is None:
             continue
-        for rung, choice in _beside(placed, len(rungs)):
+        for rung, choice in beside(placed, len(rungs)):
             pairs.append((row[digest], int(rows[rung])))
             choices.append(choice)
         if not placed.tied:
@@ -92,8 +129,8 @@ def climb(store: LabelStore, teacher: Teacher, transitions: Transitions, texts: 
         store.record([Answer(query=query, annotator=name, source=name, choice=choice) for query, choice in each])
 
 
-def _beside(placed: Placed, rungs: int) -> list[tuple[int, float]]:
-    """The rungs that a new step is compared with, and the answers."""
+def beside(placed: Placed, rungs: int) -> list[tuple[int, float]]:
+    """The rungs that a new step is compared with where it was placed, those next to it first, and the answers."""
     answers = [(placed.above, 0.5)] if placed.tied else []
     first, apart = placed.above + placed.tied, 1
     while apart <= rungs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -126,6 +127,28 @@ def add_questions(
     return queries
 
 
+def compare_asked(session: Session, query: int, others: Sequence[int]) -> list[Query]:
+    """Ask to compare what one question is about with what others are about, where that is not asked yet.
+
+    Args:
+        session: of a writing transaction.
+        query: id of a question; its left side is the left one of each comparison.
+        others: ids of questions, whose left sides are the right ones.
+
+    Returns:
+        The comparisons, in order.
+    """
+    left, queries = session.get_one(Query, query).left, list[Query]()
+    for other in others:
+        right = session.get_one(Query, other).left
+        same = select(Query).where(Query.kind == "preference", Query.left == left, Query.right == right)
+        asked = session.exec(same).first() or Query(kind="preference", left=left, right=right)
+        session.add(asked)
+        queries.append(asked)
+    session.flush()
+    return queries
+
+
 def _join_project(session: Session, transitions: Transitions, texts: TextBatch) -> None:
     """Set what this database is about, or refuse what is about something else."""
     project = session.exec(select(Project)).first()
@@ -233,3 +256,17 @@ def row_id(row: Query | Segment) -> int:
 def now() -> str:
     """The time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat()
+
+
+def rows_of_answers(session: Session, annotator: str | None) -> list[dict[str, object]]:
+    """See :meth:`rmgym.feedback.store.LabelStore.answer_rows`."""
+    given = select(Answer) if annotator is None else select(Answer).where(Answer.annotator == annotator)
+    rows = list[dict[str, object]]()
+    for answer in session.exec(given.order_by(col(Answer.id))):
+        asked = read_question(session, session.get_one(Query, answer.query))
+        sides = {"left": asked.left, "right": asked.right}
+        strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
+        cells = answer.model_dump(exclude={"id", "checksum"})
+        cells["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
+        rows.append({"kind": asked.kind, **strings, **cells})
+    return rows

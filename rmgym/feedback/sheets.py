@@ -110,7 +110,9 @@ class Sheet:
             write_bytes(target, "".join(lines).encode(), what=what)
         else:
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([[*self.columns], *([_cell(c) for c in r] for r in rows)])
+            csv.writer(text, lineterminator="\n").writerows(
+                [[*self.columns], *([harmless(c) for c in r] for r in rows)]
+            )
             # Spreadsheets take other letters than ASCII for those of the system, unless there is a mark.
             written = text.getvalue()
             write_bytes(target, written.encode("ascii" if written.isascii() else "utf-8-sig"), what=what)
@@ -148,7 +150,7 @@ def _without_blanks(columns: Mapping[str, Sequence[object]]) -> dict[str, list[o
     return {str(name).strip(): [None if is_blank(v) else v for v in column] for name, column in columns.items()}
 
 
-def _cell(value: object) -> object:
+def harmless(value: object) -> object:
     """A cell for a spreadsheet, which would compute what looks like a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 

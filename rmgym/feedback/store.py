@@ -6,11 +6,10 @@ ends; several processes may ask and answer at the same time.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,12 @@ from rmgym.feedback.questions import (
     add_questions,
     asked_questions,
     check_segments,
+    compare_asked,
     known_keys,
     now,
     read_question,
     row_id,
+    rows_of_answers,
     texts_of,
 )
 from rmgym.feedback.scales import Scale, check_answer, check_scales, scales_of
@@ -210,6 +211,18 @@ class LabelStore:
             for annotator in {answer.annotator for answer in answers}:
                 check_scales(annotator, scales_of(session, annotator))
 
+    def ask_to_compare(self, query: int, others: Sequence[int]) -> list[int]:
+        """Ask to compare what one question is about with what others are about; ids of the comparisons."""
+        with self._database.transaction(write=True) as session:
+            return [row_id(compared) for compared in compare_asked(session, query, others)]
+
+    def withdraw(self, annotator: str, queries: Collection[int]) -> None:
+        """Take back an annotator's answers to some questions, all of them or, where that fails, none."""
+        with self._database.transaction(write=True) as session:
+            mine = select(Answer).where(Answer.annotator == annotator, col(Answer.query).in_(queries))
+            for answer in session.exec(mine):
+                session.delete(answer)
+
     def undo(self, annotator: str, query: int | None = None) -> Question | None:
         """Take back an annotator's last answer and return its question; None if there is none.
 
@@ -319,17 +332,8 @@ class LabelStore:
         """
         if not self._database.exists():
             return []
-        given = select(Answer) if annotator is None else select(Answer).where(Answer.annotator == annotator)
-        rows = list[dict[str, object]]()
         with self._database.transaction() as session:
-            for answer in session.exec(given.order_by(col(Answer.id))):
-                asked = read_question(session, session.get_one(Query, answer.query))
-                sides = {"left": asked.left, "right": asked.right}
-                strings = {side: "\n".join(texts.strings()) if texts else None for side, texts in sides.items()}
-                cells = answer.model_dump(exclude={"id", "checksum"})
-                cells["cuts"] = None if answer.cuts is None else json.dumps(answer.cuts)  # CSV holds no lists
-                rows.append({"kind": asked.kind, **strings, **cells})
-        return rows
+            return rows_of_answers(session, annotator)
 
 
 def _by_whom(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:

@@ -1,7 +1,7 @@
-"""Who may label: a login link for each annotator, a cookie for their browser, and what every post must bring along.
+"""Who may label: a login link for each annotator, and what every post of a page must bring along.
 
-All are made of one secret and a name, so that nothing is kept for anybody: whoever has the secret's file can start the
-page again and all links, cookies and open pages stay good. What is not covered: encryption, as for ``rmgym serve``.
+Both are made of one secret, so that nothing is kept for anybody: whoever has the secret's file can start the page again
+and all links and open pages stay good. What is not covered: encryption, as for ``rmgym serve``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Access:
         """What lets an annotator in."""
         return self._made_of(f"token {annotator}")
 
-    def post_token(self, annotator: str) -> str:
-        """What every post of an annotator's page brings along, which pages of other sites cannot read."""
-        return self._made_of(f"post {annotator}")
+    def post_token(self, session: str) -> str:
+        """What every post of a session's pages brings along, which pages of other sites cannot read."""
+        return self._made_of(f"post {session}")
 
     def annotator(self, token: str | None) -> str | None:
         """Whose token it is; None where it is nobody's. The time it takes tells nothing about it."""
@@ -59,9 +59,9 @@ class Access:
                 owner = name
         return owner
 
-    def is_post_of(self, annotator: str, post_token: str | None) -> bool:
-        """Whether a post comes from an annotator's own page."""
-        return hmac.compare_digest((post_token or "").encode(errors="replace"), self.post_token(annotator).encode())
+    def is_post_of(self, session: str, post_token: str | None) -> bool:
+        """Whether a post comes from a session's own page."""
+        return hmac.compare_digest((post_token or "").encode(errors="replace"), self.post_token(session).encode())
 
     def _made_of(self, purpose: str) -> str:
         return hmac.new(self._secret, purpose.encode(), sha256).hexdigest()[:40]

@@ -12,6 +12,8 @@ from rmgym.feedback.reading import StepReader, StepText
 from rmgym.progress import visible
 from rmgym.text.batch import TextBatch
 
+PLACEMENT = "placement"
+"""The kind of question where a step belongs on the ladder."""
 WIDTH, HEIGHT = 120.0, 28.0
 """Of the box that a line is drawn in."""
 _EDGE = 3.0
@@ -60,7 +62,8 @@ class Clip:
     """One side of a question.
 
     Attributes:
-        name: ``left`` or ``right`` of a comparison, ``step`` where one is rated.
+        name: ``left`` or ``right`` of a comparison, ``step`` where one is rated, ``below``, ``this step`` and ``above``
+            where one is placed.
         digest: of what it shows, by which pictures of it are known.
         steps: how many.
         endings: how the episode went on where it did not go on, by the number of the step.
@@ -79,9 +82,9 @@ class View:
     """A question as it is shown.
 
     Attributes:
-        kind: ``rating`` or ``preference``.
+        kind: ``rating``, ``preference`` or ``placement``.
         task: the sentence that says what is to be done.
-        clips: one, or the left and the right one.
+        clips: one, the left and the right one, or a step and its neighbours.
         rows: their fields; empty where a text cannot be taken apart.
     """
 
@@ -109,14 +112,27 @@ class Viewer:
 
     def view(self, question: Question) -> View:
         """What is shown of a question."""
-        sides = [question.left, *([] if question.right is None else [question.right])]
-        read = [self._read(texts) for texts in sides]
-        alike = all(len(steps) == len(texts) for steps, texts in zip(read, sides, strict=True)) and all(
+        if question.right is None:
+            return self._view(question.kind, {"step": question.left})
+        return self._view(question.kind, {"left": question.left, "right": question.right})
+
+    def beside(self, low: Question | None, step: Question, high: Question | None) -> View:
+        """What is shown of a step and its neighbours on the ladder."""
+        sides = {"below": low, "this step": step, "above": high}
+        return self._view(PLACEMENT, {name: asked.left for name, asked in sides.items() if asked is not None})
+
+    def label(self, question: Question) -> str:
+        """A step in a line: its values, with the last state's where it changes."""
+        view = self.view(question)
+        return ", ".join(row.tracks[0].values[-1] for row in view.rows) or " ".join(view.clips[0].texts)
+
+    def _view(self, kind: str, sides: Mapping[str, TextBatch]) -> View:
+        read = [self._read(texts) for texts in sides.values()]
+        alike = all(len(steps) == len(texts) for steps, texts in zip(read, sides.values(), strict=True)) and all(
             step.state.keys() == read[0][0].state.keys() and step.action.keys() == read[0][0].action.keys()
             for steps in read
             for step in steps
         )
-        names = ("step",) if question.right is None else ("left", "right")
         clips = [
             Clip(
                 name=name,
@@ -125,10 +141,10 @@ class Viewer:
                 endings=tuple((i, step.ending) for i, step in enumerate(steps, 1) if step.ending) if alike else (),
                 texts=() if alike else tuple(map(visible, texts.strings())),
             )
-            for name, texts, steps in zip(names, sides, read, strict=True)
+            for (name, texts), steps in zip(sides.items(), read, strict=True)
         ]
         task = next((step.task for steps in read for step in steps), "")
-        return View(kind=question.kind, task=task, clips=tuple(clips), rows=tuple(self._rows(read)) if alike else ())
+        return View(kind=kind, task=task, clips=tuple(clips), rows=tuple(self._rows(read)) if alike else ())
 
     def _read(self, texts: TextBatch) -> list[StepText]:
         return [step for step in map(self._reader.read, map(visible, texts.strings())) if step is not None]

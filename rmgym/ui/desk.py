@@ -9,16 +9,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 from rmgym.errors import AnsweredError, FeedbackError
+from rmgym.feedback.agreement import Values
+from rmgym.feedback.exchange import export_labels
 from rmgym.feedback.questionnaire import code_of
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.feedback.scales import Scale, check_scales
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import HUMAN
-from rmgym.ui.replies import SKIP, row_of, word_of
+from rmgym.ui.replies import SIDES, SKIP, UNSURE, row_of, word_of
 
 _PATIENCE = 900.0
 """Seconds for which a question that somebody sees is given to nobody else."""
@@ -42,6 +46,7 @@ class Turn:
         levels: they rate from 1 to so many.
         low: code of the step that they gave the lowest rating; empty where their ratings are all one.
         high: the same of the highest.
+        rungs: codes of the steps on their ladder, worst first; empty where nothing is placed.
     """
 
     code: str
@@ -53,6 +58,18 @@ class Turn:
     levels: int
     low: str
     high: str
+    rungs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far somebody is: how many questions they have answered, could not tell or skipped, and have left."""
+
+    annotator: str
+    answered: int
+    unsure: int
+    skipped: int
+    left: int
 
 
 class Desk:
@@ -86,14 +103,11 @@ class Desk:
             raise FeedbackError("the overlap is a share of the questions", got=overlap, fix="pass 0 to 1")
         self._store, self._annotators, self._clock, self._lock = store, tuple(annotators), clock, Lock()
         self._levels = {name: _levels_of(store, name, levels) for name in annotators}
-        self.questions = {_code(question): question for question in store.questions()}
-        codes = {question.id: code for code, question in self.questions.items()}
+        self.questions = {code_in_tables(question): question for question in store.questions() if self._asks(question)}
+        self._codes = {question.id: code for code, question in self.questions.items()}
         self._place = {code: i for i, code in enumerate(self.questions)}
         self._shared = {code for code, i in self._place.items() if int((i + 1) * overlap) > int(i * overlap)}
-        self._words: dict[str, dict[str, str]] = {
-            name: {codes[answer.query]: word_of(answer) for answer in store.answers(name) if answer.query in codes}
-            for name in annotators
-        }
+        self._words = {name: self._answered(name) for name in annotators}
         self._owners = {code: set[str]() for code in self.questions}
         for name, words in self._words.items():
             for code, word in words.items():
@@ -121,12 +135,52 @@ class Desk:
                 levels=self._levels[annotator],
                 low=low,
                 high=high,
+                rungs=self._rungs_of(annotator),
             )
 
     def words(self, annotator: str) -> Mapping[str, str]:
         """What an annotator has answered, by the codes of the questions, oldest first."""
         with self._lock:
             return dict(self._words[annotator])
+
+    def standings(self) -> list[Standing]:
+        """How far everybody is."""
+        with self._lock:
+            each = {name: [*words.values()] for name, words in self._words.items()}
+            return [
+                Standing(
+                    annotator=name,
+                    answered=len(words) - words.count(UNSURE) - words.count(SKIP),
+                    unsure=words.count(UNSURE),
+                    skipped=words.count(SKIP),
+                    left=len(self._waiting(name)),
+                )
+                for name, words in each.items()
+            ]
+
+    def values(self) -> dict[str, Values]:
+        """What everybody has answered as numbers from 0 to 1, by the kind of the questions."""
+        with self._lock:
+            return {
+                kind: {
+                    name: {
+                        code: _share(word, kind, self._levels[name])
+                        for code, word in words.items()
+                        if word not in (UNSURE, SKIP) and self.questions[code].kind == kind
+                    }
+                    for name, words in self._words.items()
+                }
+                for kind in ("rating", "preference")
+            }
+
+    def export(self) -> bytes:
+        """All answers of the database with their texts, as CSV.
+
+        Raises:
+            FeedbackError: there are none.
+        """
+        with TemporaryDirectory() as folder:
+            return export_labels(self._store, Path(folder, "answers.csv"), content="answers").path.read_bytes()
 
     def following(self, annotator: str) -> str:
         """The question that would come after the one that they see; empty where there is none."""
@@ -141,19 +195,19 @@ class Desk:
             FeedbackError: there is no such question, or the word does not fit it.
             AnsweredError: they have answered it otherwise before, or somebody else was quicker.
         """
-        question = self._question(code)
+        self._question(code)
         with self._lock:
             words = self._words[annotator]
             if code in words:
                 if words[code] == word:
                     return
                 fix = "go on with the next one; to change that answer, take it back"
-                raise AnsweredError("a question is answered once", got=f"{words[code]} before", fix=fix)
-            row = row_of(word, question.kind, question.id, annotator, self._levels[annotator])
+                before = "another place" if ":" in words[code] else words[code]
+                raise AnsweredError("a question is answered once", got=f"{before} before", fix=fix)
             if word != SKIP and self._is_taken(code, annotator):
                 fix = "go on with the next one"
                 raise AnsweredError("a question goes to one person", got="somebody else's answer", fix=fix)
-            self._store.record([row])
+            self._record(annotator, code, word)
             words[code] = word
             self._note(annotator, code, word)
             shown, since = self._shown.pop(annotator, ("", 0.0))
@@ -174,10 +228,38 @@ class Desk:
                 if code != next(reversed(words)):
                     fix = "take back the later ones first"
                     raise AnsweredError("the last answer is taken back", got="an earlier one", fix=fix)
-                self._store.undo(annotator, self.questions[code].id)
+                self._withdraw(annotator, code)
                 del words[code]
                 self._owners[code].discard(annotator)
             self._shown[annotator] = code, self._clock()
+
+    def _asks(self, question: Question) -> bool:
+        """Whether a question of the database is asked here."""
+        del question
+        return True
+
+    def _answered(self, annotator: str) -> dict[str, str]:
+        """What an annotator has answered, as it is read from the database."""
+        codes = self._codes
+        return {codes[row.query]: word_of(row) for row in self._store.answers(annotator) if row.query in codes}
+
+    def _record(self, annotator: str, code: str, word: str) -> None:
+        """Put an answer into the database.
+
+        Raises:
+            FeedbackError: the word does not fit the question.
+        """
+        question = self.questions[code]
+        self._store.record([row_of(word, question.kind, question.id, annotator, self._levels[annotator])])
+
+    def _withdraw(self, annotator: str, code: str) -> None:
+        """Take an annotator's last answer out of the database."""
+        self._store.undo(annotator, self.questions[code].id)
+
+    def _rungs_of(self, annotator: str) -> tuple[str, ...]:
+        """The annotator's ladder."""
+        del annotator
+        return ()
 
     def _question(self, code: str) -> Question:
         if code not in self.questions:
@@ -216,7 +298,13 @@ class Desk:
         return (low, high) if low and rated[low] < rated[high] else ("", "")
 
 
-def _code(question: Question) -> str:
+def _share(word: str, kind: str, levels: int) -> float:
+    """An answer as a number from 0 to 1."""
+    return (float(word) - 1) / (levels - 1) if kind == "rating" else float(SIDES.get(word, word))
+
+
+def code_in_tables(question: Question) -> str:
+    """The code of a question."""
     right = None if question.right is None else segment_digest(question.right)
     return code_of(question.kind, (segment_digest(question.left), right))
 

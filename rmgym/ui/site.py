@@ -24,6 +24,7 @@ from rmgym.ui.access import Access
 from rmgym.ui.desk import Desk
 from rmgym.ui.pages import STATIC, Pages
 from rmgym.ui.pictures import Pictures
+from rmgym.ui.sessions import SECONDS, Sessions
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -32,7 +33,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _KINDS = {"css": "text/css", "js": "text/javascript"}
-_YEAR = 365 * 24 * 3600
+_DAY = 24 * 3600
 _MOST = 10_000
 """Bytes of a post."""
 Word = Annotated[str, Field(max_length=200)]
@@ -62,12 +63,14 @@ class Site:
 
     Args:
         access: who may label.
+        sessions: who is logged in.
         desk: who is asked what.
         pages: what they see.
         pictures: of clips.
     """
 
-    def __init__(self, access: Access, desk: Desk, pages: Pages, pictures: Pictures) -> None:
+    def __init__(self, access: Access, sessions: Sessions, desk: Desk, pages: Pages, pictures: Pictures) -> None:
+        self._sessions = sessions
         self._access, self._desk, self._pages, self._pictures = access, desk, pages, pictures
         self._ahead = ThreadPoolExecutor(1)
 
@@ -83,9 +86,13 @@ class Site:
         app.add_middleware(_Brief)
         app.add_middleware(Gate, any_host=any_host, content_types=("application/json",))
         app.add_api_route("/", self.page, response_model=None)
+        app.add_api_route("/progress", self.progress, response_model=None)
+        app.add_api_route("/answers.csv", self.answers, response_model=None)
         app.add_api_route("/login", self.login, methods=["POST"], response_model=None)
+        app.add_api_route("/logout", self.logout, methods=["POST"], response_model=None)
         app.add_api_route("/answer", self.answer, methods=["POST"], response_model=None)
         app.add_api_route("/undo", self.undo, methods=["POST"], response_model=None)
+        app.add_api_route("/beside/{question}", self.beside, response_model=None)
         app.add_api_route("/clips/{digest}.webp", self.clip, response_model=None)
         app.add_api_route("/static/{name}", _static, response_model=None)
         return app
@@ -93,14 +100,45 @@ class Site:
     def page(self, request: Request) -> Response:
         """The page, or where a token is asked for."""
         annotator = self._owner(request)
-        return _html(self._pages.login(), 401) if annotator is None else _html(self._pages.page(annotator))
+        if annotator is None:
+            return _html(self._pages.login(), 401)
+        return _html(self._pages.page(annotator, self._access.post_token(self._session(request))))
 
-    def login(self, content: Login) -> Response:
-        """Remember a token in a cookie, which scripts cannot read and other sites' posts do not bring."""
-        if self._access.annotator(content.token) is None:
+    def progress(self, request: Request) -> Response:
+        """How far everybody is, or where a token is asked for."""
+        annotator = self._owner(request)
+        if annotator is None:
+            return _html(self._pages.login(), 401)
+        return _html(self._pages.progress(annotator, self._access.post_token(self._session(request))))
+
+    def answers(self, request: Request) -> Response:
+        """All answers, as a file."""
+        if self._owner(request) is None:
+            raise _stranger("no login")
+        try:
+            content = self._desk.export()
+        except FeedbackError as error:
+            raise Refusal(404, error) from error
+        kept = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="answers.csv"'}
+        return Response(content, media_type="text/csv", headers={**_HEADERS, **kept})
+
+    def login(self, request: Request, content: Login) -> Response:
+        """Begin a session, whose cookie scripts cannot read and other sites' requests do not bring."""
+        if (annotator := self._access.annotator(content.token)) is None:
             raise _stranger("another token")
+        response, session = Response(status_code=204, headers=_HEADERS), self._sessions.begin(annotator)
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            self._access.cookie, session, max_age=SECONDS, httponly=True, samesite="strict", secure=secure
+        )
+        return response
+
+    def logout(self, request: Request) -> Response:
+        """End a session."""
+        self._sender(request)
+        self._sessions.end(self._session(request))
         response = Response(status_code=204, headers=_HEADERS)
-        response.set_cookie(self._access.cookie, content.token, max_age=_YEAR, httponly=True, samesite="lax")
+        response.delete_cookie(self._access.cookie, httponly=True, samesite="strict")
         return response
 
     def answer(self, request: Request, content: Reply) -> Response:
@@ -118,11 +156,27 @@ class Site:
         if self._owner(request) is None:
             raise _stranger("no login")
         if (sheet := self._pictures.sheet(digest)) is not None:
-            return Response(sheet, media_type="image/webp", headers={**_HEADERS, "Cache-Control": "private"})
+            return Response(
+                sheet, media_type="image/webp", headers={**_HEADERS, "Cache-Control": f"private, max-age={_DAY}"}
+            )
         return Response(status_code=503 if self._pictures.are_coming else 404, headers=_HEADERS)
 
+    def beside(self, request: Request, question: str, low: str = "", high: str = "") -> Response:
+        """A step to be placed, beside its neighbours on the ladder."""
+        if self._owner(request) is None:
+            raise _stranger("no login")
+        try:
+            return _html(self._pages.beside(question, low, high))
+        except FeedbackError as error:
+            raise Refusal(400, error) from error
+
     def _owner(self, request: Request) -> str | None:
-        return self._access.annotator(request.cookies.get(self._access.cookie))
+        """Whose session a request is of; None where that has ended, or they may not label any more."""
+        annotator = self._sessions.owner(self._session(request))
+        return annotator if annotator in self._access.annotators else None
+
+    def _session(self, request: Request) -> str:
+        return request.cookies.get(self._access.cookie, "")
 
     def _sender(self, request: Request) -> str:
         """Whose post it is.
@@ -133,7 +187,7 @@ class Site:
         annotator = self._owner(request)
         if annotator is None:
             raise _stranger("no login")
-        if not self._access.is_post_of(annotator, request.headers.get("x-post-token")):
+        if not self._access.is_post_of(self._session(request), request.headers.get("x-post-token")):
             error = ServeError("answers come from this page", got="a post without its token", fix="reload the page")
             raise Refusal(403, error)
         return annotator

@@ -51,13 +51,15 @@ def test_pictures_come_while_the_page_is_there(tmp_path: Path) -> None:
     options = ("--ratings", "3", "--annotator", "ann", "--low", "7", "--port", "0")
     arguments = ("ui", str(data), "--db", str(database), *options)
     with ServerProcess(*arguments) as server:
-        cookies = {(access := Access(secret_beside(database), ["ann"])).cookie: access.token("ann")}
-        page = httpx2.get(server.url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
+        token = Access(secret_beside(database), ["ann"]).token("ann")
+        login = httpx2.post(f"{server.url}/login", json={"token": token})
+        cookie = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
+        page = httpx2.get(server.url, headers=cookie)
         assert "an example of low" in page.text
         clip, example = re.findall(r'data-src="(/clips/\w+\.webp)"', page.text)
 
         def picture(path: str) -> httpx2.Response:
-            return httpx2.get(server.url + path, cookies=cookies)
+            return httpx2.get(server.url + path, headers=cookie)
 
         wait_until(lambda: picture(clip).status_code == picture(example).status_code == 200)
         assert picture(clip).content[8:12] == b"WEBP"
@@ -72,6 +74,8 @@ def test_pictures_come_while_the_page_is_there(tmp_path: Path) -> None:
         (["CartPole-v1", "--ratings", "3", "--levels", "11"], "the page has keys for 2 to 10 levels"),
         (["CartPole-v1", "--ratings", "3", "--levels", "1"], "a person rates on at least 2 levels"),
         (["CartPole-v1", "--ratings", "0"], "something is asked"),
+        (["CartPole-v1", "--ask", "ladder", "--ratings", "3", "--preferences", "2"], "a ladder is of steps alone"),
+        (["CartPole-v1", "--ask", "ladder", "--ratings", "1"], "a ladder has at least two steps"),
         (["Nothing-v0"], "an environment has a registered id"),
         (["nothing.parquet"], ""),
         (["CartPole-v1", "--ratings", "3", "--low", "100"], "an example is one of the steps"),

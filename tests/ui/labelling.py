@@ -26,8 +26,10 @@ from rmgym.transitions import Transitions
 from rmgym.ui.access import Access
 from rmgym.ui.clips import Viewer
 from rmgym.ui.desk import Desk
+from rmgym.ui.ladder_desk import LadderDesk
 from rmgym.ui.pages import Pages
 from rmgym.ui.pictures import Pictures
+from rmgym.ui.sessions import sessions_beside
 from rmgym.ui.site import Site
 
 SECRET = b"x" * 32
@@ -112,21 +114,29 @@ class Room:
         overlap: float = 0.0,
         env: str = ENV,
         examples: Mapping[str, Question] = MappingProxyType({}),
+        on_ladder: bool = False,
     ) -> None:
         self.store, text = store, steps_of()[2]
-        self.access = Access(SECRET, annotators)
-        self.desk = Desk(LabelStore(store.path), annotators, levels=10, overlap=overlap)
+        self.access, self.sessions = Access(SECRET, annotators), sessions_beside(store.path)
+        opened = LabelStore(store.path)
+        self.desk = (
+            LadderDesk(opened, annotators, overlap=overlap)
+            if on_ladder
+            else Desk(opened, annotators, levels=10, overlap=overlap)
+        )
         self.pictures = Pictures(are_coming=False)
         viewer = Viewer(StepReader(text.card, text.language), self.desk.questions.values())
-        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, access=self.access, examples=examples)
-        self.app = Site(self.access, self.desk, pages, self.pictures).app()
+        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, examples=examples)
+        self.app = Site(self.access, self.sessions, self.desk, pages, self.pictures).app()
 
-    def client(self, *, token: str | None = None) -> TestClient:
-        cookies = {} if token is None else {self.access.cookie: token}
+    def client(self, *, session: str | None = None) -> TestClient:
+        cookies = {} if session is None else {self.access.cookie: session}
         return TestClient(self.app, base_url="http://127.0.0.1", cookies=cookies)
 
     def labeller(self, annotator: str) -> Labeller:
-        return Labeller(self.client(token=self.access.token(annotator))).read()
+        client = self.client()
+        assert client.post("/login", json={"token": self.access.token(annotator)}).status_code == 204
+        return Labeller(client).read()
 
     def answers(self) -> list[tuple[str, int]]:
         """Who has answered which question."""

@@ -21,9 +21,9 @@ def test_a_token_is_one_annotators() -> None:
 
 def test_posts_bring_a_token_of_their_own_page() -> None:
     access = Access(b"a" * 32, ["ann", "bob"])
-    assert access.is_post_of("ann", access.post_token("ann"))
-    for wrong in (None, "", access.post_token("bob"), access.token("ann")):
-        assert not access.is_post_of("ann", wrong)
+    assert access.is_post_of("session", access.post_token("session"))
+    for wrong in (None, "", access.post_token("another"), access.token("ann"), "session"):
+        assert not access.is_post_of("session", wrong)
 
 
 def test_another_secret_makes_other_tokens_and_another_cookie() -> None:

@@ -59,6 +59,7 @@ class Person:
     def open(self, link: str) -> Person:
         self.page.goto(link, timeout=PATIENCE)
         self.page.wait_for_selector("article", timeout=PATIENCE)
+        self.page.wait_for_load_state(timeout=PATIENCE)  # keys pressed before the script is there are nobody's
         return self
 
     @property
@@ -195,11 +196,11 @@ def test_both_sides_play_in_sync_beside_their_words(browser: Browser, tmp_path: 
             ann.page.locator("#moment").evaluate(
                 "(s, i) => { s.value = i; s.dispatchEvent(new Event('input', {bubbles: true})) }", moment
             )
-            places = ann.page.locator("article > .clips .screen").evaluate_all(
+            places = ann.page.locator("#shown > .clips .screen").evaluate_all(
                 "all => all.map(s => s.style.backgroundPosition)"
             )
             assert places == [f"{50 * (moment % 3)}% {100 * (moment // 3)}%"] * 2
-            shown = ann.page.locator("article > table tbody tr:first-child .now").all_inner_texts()
+            shown = ann.page.locator("#shown > table tbody tr:first-child .now").all_inner_texts()
             for value, side in zip(shown, (question.left, question.right), strict=True):
                 assert side is not None
                 table = side.numbers.reshape(5, 8)
@@ -228,6 +229,14 @@ def test_nothing_is_wider_than_the_window_and_everything_has_a_name(
             ann.page.evaluate("window.scrollTo(0, 500)")
             assert ann.page.locator("h1").bounding_box()["y"] >= 0  # type: ignore[index]  # the task stays on top
             ann.press(key, word)
+        ann.page.click("text=Progress")
+        assert ann.page.locator("td").all_inner_texts()[:4] == ["4", "0", "0", "0"]
+        assert ann.page.evaluate("document.documentElement.scrollWidth") <= width
+        with ann.page.expect_download() as download:
+            ann.page.click("text=All answers as CSV")
+        assert download.value.suggested_filename == "answers.csv"
+        ann.page.click("text=Label")
+        ann.page.wait_for_selector("article")
 
 
 def test_dark_and_light_follow_the_reader(browser: Browser, tmp_path: Path) -> None:
@@ -261,6 +270,10 @@ def test_a_wrong_token_is_nobodys_and_a_right_one_can_be_typed(browser: Browser,
         one.page.keyboard.press("Enter")
         one.page.wait_for_selector("article")
         assert one.page.inner_text(".who") == "ann"
+        one.page.click("#logout")
+        one.page.wait_for_selector("#login")
+        one.page.reload()
+        assert one.page.locator("article").count() == 0
 
 
 def test_two_browsers_of_one_person(browser: Browser, tmp_path: Path) -> None:

@@ -200,3 +200,22 @@ def test_many_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
         answered = [code for codes in pool.map(lambda name: finish(desk, name), names) for code in codes]
     assert Counter(answered) == Counter(desk.questions.keys())
     assert sum(len(store.answers(name)) for name in names) == 40
+
+
+def test_everybodys_answers_as_numbers_and_how_far_they_are(store: LabelStore) -> None:
+    desk = Desk(store, ["ann", "bob"], levels=10, overlap=1.0)
+    words = {"ann": ["1", "4", "10", "skip", "unsure", "3", "left", "tie", "right"], "bob": ["10", "2"]}
+    for name, given in words.items():
+        for each in given:
+            desk.answer(name, desk.turn(name).code, each)
+    codes = [*desk.questions]
+    assert desk.values() == {
+        "rating": {
+            "ann": {codes[0]: 0.0, codes[1]: 3 / 9, codes[2]: 1.0, codes[5]: 2 / 9},
+            "bob": {codes[0]: 1.0, codes[1]: 1 / 9},
+        },
+        "preference": {"ann": {codes[6]: 1.0, codes[7]: 0.5, codes[8]: 0.0}, "bob": {}},
+    }
+    ann, bob = desk.standings()
+    assert (ann.annotator, ann.answered, ann.unsure, ann.skipped, ann.left) == ("ann", 7, 1, 1, 3)
+    assert (bob.annotator, bob.answered, bob.unsure, bob.skipped, bob.left) == ("bob", 2, 0, 0, 10)

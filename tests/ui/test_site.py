@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
@@ -43,8 +46,9 @@ def test_an_answer_is_on_the_disk_before_the_next_question_comes(room: Room) -> 
 
 
 def test_without_a_token_or_with_another_one_there_is_only_a_login(room: Room) -> None:
-    for token in (None, "", "wrong", room.access.token("eve"), room.access.post_token("ann")):
-        client = room.client(token=token)
+    gone = room.sessions.begin("cid")  # who may not label here any more
+    for session in (None, "", "wrong", room.access.token("ann"), room.access.post_token("ann"), gone):
+        client = room.client(session=session)
         page = client.get("/")
         assert page.status_code == 401
         assert 'id="login"' in page.text
@@ -64,8 +68,25 @@ def test_a_token_logs_in_and_the_cookie_is_no_scripts(room: Room) -> None:
     assert answer.status_code == 204
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=lax" in cookie
+    assert "samesite=strict" in cookie
+    assert "max-age=86400" in cookie
+    assert room.access.token("bob") not in cookie
+    assert "secure" not in cookie
     assert '<span class="who">bob</span>' in client.get("/").text
+    encrypted = TestClient(room.app, base_url="https://127.0.0.1")
+    assert "secure" in encrypted.post("/login", json={"token": room.access.token("bob")}).headers["set-cookie"].lower()
+
+
+def test_who_logs_out_is_out_also_where_the_cookie_was_copied_and_the_page_begins_anew(room: Room) -> None:
+    ann, other = room.labeller("ann"), room.labeller("ann")
+    copied = ann.client.cookies[room.access.cookie]
+    assert ann.client.post("/logout", json={}, headers={"X-Post-Token": "wrong"}).status_code == 403
+    assert ann.client.post("/logout", json={}).status_code == 204
+    assert room.access.cookie not in ann.client.cookies
+    for again in (room, Room(room.store)):
+        assert again.client(session=copied).get("/").status_code == 401
+        assert again.client(session=other.client.cookies[room.access.cookie]).get("/").status_code == 200
+    assert ann.client.post("/logout", json={}).status_code == 401
 
 
 def test_posts_of_other_sites_are_refused(room: Room) -> None:
@@ -73,7 +94,8 @@ def test_posts_of_other_sites_are_refused(room: Room) -> None:
     ann = room.labeller("ann")
     content = {"question": ann.question, "answer": "3"}
     right = ann.client.headers["X-Post-Token"]
-    for token in ("", "wrong", room.access.post_token("bob"), room.access.token("ann")):
+    others = room.labeller("ann").client.headers["X-Post-Token"], room.labeller("bob").client.headers["X-Post-Token"]
+    for token in ("", "wrong", *others, room.access.token("ann")):
         assert ann.client.post("/answer", json=content, headers={"X-Post-Token": token}).status_code == 403
         assert ann.client.post("/undo", json=content, headers={"X-Post-Token": token}).status_code == 403
     assert ann.client.post("/answer", json=content, headers={"Origin": "http://evil.example"}).status_code == 403
@@ -164,7 +186,7 @@ def test_a_page_that_was_open_while_the_server_was_killed_goes_on(room: Room) ->
     after = Room(room.store)  # nothing but the database and the secret is left
     for labeller in (ann, bob):
         headers = dict(labeller.client.headers)
-        labeller.client = after.client(token=labeller.client.cookies[room.access.cookie])
+        labeller.client = after.client(session=labeller.client.cookies[room.access.cookie])
         labeller.client.headers["X-Post-Token"] = headers["x-post-token"]
     assert ann.answer() == 200
     while ann.question:
@@ -251,7 +273,7 @@ def test_names_and_texts_are_text(store: LabelStore) -> None:
     name = HOSTILE[:60]
     room = Room(store, [name], env=HOSTILE)
     html = room.labeller(name).html
-    assert html.count("<script") == 1  # our own file
+    assert html.count("<script") == 2  # our own files
     assert "<img" not in html
     assert "&lt;script&gt;document.title" in html
     ann = room.labeller(name)
@@ -268,7 +290,7 @@ def test_texts_of_steps_are_text(tmp_path: Path) -> None:
     store.add_preference_queries(steps[:2], hostile, np.array([[0, 1]]), 1)
     ann = Room(store, ["ann"]).labeller("ann")
     for word in ("1", "2", "left"):
-        assert ann.html.count("<script") <= 1
+        assert ann.html.count("<script") <= 2  # our own files, at first
         assert "<img" not in ann.html
         assert "&lt;script&gt;document" in ann.html
         assert "\x1b" not in ann.html
@@ -289,6 +311,44 @@ def test_what_the_page_may_load_is_its_own(room: Room) -> None:
     assert client.get("/static/..%2faccess.py").status_code == 404
 
 
+def test_progress_shows_everybody_and_whether_they_agree(store: LabelStore) -> None:
+    room = Room(store, ["ann", HOSTILE[:60]], overlap=1.0)
+    ann, eve = room.labeller("ann"), room.labeller(HOSTILE[:60])
+    page = ann.client.get("/progress").text
+    assert "nobody shares a question" in page
+    for word, other in (("1", "3"), ("9", "8"), ("5", "5"), ("skip", "2")):
+        ann.answer(word)
+        eve.answer(other)
+    page = ann.client.get("/progress").text
+    rows = [re.findall(r">([^<>\n]*)</t[dh]>", row) for row in page.split("<tr>")[2:]]
+    assert rows[0] == ["ann", "3", "0", "1", "8", "0.91 of 3"]
+    assert rows[1][1:] == ["4", "0", "0", "8", "0.91 of 3"]
+    assert "Ratings that several have answered: 3; Krippendorff's alpha over all of them is <b>0.91</b>" in page
+    assert "nobody shares a question" not in page
+    assert page.count("<script") == 2
+    assert "<img" not in page
+    assert room.client().get("/progress").status_code == 401
+
+
+def test_all_answers_come_as_a_table_that_computes_nothing(store: LabelStore) -> None:
+    name = "=1+2"
+    room = Room(store, [name, "ann"])
+    eve = room.labeller(name)
+    assert eve.client.get("/answers.csv").status_code == 404  # there are none
+    eve.answer("3")
+    room.labeller("ann").answer("8")
+    file = eve.client.get("/answers.csv")
+    assert file.headers["content-type"].startswith("text/csv")
+    assert file.headers["content-disposition"] == 'attachment; filename="answers.csv"'
+    rows = [*csv.DictReader(io.StringIO(file.text))]
+    assert [(row["annotator"], row["kind"], row["value"]) for row in rows] == [
+        ("'=1+2", "rating", "3"),
+        ("ann", "rating", "8"),
+    ]
+    assert rows[0]["left"].startswith("Task: Keep the pole")
+    assert room.client().get("/answers.csv").status_code == 401
+
+
 def test_pictures_come_when_they_are_ready(room: Room) -> None:
     ann = room.labeller("ann")
     assert "data-src" not in ann.html
@@ -299,6 +359,40 @@ def test_pictures_come_when_they_are_ready(room: Room) -> None:
     assert ann.client.get(f"/clips/{digest[1]}.webp").status_code == 503
     room.pictures._sheets[digest[1]] = b"picture"
     assert ann.client.get(f"/clips/{digest[1]}.webp").content == b"picture"
+
+
+def test_a_step_to_place_is_shown_beside_its_neighbours(store: LabelStore) -> None:
+    room = Room(store, ["ann"], on_ladder=True)
+    ann = room.labeller("ann")
+    (rung,) = room.desk.turn("ann").rungs
+    assert ann.field("kind") == "placement"
+    shown = ann.client.get(f"/beside/{ann.question}", params={"low": rung}).text
+    assert re.findall(r'<th scope="col">([^<]*)</th>', shown) == ["what", "below", "this step"]
+    shown = ann.client.get(f"/beside/{ann.question}", params={"low": rung, "high": rung}).text
+    assert re.findall(r'<th scope="col">([^<]*)</th>', shown) == ["what", "below", "this step", "above"]
+    assert ann.answer(f":{rung}") == 200
+    assert ann.answer(f":{rung}") == 409
+    assert "another ladder" in ann.html
+    for path in ("/beside/r000", f"/beside/{HOSTILE}", f"/beside/{rung}?low=r000"):
+        refused = ann.client.get(path)
+        assert refused.status_code in (400, 404)
+        assert "<script" not in refused.text or refused.headers["content-type"] == "application/json"
+    assert room.client().get(f"/beside/{rung}").status_code == 401
+
+
+def test_texts_on_a_ladder_are_text(tmp_path: Path) -> None:
+    store, (steps, texts, _) = LabelStore(tmp_path / "labels.sqlite"), steps_of()
+    strings = [texts.strings()[0].replace("to the", HOSTILE), HOSTILE + "\x1b[31m", texts.strings()[2]]
+    store.add_rating_queries(steps[:3], TextBatch.from_strings(strings), np.arange(3))
+    ann = Room(store, ["ann"], on_ladder=True).labeller("ann")
+    for _ in range(2):
+        html = ann.html + ann.client.get(f"/beside/{ann.question}", params={"low": ann.question}).text
+        assert html.count("<script") <= 2  # our own files
+        assert "<img" not in html
+        assert "&lt;script&gt;document" in html
+        assert "\x1b" not in html
+        rung = re.findall(r'class="rung" data-code="(\w+)"', ann.html)[0]
+        assert ann.answer(f"{rung}:") == 200
 
 
 def test_the_environment_is_named(room: Room) -> None:

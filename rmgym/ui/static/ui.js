@@ -49,22 +49,22 @@ const undo = () => send("/undo", { question: article().dataset.last }, "Taken ba
 
 // Clips: one clock for both sides.
 let moment = 0, playing = false, timer = 0;
-const last = () => Math.max(0, ...[...document.querySelectorAll("article > .clips [data-frames]")].map((s) => s.dataset.frames - 1),
-  ...[...document.querySelectorAll("article > table [data-values]")].map((v) => JSON.parse(v.dataset.values).length - 1));
+const last = () => Math.max(0, ...[...document.querySelectorAll("#shown > .clips [data-frames]")].map((s) => s.dataset.frames - 1),
+  ...[...document.querySelectorAll("#shown > table [data-values]")].map((v) => JSON.parse(v.dataset.values).length - 1));
 
 function draw() {
   const end = last();
   for (const screen of document.querySelectorAll(".screen")) {
     const frames = Number(screen.dataset.frames), columns = Math.ceil(Math.sqrt(frames)), rows = Math.ceil(frames / columns);
-    const i = Math.min(moment, frames - 1), x = i % columns, y = Math.floor(i / columns);
+    const i = screen.closest(".rung") ? frames - 1 : Math.min(moment, frames - 1), x = i % columns, y = Math.floor(i / columns);
     screen.style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
     screen.style.backgroundPosition = `${columns > 1 ? (100 * x) / (columns - 1) : 0}% ${rows > 1 ? (100 * y) / (rows - 1) : 0}%`;
   }
-  for (const cell of document.querySelectorAll("article > table [data-values]")) {
+  for (const cell of document.querySelectorAll("#shown > table [data-values]")) {
     const values = JSON.parse(cell.dataset.values);
     cell.textContent = values[Math.min(moment, values.length - 1)];
   }
-  for (const cursor of document.querySelectorAll("article > table .cursor")) {
+  for (const cursor of document.querySelectorAll("#shown > table .cursor")) {
     const x = 3 + (end ? moment / end : 0) * 114;
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
@@ -115,17 +115,25 @@ function show() {
   const anchors = document.querySelector(".anchors");
   if (anchors && matchMedia("(max-width: 700px)").matches) anchors.open = false;
   play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  document.dispatchEvent(new Event("shown"));
 }
 
 // Keys. An open dialog, a field to type in and the slider keep theirs; a held key counts once.
 const KEYS = { l: "left", ArrowLeft: "left", r: "right", ArrowRight: "right", t: "tie", c: "unsure", s: "skip" };
 
-function press(event) {
+const keyOf = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+
+function isOurs(event) {
   const help = document.getElementById("help");
-  if (!help || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, target = event.target;
-  if (key === "?") { if (help.open) help.close(); else help.showModal(); return; }
-  if (help.open || (target.type === "range" && key.startsWith("Arrow"))) return;
+  if (!help || help.open || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return false;
+  return !(event.target.type === "range" && event.key.startsWith("Arrow"));
+}
+
+function press(event) {
+  const key = keyOf(event), target = event.target, help = document.getElementById("help");
+  if (key === "?" && help && help.open) { help.close(); return; }
+  if (!isOurs(event)) return;
+  if (key === "?") { help.showModal(); return; }
   if (key === " " && target.matches("button, summary")) return;
   const word = key in KEYS ? KEYS[key] : /^[0-9]$/.test(key) ? (key === "0" ? "10" : key) : "";
   const button = word && document.querySelector(`[data-answer="${word}"]`);
@@ -143,6 +151,7 @@ document.addEventListener("click", (event) => {
   if (button.dataset.answer) reply(button.dataset.answer);
   else if (button.id === "undo") undo();
   else if (button.id === "play") play(!playing);
+  else if (button.id === "logout") leave();
   else if (button.id === "open-help") document.getElementById("help").showModal();
 });
 document.addEventListener("input", (event) => {
@@ -155,6 +164,12 @@ async function enter(token) {
   const answer = await post("/login", { token });
   if (answer.ok) location.replace("/");
   else say("That token is nobody's: see the link that rmgym ui printed for you.");
+}
+
+async function leave() {
+  const answer = await post("/logout", {});
+  if (answer.ok || answer.status === 401) location.replace("/");
+  else say(`The server answered ${answer.status}.`);
 }
 
 const form = document.getElementById("login");

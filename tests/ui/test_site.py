@@ -342,8 +342,8 @@ def test_all_answers_come_as_a_table_that_computes_nothing(store: LabelStore) ->
     assert file.headers["content-disposition"] == 'attachment; filename="answers.csv"'
     rows = [*csv.DictReader(io.StringIO(file.text))]
     assert [(row["annotator"], row["kind"], row["value"]) for row in rows] == [
-        ("'=1+2", "rating", "3"),
-        ("ann", "rating", "8"),
+        ("'=1+2", "rating", "3.0"),
+        ("ann", "rating", "8.0"),
     ]
     assert rows[0]["left"].startswith("Task: Keep the pole")
     assert room.client().get("/answers.csv").status_code == 401

@@ -22,7 +22,7 @@ LabelSource = Labels | LabelStore | TableLike
 _FORMS = "text and rating; chosen and rejected; or state, action and reward"
 
 
-def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
+def labels_of(source: LabelSource, *, annotator: str | None = None, clean: bool = True) -> Labels:
     """Labels, wherever they are.
 
     Args:
@@ -31,6 +31,7 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
             columns ``text`` and ``rating``; or ``chosen`` and ``rejected``, with ``prompt`` and ``margin`` where they
             are there; or ``state``, ``action`` and ``reward``, as :func:`rmgym.preprocess` takes them.
         annotator: of a database; by default all.
+        clean: as for :meth:`rmgym.LabelStore.labels`, of a database.
 
     Raises:
         FeedbackError: there are none, a column is missing, or a row is no label.
@@ -38,14 +39,14 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
     if isinstance(source, Labels):
         return source
     if isinstance(source, LabelStore):
-        return source.labels(annotator)
+        return source.labels(annotator, clean=clean)
     if isinstance(source, str | os.PathLike):
         path = Path(cast("str | os.PathLike[str]", source))
         if path.suffix.lower() not in ENDINGS:
             if not path.exists():
                 fix = f"write one with 'rmgym label', or name a table: {', '.join(ENDINGS)}"
                 raise FeedbackError("labels are read from a database", got=str(path), fix=fix)
-            return LabelStore(path).labels(annotator)
+            return LabelStore(path).labels(annotator, clean=clean)
     return _of_sheet(Sheet.read(source))
 
 

@@ -73,6 +73,19 @@ def test_the_loop_of_the_page_asks_and_trains(
     assert Path(asked[3][1]).name == "model"
 
 
+def test_one_who_is_turned_round_is_set_aside_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("cleaning.md", "python")
+    exec(block, {})
+    first, *others, last = capsys.readouterr().out.splitlines()
+    aside = int(re.findall(r"cleaning: (\d+) of 300", first)[0])
+    assert [re.findall(r"^  (\w+): \d+ of (\w+):", line) for line in others] == [[("reversed", "turned")]]
+    assert last == f"{300 - aside} of 300 labels"
+    assert 40 < aside < 80
+
+
 def test_the_suite_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (block,) = blocks("suites.md", "toml")

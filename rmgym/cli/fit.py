@@ -9,7 +9,7 @@ import typer
 
 from rmgym.cli.completion import model_names
 from rmgym.cli.options import key_values
-from rmgym.cli.output import AsJson, out, print_json, table
+from rmgym.cli.output import AsJson, err, out, print_json, table
 from rmgym.errors import FitError
 
 
@@ -37,6 +37,9 @@ def fit(
     steps_per_segment: Annotated[
         int | None, typer.Option(help="Score so many random steps of a segment per draw, not all.")
     ] = None,
+    no_clean: Annotated[
+        bool, typer.Option("--no-clean", help="Use all answers of a database, each as good as another.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order of labels and held-out episodes.")] = 0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Permute the labels first: a control that must not work.")
@@ -51,6 +54,7 @@ def fit(
     options = key_values("--model-option", model_option or (), FitError)
     if preset is not None:
         options["preset"] = preset
+    from rmgym.feedback.cleaning import Audit
     from rmgym.feedback.sources import labels_of
     from rmgym.models.registry import create_reward_model
     from rmgym.training import FitOptions
@@ -70,13 +74,18 @@ def fit(
         shuffle_labels=shuffle_labels,
         **{key: value for key, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
-    labels = labels_of(db, annotator=annotator)
+    labels = labels_of(db, annotator=annotator, clean=not no_clean)
+    audit = Audit.of(labels.source)
+    for line in [] if audit is None else audit.lines():
+        err.print(line, markup=False, soft_wrap=True)
     network: Any = create_reward_model(model, seed=seed, **options)
     if hasattr(network, "to"):
         network = network.to(device)
     result = fit_model(network, labels, how, out=folder, resume=resume, overwrite=overwrite)
     if as_json:
-        print_json({"path": str(folder), "model": result.model.describe(), "metrics": result.metrics})
+        cleaning = None if audit is None else audit.to_json()
+        about = {"model": result.model.describe(), "metrics": result.metrics, "cleaning": cleaning}
+        print_json({"path": str(folder), **about})
     else:
         _report(result.metrics)
         out.print(f"saved to {folder}")

@@ -18,6 +18,7 @@ _CALLED = {
     "learning_rate": ("lr",),
     "lm_learning_rate": ("lm_lr",),
     "reward_model": ("reward",),
+    "kind": ("ask",),
 }
 """Arguments that commands call otherwise; of several names the first that a command has."""
 _VALUE = r"""('[^']*'|"[^"]*"|[^\s,;()'"]+)?"""
@@ -64,7 +65,8 @@ def in_flags(text: str, flags: Flags) -> str:
     def called(match: re.Match[str]) -> str:
         flag, value = flags.get(match["name"]), match["value"].strip("'\"")
         if flag is None:
-            return match[0]
+            off = flags.get(f"no_{match['name']}") if value == "False" else None
+            return match[0] if off is None else off.text
         opened, end = match[0].startswith(match["name"]), match["end"] or ""
         given = "" if flag.alone or not value else f" {value}"
         return ("without " if flag.alone and value == "False" else "") + flag.text + given + (end if opened else "")

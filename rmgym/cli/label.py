@@ -79,7 +79,7 @@ def label(
     from rmgym.feedback.plan import QuestionPlan
     from rmgym.feedback.scales import Scale, check_scales
     from rmgym.feedback.store import LabelStore
-    from rmgym.feedback.teachers.panel import Panel
+    from rmgym.feedback.teachers.panel import BOTH, Panel, check_habits
     from rmgym.feedback.teachers.person import Person
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
@@ -112,6 +112,8 @@ def label(
         reset_every=reset_every,
         seed=seed,
     )
+    if program is not None:
+        check_habits(program, rated=ratings > 0, compared=length if preferences else 0, fix=BOTH)
     text = source.textualizer()
     store = LabelStore(db)
     names = [annotator or getpass.getuser()]

@@ -74,6 +74,9 @@ def loop(
     kappa_last: Annotated[
         float | None, typer.Option(help="What KAPPA has become by the last round; by default it stays.")
     ] = None,
+    no_clean: Annotated[
+        bool, typer.Option("--no-clean", help="Use all answers, each as good as another; see 'rmgym fit'.")
+    ] = False,
     stop_when_settled: Annotated[
         bool, typer.Option("--stop-when-settled", help="Ask no more once the order of the policies has settled.")
     ] = False,
@@ -151,6 +154,7 @@ def loop(
             potential=potential,
             kappa=kappa,
             kappa_last=kappa_last,
+            clean=not no_clean,
             stop_when_settled=stop_when_settled,
         ),
         total_steps=steps,

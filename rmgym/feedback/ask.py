@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.choice import Chosen
@@ -20,6 +22,7 @@ from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.panel import Panel
+from rmgym.feedback.teachers.ties import TiedPreferencesWarning
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
@@ -67,10 +70,12 @@ def ask(
         if annotator is not None:
             raise FeedbackError("members of a panel have names of their own", got=annotator, fix="leave it out")
         of_rows, of_pairs = teacher.share(texts, rows, 1), teacher.share(texts, pairs, plan.length)
+        asked = replace(asked, shared=len(teacher.members) > 1)
         spoken = [
             asked.of(name, member, rows[of_rows == i], pairs[of_pairs == i])
             for i, (name, member) in enumerate(teacher.members.items())
         ]
+        _check_differing(spoken)
     else:
         spoken = [asked.of(annotator or teacher.source, teacher, rows, pairs)]
     return [query for each in spoken for query in asked.stored(each)]
@@ -89,13 +94,23 @@ class _Spoken:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Asked:
-    """Some steps that are asked about, for a store; ``source`` is how answers come about."""
+    """Some steps that are asked about, for a store.
+
+    Attributes:
+        store: where the answers go.
+        transitions: all collected steps.
+        texts: one per step.
+        length: of compared segments.
+        source: how answers come about.
+        shared: several teachers are asked, a share each.
+    """
 
     store: LabelStore
     transitions: Transitions
     texts: TextBatch
     length: int
     source: str
+    shared: bool = False
 
     def of(self, annotator: str, teacher: Teacher, rows: Rows, pairs: Rows) -> _Spoken:
         """Put to a teacher what is new to it.
@@ -112,9 +127,15 @@ class _Asked:
             rows=rows[:, 0],
             cuts=next((scale.cuts for scale in scales if scale.cuts), ()),
             earlier=rated_before,
+            shared=self.shared,
         )
         comparisons = PreferenceQuestions(
-            transitions=transitions, texts=texts, pairs=pairs, length=self.length, earlier=compared_before
+            transitions=transitions,
+            texts=texts,
+            pairs=pairs,
+            length=self.length,
+            earlier=compared_before,
+            shared=self.shared,
         )
         rated = _checked(teacher.rate(ratings), len(ratings)) if len(ratings) else Answers.pending(0)
         compared = _checked(teacher.compare(comparisons), len(comparisons)) if len(comparisons) else Answers.pending(0)
@@ -138,6 +159,38 @@ class _Asked:
             self.store.record(given)
         answered = {row.query for row in given}
         return [query for query in (*rated, *compared) if query not in answered]
+
+
+def _check_differing(spoken: Sequence[_Spoken]) -> None:
+    """Refuse answers of a panel that teach nothing together, as those of one teacher are refused.
+
+    Raises:
+        FeedbackError: all ratings are equal, or all comparisons tied, and nobody has answered before or will later.
+
+    Warns:
+        TiedPreferencesWarning: more than half of the comparisons are ties.
+    """
+    rated, compared = _all_values([each.rated for each in spoken]), _all_values([each.compared for each in spoken])
+    earlier = any(each.ratings.earlier or each.comparisons.earlier for each in spoken)
+    for rule, values, equal in (
+        ("ratings differ between steps", rated, len(set(rated.tolist())) == 1),
+        ("some segments are better than others", compared, set(compared.tolist()) == {0.5}),
+    ):
+        if equal and not earlier:
+            got = f"{len(values)} times {values[0]:g}, by all of a panel"
+            fix = "collect more varied steps, or have outcomes judged: whole episodes that end differently"
+            raise FeedbackError(rule, got=got, fix=fix)
+    if len(compared) > 1 and (tied := compared == 0.5).mean() > 0.5:
+        text = f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use other segments, or ratings"
+        warnings.warn(text, TiedPreferencesWarning, stacklevel=3)
+
+
+def _all_values(answers: Sequence[Answers]) -> npt.NDArray[np.float32]:
+    """What was answered, in one array; none where some of it is pending."""
+    silent = sum(int((~each.answered).sum()) for each in answers)
+    skipped = sum(int(each.skipped.sum()) for each in answers if each.skipped is not None)
+    values = np.concatenate([each.values[each.answered] for each in answers])
+    return values if silent == skipped else values[:0]
 
 
 def _new(

@@ -9,90 +9,62 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from rmgym.errors import FeedbackError
+from rmgym.feedback.cleaning.cleaned import Cleaned
 from rmgym.feedback.labels import Labels, Preferences, Ratings
 from rmgym.feedback.questions import texts_of
-from rmgym.feedback.scales import Scale, are_mixed, check_answer
-from rmgym.feedback.tables import Answer, DamagedRowError, Query, Segment
-from rmgym.feedback.teachers.panel import PANEL
+from rmgym.feedback.tables import Answer, Query, Segment
 from rmgym.text.batch import TextBatch
 
+Floats = npt.NDArray[np.float64]
 
-def assemble(
-    answers: Sequence[Answer],
-    queries: Mapping[int, Query],
-    segments: Mapping[int, Segment],
-    *,
-    source: Mapping[str, object],
-) -> Labels:
+
+def assemble(cleaned: Cleaned, *, source: Mapping[str, object]) -> Labels:
     """Turn answers into labels, one for each question.
 
     What several annotators answered to one question becomes one label: the mean of their ratings; of a comparison the
     share of their answers for the left side, a soft label that says how far they agree (Peterson et al. 2019, "Human
     uncertainty makes classification more robust", https://arxiv.org/abs/1908.07086), with the mean of their margins,
-    where those for the other side count as negative. It stands where the first of them answered, so that a later answer
-    moves no other label.
+    where those for the other side count as negative. Answers count by their weights. It stands where the first of them
+    answered, so that a later answer moves no other label.
 
     Ratings and preferences share their groups: episodes that any comparison links are one group, so that a split by
     group never puts steps of one episode on both sides. An episode is known again among more steps of the same seed.
-    Ratings of a panel's members (:class:`rmgym.feedback.teachers.panel.Panel`) are standardised for each of them.
 
     Args:
-        answers: answers that were not skipped.
-        queries: questions by id.
-        segments: segments by id.
-        source: facts about where the labels come from.
-
-    Raises:
-        FeedbackError: answers that mean different things would be mixed.
-        DamagedRowError: an answer does not fit its question, or a question is about nothing.
+        cleaned: answers, what they say on one scale, and how much each counts.
+        source: facts about where the labels come from; what cleaning did is added (``cleaning``).
     """
-    for answer in answers:
-        _check_row(answer, queries.get(answer.query), segments)
-    rated = [a for a in answers if a.value is not None]
-    compared = [a for a in answers if a.choice is not None]
-    _check_scales(answers)
+    given, queries, segments = cleaned.given, cleaned.given.queries, cleaned.given.segments
+    is_rating = np.array([a.choice is None for a in given.answers], np.bool_)
+    rated, compared = given.of("rating").answers, given.of("preference").answers
     sides = [(queries[query].left, _right(queries[query])) for query in _questions(compared)]
     group = _groups(segments, sides)
+    audit = {} if cleaned.audit is None else {"cleaning": cleaned.audit.to_json()}
     return Labels(
-        ratings=_ratings(rated, queries, segments, group) if rated else None,
-        preferences=_preferences(compared, sides, segments, group) if compared else None,
-        source=dict(source),
+        ratings=_ratings(cleaned, is_rating, group) if rated else None,
+        preferences=_preferences(cleaned, ~is_rating, sides, group) if compared else None,
+        source={**source, **audit},
     )
 
 
-def _ratings(
-    rated: Sequence[Answer], queries: Mapping[int, Query], segments: Mapping[int, Segment], group: Mapping[int, int]
-) -> Ratings:
-    asked = [queries[query].left for query in _questions(rated)]
+def _ratings(cleaned: Cleaned, rows: npt.NDArray[np.bool_], group: Mapping[int, int]) -> Ratings:
+    given = cleaned.given
+    rated = given.of("rating").answers
+    asked = [given.queries[query].left for query in _questions(rated)]
     return Ratings(
-        texts=TextBatch.concatenate(texts_of(segments[s]) for s in asked),
-        values=_by_question(rated, _on_one_scale(rated).astype(np.float64)).astype(np.float32),
+        texts=TextBatch.concatenate(texts_of(given.segments[s]) for s in asked),
+        values=_by_question(rated, cleaned.values[rows], cleaned.weights[rows]).astype(np.float32),
         groups=np.array([group[s] for s in asked], np.int64),
     )
 
 
-def _on_one_scale(rated: Sequence[Answer]) -> npt.NDArray[np.float32]:
-    """The ratings, ``[R]``; those of a panel's members are of mean 0 and variance 1 for each, on whatever scale."""
-    values = np.array([a.value for a in rated], np.float32)
-    if not rated[0].source.startswith(PANEL):
-        return values
-    names = np.array([a.annotator for a in rated])
-    for name in set(names):
-        own = values[names == name]
-        spread = own.std()
-        values[names == name] = (own - own.mean()) / (spread if spread > 0 else 1)
-    return values
-
-
 def _preferences(
-    compared: Sequence[Answer],
-    sides: Sequence[tuple[int, int]],
-    segments: Mapping[int, Segment],
-    group: Mapping[int, int],
+    cleaned: Cleaned, rows: npt.NDArray[np.bool_], sides: Sequence[tuple[int, int]], group: Mapping[int, int]
 ) -> Preferences:
-    choice = np.array([a.choice for a in compared], np.float64)
+    compared, segments = cleaned.given.of("preference").answers, cleaned.given.segments
+    choice, weights = cleaned.values[rows], cleaned.weights[rows]
     margin = np.array([a.margin for a in compared], np.float64)
+    margin = np.where(choice >= 0.5, margin, -margin)
     used = list(dict.fromkeys(segment for pair in sides for segment in pair))
     ends = np.cumsum([segments[s].length for s in used]).tolist()
     span = {s: (end - segments[s].length, end) for s, end in zip(used, ends, strict=True)}
@@ -100,8 +72,8 @@ def _preferences(
         steps=TextBatch.concatenate(texts_of(segments[s]) for s in used),
         left=np.array([span[left] for left, _ in sides], np.int64),
         right=np.array([span[right] for _, right in sides], np.int64),
-        choice=_by_question(compared, choice).astype(np.float32),
-        margin=np.abs(_by_question(compared, np.where(choice >= 0.5, margin, -margin))).astype(np.float32),
+        choice=_by_question(compared, choice, weights).astype(np.float32),
+        margin=np.abs(_by_question(compared, margin, weights)).astype(np.float32),
         groups=np.array([group[left] for left, _ in sides], np.int64),
     )
 
@@ -111,11 +83,11 @@ def _questions(answers: Sequence[Answer]) -> dict[int, int]:
     return {query: place for place, query in enumerate(dict.fromkeys(answer.query for answer in answers))}
 
 
-def _by_question(answers: Sequence[Answer], values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean of what was answered to each question, in that order."""
+def _by_question(answers: Sequence[Answer], values: Floats, weights: Floats) -> Floats:
+    """Weighted mean of what was answered to each question, in that order."""
     place = _questions(answers)
     which = np.array([place[answer.query] for answer in answers], np.int64)
-    means: npt.NDArray[np.float64] = np.bincount(which, values) / np.bincount(which)
+    means: Floats = np.bincount(which, weights * values) / np.bincount(which, weights)
     return means
 
 
@@ -129,37 +101,6 @@ def _groups(segments: Mapping[int, Segment], pairs: Sequence[tuple[int, int]]) -
     return {i: int(component[n]) for i, n in node.items()}
 
 
-def _check_scales(answers: Sequence[Answer]) -> None:
-    scales = {(a.annotator, Scale.of(a.source, a.value is None, a.levels, a.cuts)) for a in answers}
-    sources = {scale.source for _, scale in scales}
-    if len(sources) == 1 and next(iter(sources)).startswith(PANEL):
-        return
-    if are_mixed(scale for _, scale in scales):
-        raise FeedbackError(
-            "answers that mean different things are not mixed",
-            got="; ".join(f"{annotator}: {scale}" for annotator, scale in sorted(scales)),
-            fix="choose one annotator: annotator=NAME",
-        )
-
-
-def _check_row(answer: Answer, query: Query | None, segments: Mapping[int, Segment]) -> None:
-    """Refuse what was checked before it was written, and is something else now.
-
-    Raises:
-        DamagedRowError: it is.
-    """
-    try:
-        check_answer(answer, query)
-    except FeedbackError as error:
-        raise DamagedRowError(f"answer {answer.id}: {error.rule}, not {error.got}") from error
-    assert query is not None
-    sides = (query.left,) if query.kind == "rating" else (query.left, query.right)
-    if missing := [side for side in sides if side not in segments]:
-        raise DamagedRowError(f"query {query.id}: there is no segment {missing[0]}")
-    if query.kind == "rating" and segments[query.left].length != 1:
-        raise DamagedRowError(f"query {query.id}: a rating is of one step, not of {segments[query.left].length}")
-
-
 def _right(query: Query) -> int:
-    assert query.right is not None, "_check_row has seen to it"
+    assert query.right is not None, "Given has seen to it"
     return query.right

@@ -21,6 +21,7 @@ from rmgym.feedback.step_function import Function
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.tables import Answer
 from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.panel import BOTH, check_habits
 from rmgym.feedback.teachers.program import as_teacher
 from rmgym.text.batch import TextBatch
 from rmgym.text.textualizer import textualizer
@@ -76,6 +77,7 @@ def label(
             length=length,
             seed=seed,
         )
+        check_habits(who, rated=plan.ratings > 0, compared=length if preferences else 0, fix=BOTH)
         ask(store, who, transitions, texts, plan, annotator=annotator)
         return store.labels(annotator or who.source)
 

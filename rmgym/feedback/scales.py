@@ -99,11 +99,30 @@ def check_answer(answer: Answer, query: Query | None) -> None:
     Raises:
         FeedbackError: it does not.
     """
+    check_kind(answer, query)
+    check_value(answer)
+
+
+def check_kind(answer: Answer, query: Query | None) -> Query:
+    """Refuse an answer to no question, or of another kind than its question asks for; else give that question.
+
+    Raises:
+        FeedbackError: it is.
+    """
     if query is None:
         raise FeedbackError("an answer belongs to a question", got=answer.query, fix="take ids from pending()")
     given = {"rating": answer.value, "preference": answer.choice}
     if [k for k, v in given.items() if v is not None] != ([] if answer.skipped else [query.kind]):
         raise FeedbackError(f"question {query.id} asks for a {query.kind}", got=given, fix="use rate() or prefer()")
+    return query
+
+
+def check_value(answer: Answer) -> None:
+    """Refuse an answer that is off its scale.
+
+    Raises:
+        FeedbackError: it is.
+    """
     if answer.value is not None:
         fits = np.isfinite(answer.value) and (answer.levels is None or 1 <= answer.value <= answer.levels)
         if not fits:

@@ -23,7 +23,7 @@ LabelSource = Labels | LabelStore | TableLike
 _FORMS = "text and rating; chosen and rejected; or state, action and reward"
 
 
-def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
+def labels_of(source: LabelSource, *, annotator: str | None = None, clean: bool = True) -> Labels:
     """Labels, wherever they are.
 
     Args:
@@ -35,6 +35,7 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
             :func:`rmgym.preprocess` takes them. Rows of one ``group``, where there is such a column, are never on both
             sides of a split.
         annotator: of a database; by default all.
+        clean: as for :meth:`rmgym.LabelStore.labels`, of a database.
 
     Raises:
         FeedbackError: there are none, a column is missing, or a row is no label.
@@ -42,7 +43,7 @@ def labels_of(source: LabelSource, *, annotator: str | None = None) -> Labels:
     if isinstance(source, Labels):
         return source
     store = store_of(source)
-    return _of_sheet(Sheet.read(source)) if store is None else store.labels(annotator)
+    return _of_sheet(Sheet.read(source)) if store is None else store.labels(annotator, clean=clean)
 
 
 def store_of(source: LabelSource) -> LabelStore | None:

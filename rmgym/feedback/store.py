@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +18,10 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from rmgym.errors import AnsweredError, FeedbackError
+from rmgym.feedback import cleaning
 from rmgym.feedback.assemble import assemble
 from rmgym.feedback.database import Database
+from rmgym.feedback.given import Given, read_given
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.questions import (
@@ -246,32 +247,40 @@ class LabelStore:
             session.delete(last)
             return read_question(session, session.get_one(Query, last.query))
 
-    def labels(self, annotator: str | None = None) -> Labels:
+    def given(self, annotator: str | None = None) -> Given:
+        """What one annotator, or everybody, has answered, with the questions; skipped ones are left out.
+
+        Raises:
+            FeedbackError: there is nothing.
+        """
+        with self._database.explained():
+            if self._database.exists():
+                with self._database.transaction() as session:
+                    given = read_given(session, annotator)
+                if given.answers:
+                    return given
+        whose = f" of annotator {annotator!r}" if annotator else ""
+        raise FeedbackError(
+            "fitting needs labels",
+            got=f"no answers{whose} in {self.path}",
+            fix="label steps with 'rmgym label ENV --db FILE'",
+        )
+
+    def labels(self, annotator: str | None = None, *, clean: bool = True) -> Labels:
         """Return the labels of one annotator, or of all; skipped questions are left out.
+
+        Args:
+            annotator: whose; by default everybody's.
+            clean: set aside what cannot be right, and weigh the rest (:func:`rmgym.feedback.clean`). What was done is
+                in the labels' ``source["cleaning"]``; the database stays as it is.
 
         Raises:
             FeedbackError: there are none, or answers that mean different things would be mixed.
         """
-        answers, queries, segments = list[Answer](), dict[int, Query](), dict[int, Segment]()
-        if self._database.exists():
-            with self._database.transaction() as session:
-                given = select(Answer)  # also the skipped ones: only a row that is read is checked
-                if annotator is not None:
-                    given = given.where(Answer.annotator == annotator)
-                given = given.order_by(col(Answer.id))  # later answers come after: fits that go on count on it
-                answers = [answer for answer in session.exec(given) if not answer.skipped]
-                queries = {row_id(q): q for q in session.exec(select(Query))}
-                segments = {row_id(s): s for s in session.exec(select(Segment))}
-        if not answers:
-            whose = f" of annotator {annotator!r}" if annotator else ""
-            raise FeedbackError(
-                "fitting needs labels",
-                got=f"no answers{whose} in {self.path}",
-                fix="label steps with 'rmgym label ENV --db FILE'",
-            )
+        given = self.given(annotator)
         with self._database.explained():
-            source = {**self.info(), "annotator": annotator, "answers": _by_whom(answers)}
-            return assemble(answers, queries, segments, source=source)
+            cleaned = cleaning.clean(given) if clean else cleaning.as_given(given)
+            return assemble(cleaned, source={**self.info(), "annotator": annotator, "answers": given.by_whom})
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts about the database.
@@ -334,9 +343,3 @@ class LabelStore:
             return []
         with self._database.transaction() as session:
             return rows_of_answers(session, annotator)
-
-
-def _by_whom(answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
-    """How many answers each annotator gave, and how they came about."""
-    counts = Counter((answer.annotator, answer.source) for answer in answers)
-    return {who: {how: n for (whose, how), n in counts.items() if whose == who} for who, _ in counts}

@@ -19,7 +19,7 @@ from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError, RunError
 from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
-from rmgym.feedback.teachers.panel import Panel
+from rmgym.feedback.teachers.panel import Panel, check_habits
 from rmgym.jobs import Job
 from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_folder import KIND, LoopFolder, finished_loop
@@ -138,6 +138,8 @@ def loop(
             another environment, or see :func:`rmgym.sb3.make_agent`.
     """
     how = LoopOptions.of(options)
+    compared = {"rating": 0, "ladder": 1}.get(how.kind, how.length)
+    check_habits(teacher, rated=how.kind in ("rating", "both"), compared=compared, fix="pass kind='both'")
     if labels < 2:
         raise FeedbackError("a loop has at least two labels", got=labels, fix="pass labels=100")
     unfitted = fittable(create_reward_model(how.model, seed=seed, **how.model_options), seed)

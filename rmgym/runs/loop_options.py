@@ -62,6 +62,7 @@ class LoopOptions:
         kappa_last: what that has become by the last round, in equal parts at each; None for as it was.
         implied: fit on the ratings too that comparisons imply together, where there are 1,000 at most and nobody rated
             anything (:attr:`rmgym.FitOptions.implied`): ratings say themselves how far steps are apart.
+        clean: set aside answers that cannot be right, and weigh the others (:func:`rmgym.feedback.clean`).
         settled: agreement of the heads on the order of all policies so far, in two rounds one after the other, at which
             that order counts as settled.
         stop_when_settled: ask no more then; labels that are left are not spent.
@@ -93,6 +94,7 @@ class LoopOptions:
     kappa: float = 0.0
     kappa_last: float | None = None
     implied: bool = True
+    clean: bool = True
     settled: float = 0.98
     stop_when_settled: bool = False
 

@@ -18,6 +18,7 @@ from rmgym.environments.collect import collect
 from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
 from rmgym.feedback.choice import COMPARED, Chosen, choose_segments, choose_steps
+from rmgym.feedback.cleaning import Audit
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.ladder import climb, costs_within, ladder_of
 from rmgym.feedback.store import LabelStore
@@ -147,7 +148,7 @@ class LoopRounds:
             check_foreseeable(self._unfitted(), texts)
         chosen = self._chosen(number, steps, texts)
         pending = self._ask(number, steps, texts, chosen) if len(chosen) else []
-        labels = self.store.labels()
+        labels = self.store.labels(clean=self.options.clean)
         model = self._model(labels, self.folder.model(number))
         done = Round(
             number=number,
@@ -160,7 +161,7 @@ class LoopRounds:
             seconds=time.perf_counter() - started,
         )
         write_json(self.folder.round(number) / ROUND, asdict(done), what="a round of a loop")
-        _tell(done, settled=self._settled())
+        _tell(done, Audit.of(labels.source), settled=self._settled())
         if number:
             self.write_about()
         return self.folder.model_after(number)
@@ -318,9 +319,11 @@ class LoopRounds:
         return chosen if segments is None else chosen.and_compared(segments)
 
 
-def _tell(done: Round, *, settled: bool) -> None:
+def _tell(done: Round, audit: Audit | None, *, settled: bool) -> None:
     """Say what came of a round, and whether a person may stop."""
     agreement = "" if done.agreement is None else f", heads agree on the order of policies to {done.agreement:.3f}"
     _LOG.info("round %d at %s steps: %d labels%s", done.number, f"{done.steps:,}", done.labels, agreement)
+    for line in [] if audit is None else audit.lines():
+        _LOG.info("%s", line)
     if settled:
         _LOG.info("the order of the policies so far has settled: more labels of them are unlikely to change it")

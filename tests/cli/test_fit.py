@@ -54,6 +54,22 @@ def test_the_model_is_saved_with_its_scores(db, tmp_path):
     assert loaded.card_hash == textualizer("Pendulum-v1").card_hash
 
 
+def test_what_cleaning_sets_aside_is_shown_and_recorded_and_can_be_left_in(db, tmp_path):
+    command = ["--db", db, *TINY, "--steps", 5, "--json", "--out"]
+    cleaned, plain = run(*command, tmp_path / "cleaned"), run(*command, tmp_path / "plain", "--no-clean")
+    assert "cleaning: 20 of 100 answers are set aside; all stay in the database" in cleaned.stderr
+    assert "constant: 20 of bored: rated each step 3," in cleaned.stderr
+    assert "cleaning" not in plain.stderr
+    facts = json.loads(cleaned.stdout)
+    assert facts["cleaning"]["set_aside"] == 20
+    assert load_reward_model(tmp_path / "cleaned").fitted_on["source"]["cleaning"] == facts["cleaning"]
+    assert json.loads(plain.stdout)["cleaning"] is None
+    assert len(LabelStore(db).answers("bored")) == 20
+    read = LabelStore(db).labels
+    assert read("script").ratings.values.tolist() == read().ratings.values.tolist()
+    assert read("script").ratings.values.tolist() != read(clean=False).ratings.values.tolist()
+
+
 def test_any_language_model_of_a_folder_can_be_fitted(db, tmp_path):
     language_model = save_causal(tmp_path / "lm")
     small = ["--model-option", "width=16", "--model-option", "roles=8"]

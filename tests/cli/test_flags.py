@@ -21,6 +21,7 @@ FLAGS = {
     "when": Flag("--when", False),
     "out": Flag("--out", False),
     "resume": Flag("--resume", True),
+    "no_clean": Flag("--no-clean", True),
 }
 
 
@@ -42,6 +43,7 @@ FLAGS = {
             "begin anew (resume=False), or choose another folder",
             "begin anew (without --resume), or choose another folder",
         ),
+        ("pass clean=False, or clean=True", "pass --no-clean, or clean=True"),
         ("wrap it: Wrapper(when='step')", "wrap it: --when step"),
         ("gym.make(id, max_episode_steps=...) stays", "gym.make(id, max_episode_steps=...) stays"),
     ],
@@ -72,6 +74,11 @@ def test_real_errors_say_what_can_be_typed(tmp_path: Path) -> None:
     assert fix("fit", "--db", db, "--out", run, "--lr", 0).startswith("--lr is a positive number")
     assert fix("fit", "--db", db, "--out", run, "--steps", 0) == "--steps is at least 1; pass --steps 1 or more"
     assert fix("label", "Pendulum-v1", "--db", db, "--ratings", 0).endswith("ask for at least one: --ratings 100")
+    people = ("--teacher-option", "rationality=2", "--teacher-option", "ties=1")
+    assert fix("label", "Pendulum-v1", "--db", db, *people) == (
+        "habits have an effect on what is asked; leave them out, or ask for both: --ratings 50, --preferences 50"
+    )
+    assert fix("loop", "Pendulum-v1", "--out", run, *people).endswith("leave them out, or pass --ask both")
     trained = ("train", "CartPole-v1", "--reward", "constant", "--out", run)
     assert fix(*trained, "--steps", 0).endswith("pass --steps 1 or more")
     assert fix(*trained, "--when", "stp").startswith("--when is 'rollout' or 'step'")

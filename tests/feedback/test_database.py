@@ -115,7 +115,7 @@ def test_a_value_that_rmgym_did_not_write_is_refused_with_its_place(
     change: Callable[..., LabelStore], table: str, column: str, value: Any, where: str
 ) -> None:
     with pytest.raises(FeedbackError, match=where) as error:
-        change(table, column, value).labels()
+        change(table, column, value).labels(clean=False)
     assert "labels.sqlite" in str(error.value)
     assert error.value.fix
 

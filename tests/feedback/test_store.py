@@ -199,7 +199,8 @@ def test_ratings_on_different_scales_are_not_mixed(store, pendulum):
     store.rate(rated[0], 1, annotator="ann", source="human", levels=5)
     store.rate(rated[0], 9, annotator="bob", source="human", levels=10)
     with pytest.raises(FeedbackError, match="ann: human with levels 5; bob: human with levels 10"):
-        store.labels()
+        store.labels(clean=False)
+    assert store.labels().source["cleaning"]["notes"] == ["ratings on several scales are standardised for each person"]
     assert store.labels("bob").ratings.values.tolist() == [9]
     store.rate(rated[0], -0.5, annotator="one", source="scripted:reward")
     store.rate(rated[1], 0.7, annotator="two", source="scripted:reward")

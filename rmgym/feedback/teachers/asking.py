@@ -24,6 +24,8 @@ class RatingQuestions:
         cuts: where the levels of this annotator's earlier ratings end (:attr:`Answers.cuts`), empty where none are
             known: these ratings are on the same scale.
         earlier: how many steps this annotator has rated before; they are not asked about again.
+        shared: whether others are asked about further steps at the same time, so that this annotator alone need not
+            tell steps apart.
 
     Raises:
         FeedbackError: a step has no text, or a row is not among the steps.
@@ -34,12 +36,18 @@ class RatingQuestions:
     rows: Rows
     cuts: tuple[float, ...] = ()
     earlier: int = 0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         _check(self.transitions, self.texts, self.rows, self.rows + 1)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else is known but the answers to these: equal ones would teach nothing."""
+        return not (self.earlier or self.shared)
 
     @property
     def steps(self) -> Transitions:
@@ -62,6 +70,7 @@ class PreferenceQuestions:
         pairs: first rows of the left and the right segment, ``int64 [N, 2]``.
         length: steps per segment.
         earlier: how many pairs this annotator has compared before; they are not asked about again.
+        shared: whether others are asked about further pairs at the same time.
 
     Raises:
         FeedbackError: a step has no text, or a segment is empty or leaves the steps.
@@ -72,6 +81,7 @@ class PreferenceQuestions:
     pairs: Rows
     length: int
     earlier: int = 0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -80,6 +90,11 @@ class PreferenceQuestions:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def alone(self) -> bool:
+        """As for :class:`RatingQuestions`."""
+        return not (self.earlier or self.shared)
 
     @property
     def left(self) -> Rows:

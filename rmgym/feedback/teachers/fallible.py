@@ -72,10 +72,13 @@ class FallibleTeacher:
             exact = self.teacher.rate(questions).values
             return self._given(-exact if habits.adversarial else exact, drawn)
         values = self.teacher.worth(questions)
-        if np.ptp(values) == 0 and not questions.earlier:
+        if np.ptp(values) == 0 and questions.alone:
             raise self.teacher.teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
+        if habits.drift and levels < 3:
+            fix = "pass levels=10 to the scripted teacher, or leave 'drift' out"
+            raise FeedbackError("ratings drift by levels, whose width two do not tell", got=f"levels={levels}", fix=fix)
         kept = questions.cuts if self.habits.own_scale else self.teacher.cuts or questions.cuts
-        cuts = kept if len(kept) == levels - 1 else self._cuts(values)
+        cuts = kept if len(kept) == levels - 1 else self._cuts(self.teacher.span(questions))
         width = (cuts[-1] - cuts[0]) / max(len(cuts) - 1, 1)
         ratings = levels_of(values + habits.drift * width * (questions.earlier + drawn.place) / 100, cuts)
         used = self._used
@@ -101,9 +104,9 @@ class FallibleTeacher:
         counts = habits.myopia ** np.arange(questions.length)[::-1].astype(np.float64)
         sums = self.teacher.values(questions.transitions)[steps] @ counts
         better = (sums[:, 0] - sums[:, 1]) * np.where(drawn.turned, -1, 1)  # of the side that was drawn for
-        refusal = None if questions.earlier else self.teacher.teaches_nothing
         advice, tolerance = "smaller 'ties', or ratings", max(habits.ties, self.teacher.tie_tolerance)
-        exact = compared(sums[:, 0], sums[:, 1], tolerance, refusal=refusal, advice=advice).values
+        refusal = self.teacher.teaches_nothing
+        exact = compared(questions, (sums[:, 0], sums[:, 1]), tolerance, refusal=refusal, advice=advice).values
         with np.errstate(invalid="ignore"):  # infinitely rational about ties
             first = drawn.chances[:, _BY] < expit(habits.rationality * better)
         wrong = drawn.chances[:, _WRONG] < self._wrong(questions, list(steps.reshape(len(steps), -1)))
@@ -138,10 +141,11 @@ class FallibleTeacher:
         cuts = np.array(cut_points(values, used, self.teacher.edges))
         if not self.habits.own_scale:
             return tuple(cuts.tolist())
-        widths = np.diff([values.min(), *cuts, values.max()])
+        low, high = (values.min(), values.max()) if np.ptp(values) else values[0] + np.array([-0.5, 0.5]) * used
+        widths = np.diff([low, *cuts, high])
         shifts = np.random.default_rng([self.seed, 2]).uniform(-0.4, 0.4, len(cuts))
         cuts = cuts + shifts * np.where(shifts < 0, widths[:-1], widths[1:])
-        further = values.max() + np.ptp(values) / used * (0.5 + np.arange(MOST_LEVELS - used))
+        further = high + (high - low) / used * (0.5 + np.arange(MOST_LEVELS - used))
         return tuple(np.sort([*cuts, *further]).tolist())
 
     def _wrong(self, questions: RatingQuestions | PreferenceQuestions, spans: list[npt.NDArray[np.int64]]) -> Floats:

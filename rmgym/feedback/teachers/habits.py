@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.queries import Rows, features_of
+from rmgym.feedback.queries import Rows
 from rmgym.text.batch import TextBatch
 
 Floats = npt.NDArray[np.float64]
@@ -36,8 +36,9 @@ class Habits:
         skips: share of the questions that are skipped.
         later: share of the questions that are left pending.
         ties: segments whose summed values differ by at most this much are tied (the threshold of "equally preferable").
-        clustered: mistakes are all made where one number of the text, a drawn one, is above its median among the
-            collected steps (of a comparison: the mean of its steps), twice as often there.
+        clustered: mistakes are all made in some regions of the states, twice as often there: where a wave over the
+            numbers of the text, whose lengths and phase are drawn, is above 0 (of a comparison: in the mean of its
+            steps), as it is for about half of them. Without numbers, the words decide.
         adversarial: prefers what is worse, and rates from the other end.
         drift: by how many levels ratings rise, evenly, over 100 answers of one teacher.
         own_scale: rates on 4 to 9 levels, a number and edges of its own, and adds levels, up to 9, for what is better
@@ -70,8 +71,23 @@ class Habits:
             if not low <= (value := getattr(self, name)) <= high:
                 got, fix = f"{name}={value}", f"pass {name}={getattr(type(self), name)}, or leave it out"
                 raise FeedbackError(f"{name!r} is from {low} to {high:g}", got=got, fix=fix)
+        if self.clustered and not self.mistakes:
+            fix = "pass mistakes=0.1 too, or leave 'clustered' out"
+            raise FeedbackError("'clustered' says where mistakes are made", got="no mistakes", fix=fix)
         if not np.isfinite(self.drift):
             raise FeedbackError("'drift' is a finite number of levels", got=self.drift, fix="leave it out")
+
+    def without_effect(self, *, rated: bool, compared: int) -> list[str]:
+        """Names of habits that change no answer to what is asked.
+
+        Args:
+            rated: whether steps are rated.
+            compared: steps of the segments that are compared, 0 where none are.
+        """
+        idle = [] if rated else ["drift", "own_scale"]
+        idle += [] if compared else ["rationality", "ties"]
+        idle += [] if compared > 1 else ["myopia"]
+        return [name for name in idle if getattr(self, name) != getattr(Habits, name)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,20 +131,30 @@ def _chances(question: str, seed: int) -> Floats:
 
 
 def wrong_chances(habits: Habits, texts: TextBatch, spans: Sequence[Rows], seed: int) -> Floats:
-    """How likely a mistake is in each answer, ``float64 [N]``.
+    """How likely a mistake is in each answer, ``float64 [N]``: by what it is about and the seed alone.
 
     Args:
         habits: how often, and whether clustered.
         texts: one per collected step.
         spans: rows of the steps of each question, ``N`` of them.
-        seed: whose answers they are; draws the number that matters.
+        seed: whose answers they are; draws where mistakes are made.
     """
-    if not habits.clustered or not habits.mistakes:
+    if not habits.clustered:
         return np.full(len(spans), habits.mistakes)
-    numbers, _ = features_of(texts)
-    differ = np.flatnonzero(numbers.std(axis=0) > 0)
-    if not len(differ):
-        return np.full(len(spans), habits.mistakes)
-    number = numbers[:, np.random.default_rng(seed).choice(differ)].astype(np.float64)
-    here = np.array([number[rows].mean() for rows in spans])
-    return np.where(here > np.median(number), 2 * habits.mistakes, 0.0)
+    phase = _phases(texts, seed)
+    here = np.array([phase[rows].mean() for rows in spans])
+    return np.where(np.cos(here) > 0, 2 * habits.mistakes, 0.0)
+
+
+def _phases(texts: TextBatch, seed: int) -> Floats:
+    """Where each text is on a drawn wave, ``[B]``; numbers of any magnitude move it, as one text tells no range."""
+    texts = texts.filled()
+    counts = np.diff(texts.offsets)
+    which = np.arange(len(texts.numbers)) - np.repeat(texts.offsets[:-1], counts)  # of its text's numbers
+    drawn = np.random.default_rng([seed, 3]).random((counts.max(initial=0), 2))
+    speed = (1.5 + 1.5 * drawn[:, 0]) * np.where(drawn[:, 1] < 0.5, -1, 1)
+    summed = np.bincount(
+        np.repeat(np.arange(len(texts)), counts), speed[which] * np.arcsinh(10 * texts.numbers), minlength=len(texts)
+    )
+    words = np.array([_chances(template, seed)[0] for template in texts.templates])
+    return summed + 2 * np.pi * words[texts.template_index]

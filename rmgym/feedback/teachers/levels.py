@@ -20,12 +20,14 @@ def cut_points(values: npt.NDArray[np.float64], levels: int, edges: Edges) -> tu
         values: exact values, ``[N]``, at least one.
         levels: number of levels, at least 2.
         edges: ``"width"`` cuts the range of the values into equal widths, ``"quantile"`` puts about as many of the
-            values into each level.
+            values into each level. Where all values are equal, both put them into the middle of levels of width 1.
 
     Returns:
         ``levels - 1`` ascending values.
     """
     inner = np.arange(1, levels) / levels
+    if np.ptp(values) == 0:
+        return tuple((values[0] + levels * (inner - 0.5)).tolist())
     cuts = np.quantile(values, inner) if edges == "quantile" else values.min() + np.ptp(values) * inner
     return tuple(cuts.tolist())
 

@@ -18,6 +18,8 @@ from rmgym.text.batch import TextBatch
 
 PANEL = "panel:"
 """With which the source of answers begins that members of a panel gave, each on a scale of its own."""
+BOTH = "ask for both: ratings=50, preferences=50"
+"""What :func:`check_habits` says to do where a plan is asked."""
 _WHO = 5  # of the numbers drawn for a question
 
 
@@ -58,6 +60,26 @@ class Panel:
         """
         chances = Drawn.of(texts, starts, length, self.seed).chances[:, _WHO]
         return (chances * len(self.members)).astype(np.int64)
+
+
+def check_habits(teacher: Teacher | Panel, *, rated: bool, compared: int, fix: str) -> None:
+    """Refuse habits, of a teacher or of some of a panel, that change no answer to what is asked.
+
+    Args:
+        teacher: who is asked.
+        rated: whether steps are rated.
+        compared: steps of the segments that are compared, 0 where none are.
+        fix: what to ask for so that they have an effect.
+
+    Raises:
+        FeedbackError: there are such.
+    """
+    members = teacher.members.values() if isinstance(teacher, Panel) else [teacher]
+    idle = [m.habits.without_effect(rated=rated, compared=compared) for m in members if isinstance(m, FallibleTeacher)]
+    if names := sorted({name for each in idle for name in each}):
+        asked = [*(["ratings"] if rated else []), *([f"comparisons of length {compared}"] if compared else [])]
+        got = f"{', '.join(names)}, and {' and '.join(asked)} alone are asked for"
+        raise FeedbackError("habits have an effect on what is asked", got=got, fix=f"leave them out, or {fix}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class PlacementQuestion:
         """Is the step better than this rung?"""
         pairs = np.array([[self.item, self.rungs[rung]]], np.int64)
         return PreferenceQuestions(  # one of many, so that a tie alone says something
-            transitions=self.transitions, texts=self.texts, pairs=pairs, length=1, earlier=1
+            transitions=self.transitions, texts=self.texts, pairs=pairs, length=1, shared=True
         )
 
 

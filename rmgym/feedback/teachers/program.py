@@ -64,7 +64,7 @@ class ProgramTeacher:
             FeedbackError: the function fails, or gives anything but one finite number per step, or the same for all.
         """
         values = self.steps.values(questions.transitions, questions.rows)
-        if np.ptp(values) == 0 and not questions.earlier:
+        if np.ptp(values) == 0 and questions.alone:
             raise self._teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
         return Answers(values=values.astype(np.float32))
 
@@ -80,9 +80,8 @@ class ProgramTeacher:
         steps = questions.pairs[:, :, None] + np.arange(questions.length)
         rows, where = np.unique(steps, return_inverse=True)
         left, right = self.steps.values(questions.transitions, rows)[where.reshape(steps.shape)].sum(axis=2).T
-        refusal = None if questions.earlier else self._teaches_nothing
         advice = "other segment lengths, or ratings"
-        return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
+        return compared(questions, (left, right), self.tie_tolerance, refusal=self._teaches_nothing, advice=advice)
 
     def _teaches_nothing(self, rule: str, got: str) -> FeedbackError:
         return FeedbackError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -116,6 +116,13 @@ class ScriptedTeacher:
             raise FeedbackError("a teacher rates at least one step", got="none", fix="collect or select steps first")
         return values[questions.rows]
 
+    def span(self, questions: RatingQuestions) -> npt.NDArray[np.float64]:
+        """Values that a scale is made for: those of the steps asked about or, where these are all equal, of all."""
+        values = self.worth(questions)
+        if np.ptp(values) > 0:
+            return values
+        return self.worth(replace(questions, rows=np.arange(len(questions.transitions))))
+
     def rate(self, questions: RatingQuestions) -> Answers:
         """Rate steps by their :meth:`worth`: 1 to ``levels``, or the exact value where ``levels`` is None.
 
@@ -129,13 +136,13 @@ class ScriptedTeacher:
         cuts = self.cuts or questions.cuts
         if self.levels == len(cuts) + 1:  # a scale that was set before: a level alone says something
             return Answers(values=levels_of(values, cuts), levels=self.levels, cuts=cuts)
-        if np.ptp(values) == 0 and not questions.earlier:
+        if np.ptp(values) == 0 and questions.alone:
             raise self.teaches_nothing("ratings differ between steps", f"{len(values)} times {values[0]:g}")
         if self.levels is None:
             return Answers(values=values.astype(np.float32))
-        cuts = cut_points(values, self.levels, self.edges)
+        cuts = cut_points(self.span(questions), self.levels, self.edges)
         ratings = levels_of(values, cuts)
-        if np.ptp(ratings) == 0 and not questions.earlier:  # quantiles of values that are nearly all equal
+        if np.ptp(ratings) == 0 and questions.alone:  # quantiles of values that are nearly all equal
             got = f"{len(values)} steps, all in one of {self.levels} levels"
             raise FeedbackError("ratings differ between steps", got=got, fix="use edges='width'")
         return Answers(values=ratings, levels=self.levels, cuts=cuts)
@@ -149,10 +156,9 @@ class ScriptedTeacher:
         Warns:
             TiedPreferencesWarning: more than half of the comparisons are ties.
         """
-        left, right = questions.sums(self.values(questions.transitions))
-        refusal = None if questions.earlier else self.teaches_nothing
+        sums = questions.sums(self.values(questions.transitions))
         advice = "ScriptedTeacher(target='outcome'), other segment lengths, or ratings"
-        return compared(left, right, self.tie_tolerance, refusal=refusal, advice=advice)
+        return compared(questions, sums, self.tie_tolerance, refusal=self.teaches_nothing, advice=advice)
 
     def place(self, question: PlacementQuestion) -> Placed | None:
         """Place a step among others by its value.

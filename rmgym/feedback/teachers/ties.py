@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
 from rmgym.feedback.teachers.answers import Answers
+from rmgym.feedback.teachers.asking import PreferenceQuestions
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,16 +20,21 @@ class TiedPreferencesWarning(UserWarning):
 
 
 def compared(
-    left: Floats, right: Floats, tolerance: float, *, refusal: Callable[[str, str], FeedbackError] | None, advice: str
+    asked: PreferenceQuestions,
+    sums: tuple[Floats, Floats],
+    tolerance: float,
+    *,
+    refusal: Callable[[str, str], FeedbackError],
+    advice: str,
 ) -> Answers:
     """Answers to ``N`` comparisons: 1 where the left segment is better, 0, or 0.5 for a tie.
 
     Args:
-        left: sums of the left segments, ``[N]``.
-        right: sums of the right ones, ``[N]``.
+        asked: the questions; where they are one's share of more, all may be ties.
+        sums: of the left segments, ``[N]``, and of the right ones.
         tolerance: sums that differ by at most this much are tied.
-        refusal: makes the error that is raised where all are ties, from the rule and what was received; None where
-            earlier answers tell segments apart.
+        refusal: makes the error that is raised where all are ties and nothing else was answered, from the rule and
+            what was received.
         advice: what to use instead where most are ties.
 
     Raises:
@@ -37,10 +43,11 @@ def compared(
     Warns:
         TiedPreferencesWarning: more than half are.
     """
+    left, right = sums
     tied = np.abs(left - right) <= tolerance
-    if tied.all() and refusal is not None:
+    if tied.all() and asked.alone:
         raise refusal("some segments are better than others", f"{len(tied)} comparisons, all tied")
-    if len(tied) > 1 and tied.mean() > 0.5:
+    if len(tied) > 1 and tied.mean() > 0.5 and not asked.shared:
         warnings.warn(
             f"{tied.sum()} of {len(tied)} comparisons are ties, which teach little: use {advice}",
             TiedPreferencesWarning,

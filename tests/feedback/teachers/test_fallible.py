@@ -21,6 +21,7 @@ from rmgym.feedback.teachers import (
     ScriptedTeacher,
 )
 from rmgym.feedback.teachers.contract import TeacherContract
+from rmgym.feedback.teachers.habits import wrong_chances
 from rmgym.text import TextBatch
 from rmgym.transitions import Transitions
 
@@ -144,17 +145,42 @@ def test_so_many_answers_are_wrong(share: float) -> None:
         assert is_share(off[level != other] == other, 1 / 9)
 
 
-def test_clustered_mistakes_are_made_in_one_half_of_the_states() -> None:
-    exact, asked, rated = ratings(mistakes=0.2, clustered=True)
-    above = asked.texts.numbers > np.median(asked.texts.numbers)
+def test_clustered_mistakes_are_made_in_half_of_the_states_and_nowhere_else() -> None:
+    exact, asked, always = ratings(mistakes=0.5, clustered=True)
+    here = always.values != exact  # all answers there are wrong
+    assert 0.4 < here.mean() < 0.6
+    borders = (np.diff(here[np.argsort(asked.texts.numbers)]) != 0).sum()
+    assert 0 < borders < N / 50, "regions, not points"
+    _, _, rated = ratings(mistakes=0.2, clustered=True)
     wrong = rated.values != exact
-    assert not wrong[~above].any()
-    assert is_share(wrong[above], 0.4)
-    compared, choice = comparisons(np.ones(N), mistakes=0.2, clustered=True)
-    number = compared.texts.numbers
-    above = number[compared.pairs].mean(axis=1) > np.median(number)
-    assert not (choice == 0)[~above].any()
-    assert is_share((choice == 0)[above], 0.4)
+    assert not wrong[~here].any()
+    assert is_share(wrong[here], 0.4)
+    _, choice = comparisons(np.ones(N), mistakes=0.5, clustered=True)
+    here = choice == 0
+    assert 0.4 < here.mean() < 0.6
+    _, choice = comparisons(np.ones(N), mistakes=0.2, clustered=True)
+    assert not (choice == 0)[~here].any()
+    assert is_share((choice == 0)[here], 0.4)
+
+
+def test_where_mistakes_cluster_does_not_depend_on_what_else_was_collected() -> None:
+    _, asked, rated = ratings(400, mistakes=0.3, clustered=True)
+    kept = np.argsort(asked.texts.numbers)[300:]  # steps of one end alone
+    some = RatingQuestions(
+        transitions=asked.transitions[kept], texts=asked.texts[kept], rows=np.arange(100)[::-1].copy()
+    )
+    teacher = FallibleTeacher(
+        teacher=ScriptedTeacher(levels=10, cuts=tuple(range(1, 10))), habits=Habits(mistakes=0.3, clustered=True)
+    )
+    assert teacher.rate(some).values.tolist() == rated.values[kept[::-1]].tolist()
+
+
+def test_mistakes_cluster_by_words_where_there_are_no_numbers() -> None:
+    words = TextBatch.from_strings([f"the {name} door" for name in "abcdefghijklmnopqrstuvwxyz"])
+    spans = [np.array([i]) for i in range(26)]
+    chances = np.array([wrong_chances(Habits(mistakes=0.2, clustered=True), words, spans, seed) for seed in range(40)])
+    assert set(chances.ravel().tolist()) == {0.0, 0.4}
+    assert is_share(chances.ravel() > 0, 0.5)
 
 
 def test_some_are_skipped_and_some_left_for_later() -> None:
@@ -218,6 +244,32 @@ def test_a_question_has_one_answer_whatever_is_asked_with_it_and_whichever_side_
     assert np.array_equal(person.rate(less).values, given.values[100:20:-1], equal_nan=True)
 
 
+def test_habits_that_change_nothing_are_named() -> None:
+    habits = Habits(rationality=2, myopia=0.9, ties=1, drift=1, own_scale=True, mistakes=0.1, skips=0.1)
+    assert habits.without_effect(rated=True, compared=9) == []
+    assert habits.without_effect(rated=True, compared=0) == ["rationality", "ties", "myopia"]
+    assert habits.without_effect(rated=False, compared=9) == ["drift", "own_scale"]
+    assert habits.without_effect(rated=False, compared=1) == ["drift", "own_scale", "myopia"]
+    assert Habits(mistakes=0.1).without_effect(rated=True, compared=0) == []
+
+
+@pytest.mark.parametrize("own_scale", [True, False])
+def test_one_of_several_may_find_all_steps_alike_and_has_a_scale_for_others(own_scale: bool) -> None:
+    teacher = FallibleTeacher(teacher=ScriptedTeacher(levels=6), habits=Habits(own_scale=own_scale), seed=2)
+    reward = np.repeat([0.0, 1.0], [30, 10])
+    alike = RatingQuestions(transitions=steps(reward), texts=texts(40), rows=np.arange(5), shared=True)
+    rated = teacher.rate(alike)
+    assert (rated.values == 1).all()
+    further = replace(alike, rows=np.arange(30, 40), cuts=rated.cuts, earlier=5)
+    assert teacher.rate(further).values.min() > 1, "the scale is for all steps that were collected"
+    flat = replace(alike, transitions=steps(np.full(40, 3.0)))
+    middle = teacher.rate(flat)
+    assert len(set(middle.values.tolist())) == 1
+    assert len(set(middle.cuts)) == len(middle.cuts), "levels that later steps can reach"
+    with pytest.raises(FeedbackError, match="ratings differ"):
+        teacher.rate(replace(alike, shared=False))
+
+
 def test_what_cannot_be_is_refused() -> None:
     for wrong in (
         {"rationality": -1},
@@ -230,7 +282,11 @@ def test_what_cannot_be_is_refused() -> None:
             Habits(**wrong)
     with pytest.raises(FeedbackError, match=r"from 0 to 0\.5"):
         Habits(mistakes=0.6, clustered=True)
+    with pytest.raises(FeedbackError, match="where mistakes are made"):
+        Habits(clustered=True)
     asked = TestPerson().rating_questions()
+    with pytest.raises(FeedbackError, match="whose width two do not tell"):
+        FallibleTeacher(teacher=ScriptedTeacher(levels=2), habits=Habits(drift=1)).rate(asked)
     with pytest.raises(FeedbackError, match="mistakes and drift of ratings are of levels"):
         FallibleTeacher(habits=Habits(mistakes=0.1)).rate(asked)
     constant = replace(asked, transitions=replace(asked.transitions, true_reward=np.ones(24, np.float32)))

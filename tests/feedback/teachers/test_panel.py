@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers import FallibleTeacher, Habits, Panel, Person, ProgramTeacher, ScriptedTeacher, Teacher
-from rmgym.feedback.teachers.panel import People
+from rmgym.feedback.teachers.panel import People, check_habits
+from rmgym.feedback.teachers.ties import TiedPreferencesWarning
 from rmgym.metrics.ranking import spearman
 from rmgym.text import TextBatch, textualizer
 from rmgym.transitions import Transitions
@@ -107,6 +109,39 @@ def test_one_who_answers_later_leaves_its_share_pending(store: LabelStore, pendu
     pending = ask(store, panel, steps, texts, QuestionPlan(ratings=60))
     assert len(pending) + store.info()["counts"]["ratings"] == 60
     assert 15 < len(pending) < 45
+
+
+def test_members_whose_share_is_all_alike_answer_and_all_together_are_refused(
+    store: LabelStore, pendulum: Pendulum
+) -> None:
+    steps, texts = pendulum
+    sparse = replace(steps, true_reward=(steps.true_reward > np.quantile(steps.true_reward, 0.97)).astype(np.float32))
+    plan = QuestionPlan(ratings=60, preferences=12, length=5)
+    many = People(own_scale=True, people=30, seed=1).knowing(ScriptedTeacher())
+    with pytest.warns(TiedPreferencesWarning, match="11 of 12"):  # of all of them, in one line
+        ask(store, many, sparse, texts, plan)
+    assert store.info()["counts"]["ratings"] == 60
+    assert any(len({a.value for a in store.answers(name)} - {None}) == 1 for name in store.info()["annotators"])
+    none = replace(steps, true_reward=np.zeros_like(steps.true_reward))
+    alike = Panel({"ann": ScriptedTeacher(levels=5), "bob": ScriptedTeacher(levels=5)})
+    for plan, rule in (
+        (QuestionPlan(ratings=60), "ratings differ between steps"),
+        (QuestionPlan(ratings=0, preferences=12, length=5), "some segments are better"),
+    ):
+        with pytest.raises(FeedbackError, match=rule):
+            ask(LabelStore(store.path.with_name("none.sqlite")), alike, none, texts, plan)
+    assert not store.path.with_name("none.sqlite").exists()
+
+
+def test_habits_without_an_effect_are_refused_where_it_is_clear_what_is_asked() -> None:
+    panel = People(rationality=2, own_scale=True, people=2).knowing(ScriptedTeacher())
+    check_habits(panel, rated=True, compared=5, fix="")
+    check_habits(ScriptedTeacher(), rated=True, compared=0, fix="")
+    with pytest.raises(FeedbackError, match="rationality, and ratings alone") as refused:
+        check_habits(panel, rated=True, compared=0, fix="ask more")
+    assert refused.value.fix == "leave them out, or ask more"
+    with pytest.raises(FeedbackError, match="own_scale, and comparisons of length 5 alone"):
+        check_habits(panel, rated=False, compared=5, fix="")
 
 
 def test_nobody_and_names_for_many_are_refused(store: LabelStore, pendulum: Pendulum) -> None:

@@ -38,12 +38,17 @@ def labels_of(source: LabelSource, *, annotator: str | None = None, clean: bool 
         clean: as for :meth:`rmgym.LabelStore.labels`, of a database.
 
     Raises:
-        FeedbackError: there are none, a column is missing, or a row is no label.
+        FeedbackError: there are none, a column is missing, a row is no label, or an annotator of a table is asked for.
     """
     if isinstance(source, Labels):
         return source
     store = store_of(source)
-    return _of_sheet(Sheet.read(source)) if store is None else store.labels(annotator, clean=clean)
+    if store is not None:
+        return store.labels(annotator, clean=clean)
+    if annotator is not None:
+        fix = "leave the annotator out, or pass the rows that are theirs"
+        raise FeedbackError("annotators are those of a database", got=f"{annotator!r} of a table", fix=fix)
+    return _of_sheet(Sheet.read(source))
 
 
 def store_of(source: LabelSource) -> LabelStore | None:

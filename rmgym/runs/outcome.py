@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import RmgymError
 from rmgym.evaluation.evaluate import EVALUATION_SEED
 from rmgym.evaluation.log import Row
 from rmgym.models.base import RewardModel
@@ -90,8 +91,12 @@ def _unseen(comparison: RewardComparisonCallback) -> str | None:
 
 def _held_out(model: Model | None) -> Mapping[str, float | int | None] | None:
     """What a model that was fitted remembers of labels that it was not fitted on."""
-    facts = model.describe().get("fitted_on") if isinstance(model, RewardModel) else None
-    metrics = facts.get("metrics") if isinstance(facts, Mapping) else None
+    try:
+        facts = model.describe() if isinstance(model, RewardModel) else {}
+    except RmgymError:  # it is served, and the server is gone; the run is worth more than this
+        return None
+    fitted = facts.get("served", facts).get("fitted_on")
+    metrics = fitted.get("metrics") if isinstance(fitted, Mapping) else None
     judged = metrics.get("validation") if isinstance(metrics, Mapping) else None
     return judged if isinstance(judged, Mapping) else None
 

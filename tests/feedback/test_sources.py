@@ -169,6 +169,11 @@ def test_databases_by_themselves_or_by_path(tmp_path: Path) -> None:
         rmgym.fit("no-lm", {"chosen": [], "rejected": []})
 
 
+def test_a_table_has_no_annotators() -> None:
+    with pytest.raises(FeedbackError, match=r"(?s)those of a database.*'ann' of a table"):
+        labels_of(PAIRS, annotator="ann")
+
+
 def test_a_model_is_fitted_on_a_table() -> None:
     pairs = [
         {"chosen": f"the room is at {t} degrees", "rejected": f"the room is at {t + 9} degrees"} for t in range(20)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -359,3 +360,44 @@ def test_a_measure_that_fails_later_costs_no_training(tmp_path: Path, caplog: py
     assert np.isnan(measured[1:]).all()
     assert "there is no measure" in caplog.text
     assert result.outcome.final["measure_mean"] is None
+
+
+class Won(gym.Wrapper[Any, Any, Any, Any]):
+    """CartPole whose info calls an episode a success once it has lasted ten steps."""
+
+    steps = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.steps = 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        obs, reward, terminated, truncated, info = super().step(action)
+        return obs, reward, terminated, truncated, {**info, "is_success": self.steps >= 10}
+
+
+def won(**kwargs: Any) -> gym.Env[Any, Any]:
+    return Won(gym.make("CartPole-v1", **kwargs))
+
+
+gym.register("rmgym-test/Won-v0", f"{__name__}:won")
+
+
+def test_success_and_held_out_labels_stand_in_the_record(tmp_path: Path) -> None:
+    model = SmallReward.create(numbers=9)
+    scores = {"labels": 7, "r2": 0.5, "accuracy": None}
+    model.fitted_on = {"absorbing": True, "metrics": {"train": None, "validation": scores}}
+    settings = {**PENDULUM, "env_id": "rmgym-test/Won-v0", "env_kwargs": None, "hyperparameters": SMALL["ppo"]}
+    settings |= {"total_steps": 64, "eval_every": 32, "episodes": 4}
+    result = train(reward_model=model, out=tmp_path / "run", **settings)
+    run = read_run(tmp_path / "run")
+    assert run.outcome is not None
+    assert run.outcome.held_out == scores
+    # A step is worth 1, so that a return is a length.
+    assert result.random.success == tuple(float(length >= 10) for length in result.random.returns)
+    rates = run.curve["success_rate"]
+    assert len(rates) == len(run.curve["steps"])
+    assert result.final["success_rate"] == rates[-1]
+    played = evaluate(load_agent(tmp_path / "run" / "agent.zip", model), None, model, episodes=4)
+    assert rates[-1] == np.mean(played.length >= 10)

@@ -40,6 +40,7 @@ def test_the_commands_of_the_page_in_order(tmp_path: Path, monkeypatch: pytest.M
         "runs/page/whole.sqlite": 2,
         "runs/page/ladder.sqlite": 1,
         "runs/page/ours.sqlite": 1,
+        "runs/page/refit.sqlite": 1,
     }
     counts = LabelStore("runs/page/labels.sqlite").info()["counts"]
     assert (counts["rating_queries"], counts["preference_queries"]) == (40, 20)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rmgym.cli.asked_steps import AskedSteps, are_asked, put_questions, refuse_other_card
+from rmgym.cli.completion import model_names
 from rmgym.cli.extras import require
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, err, out, print_json
@@ -60,6 +61,13 @@ def ui(
     high: Annotated[int | None, typer.Option(help="The same for a high rating.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps to collect; by default enough for the questions.")] = None,
     seed: Annotated[int, typer.Option(help="Of collecting and choosing; same seed, same questions.")] = 0,
+    refit: Annotated[
+        str | None,
+        typer.Option(
+            help="Fit this reward model meanwhile, show how good it is, and let it order the questions.",
+            autocompletion=model_names,
+        ),
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Show what the environment draws, where it can.")] = True,
     host: Annotated[str, typer.Option(help="Address to listen on; any but loopback is for annotators elsewhere.")] = (
         "127.0.0.1"
@@ -87,6 +95,7 @@ def ui(
     from rmgym.ui.ladder_desk import LadderDesk
     from rmgym.ui.pages import Pages
     from rmgym.ui.pictures import Pictures
+    from rmgym.ui.refits import Refits, check_fittable, refitting
     from rmgym.ui.sessions import sessions_beside
     from rmgym.ui.site import Site
 
@@ -95,6 +104,8 @@ def ui(
         raise FeedbackError("a ladder is of steps alone", got=f"{preferences} comparisons too", fix=fix)
     if data is None and env.id.endswith(_STEPS):
         env, data = _of_file(env), Path(env.id)
+    if refit is not None:
+        check_fittable(refit)
     plan = QuestionPlan(ratings=ratings, preferences=preferences, length=length, method=select, steps=steps, seed=seed)
     names = annotator or [getpass.getuser()]
     source, store = AskedSteps.named(env, data), LabelStore(db)
@@ -115,13 +126,17 @@ def ui(
     asked = [*desk.questions.values()]
     drawn = Pictures(are_coming=pictures)
     viewer = Viewer(StepReader(text.card, text.language), asked)
-    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, examples=examples)
-    app = Site(access, sessions_beside(db), desk, pages, drawn).app(any_host=not is_loopback(host))
+    refits = None if refit is None else Refits(refitting(db, refit), desk.reorder)
+    pages = Pages(env.id, desk=desk, viewer=viewer, pictures=drawn, refits=refits, examples=examples)
+    app = Site(access, sessions_beside(db), desk, pages, drawn, refits).app(any_host=not is_loopback(host))
     listening, url = listen(host, port)
     if pictures:
         Thread(
             target=_take, args=(drawn, partial(_draw, source, plan, [*asked, *examples.values()])), daemon=True
         ).start()
+    if refits is not None:
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that fit; the page itself computes nothing
+        refits.consider(desk.answered)
     links = {name: f"{url}/#token={access.token(name)}" for name in names}
     about = f"{len(asked)} questions about {env.id} in {db}"
     # Whoever closes SQLite's last connection waits until its log is put into the file: that is no answer's affair.

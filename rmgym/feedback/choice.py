@@ -167,7 +167,7 @@ def choose_steps(
         counts, weight = {"terminated": min(len(ended), round(mix.terminated * n))}, np.ones(len(texts))
     else:
         counts, weight = mix.counts(n, before, len(ended)), predicted.std.astype(np.float64) + _SAME
-        ended = ended[_farthest(texts[ended], asked, counts.get("terminated", 0), weight[ended])]
+        ended = ended[farthest(texts[ended], asked, counts.get("terminated", 0), weight[ended])]
     chosen = {"terminated": ended[: counts.get("terminated", 0)]}
     left = np.setdiff1d(rows, chosen["terminated"])
     if predicted is not None:
@@ -182,8 +182,8 @@ def choose_steps(
     reason = "coverage" if predicted is None else "unsure"
     first = left[_of_new_words(texts[left], rated)][:rest] if predicted is not None else left[:0]
     left = np.setdiff1d(left, first)
-    farthest = _farthest(texts[left], rated, rest - len(first), weight[left])
-    chosen[reason] = np.concatenate([first, left[farthest]])
+    unsure = farthest(texts[left], rated, rest - len(first), weight[left])
+    chosen[reason] = np.concatenate([first, left[unsure]])
     return Chosen(
         ratings=np.concatenate(list(chosen.values())),
         preferences=np.zeros((0, 2), np.int64),
@@ -249,8 +249,18 @@ def _of_new_words(texts: TextBatch, asked: TextBatch | None) -> Rows:
     return np.unique(np.searchsorted(texts.word_offsets, new, side="right") - 1)
 
 
-def _farthest(texts: TextBatch, asked: TextBatch | None, n: int, weight: npt.NDArray[np.float64]) -> Rows:
-    """Greedy k-center over texts, weighted, away from what was rated; ``int64``, ``n`` at most."""
+def farthest(texts: TextBatch, asked: TextBatch | None, n: int, weight: npt.NDArray[np.float64]) -> Rows:
+    """Greedy k-center over texts, weighted, away from what was rated.
+
+    Args:
+        texts: among which it is chosen.
+        asked: texts that were asked about before.
+        n: how many.
+        weight: of each text, by which its squared distance counts.
+
+    Returns:
+        Rows, ``int64``, ``n`` at most: none is as near to another as if they were one.
+    """
     before = 0 if asked is None else len(asked)
     features, words = features_of(texts if asked is None else TextBatch.concatenate([asked, texts]))
     candidates, kinds = features[before:], words[before:]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from rmgym.feedback.scales import Scale, check_scales
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import HUMAN
 from rmgym.ui.replies import SIDES, SKIP, UNSURE, row_of, word_of
+from rmgym.ui.turns import Standing, Turn
 
 _PATIENCE = 900.0
 """Seconds for which a question that somebody sees is given to nobody else."""
@@ -30,46 +30,6 @@ _LONGEST = 120.0
 """Seconds that an answer counts for at most: longer ones were breaks."""
 _RECENT = 20
 """Answers whose median time says how long the others will take."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """What an annotator sees.
-
-    Attributes:
-        code: of the question; empty where nothing is left for them.
-        question: the question.
-        last: code of the question that they answered last, which can be taken back; empty where there is none.
-        done: how many they have answered or skipped.
-        left: how many questions are open to them.
-        minutes: that these will take, with the others at work too; None before there is anything to go by.
-        levels: they rate from 1 to so many.
-        low: code of the step that they gave the lowest rating; empty where their ratings are all one.
-        high: the same of the highest.
-        rungs: codes of the steps on their ladder, worst first; empty where nothing is placed.
-    """
-
-    code: str
-    question: Question | None
-    last: str
-    done: int
-    left: int
-    minutes: float | None
-    levels: int
-    low: str
-    high: str
-    rungs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How far somebody is: how many questions they have answered, could not tell or skipped, and have left."""
-
-    annotator: str
-    answered: int
-    unsure: int
-    skipped: int
-    left: int
 
 
 class Desk:
@@ -106,6 +66,7 @@ class Desk:
         self.questions = {code_in_tables(question): question for question in store.questions() if self._asks(question)}
         self._codes = {question.id: code for code, question in self.questions.items()}
         self._place = {code: i for i, code in enumerate(self.questions)}
+        self._order = [*self.questions]
         self._shared = {code for code, i in self._place.items() if int((i + 1) * overlap) > int(i * overlap)}
         self._words = {name: self._answered(name) for name in annotators}
         self._owners = {code: set[str]() for code in self.questions}
@@ -158,6 +119,12 @@ class Desk:
                 for name, words in each.items()
             ]
 
+    @property
+    def answered(self) -> int:
+        """How many answers there are that say something."""
+        with self._lock:
+            return sum(word not in (SKIP, UNSURE) for words in self._words.values() for word in words.values())
+
     def values(self) -> dict[str, Values]:
         """What everybody has answered as numbers from 0 to 1, by the kind of the questions."""
         with self._lock:
@@ -172,6 +139,13 @@ class Desk:
                 }
                 for kind in ("rating", "preference")
             }
+
+    def reorder(self, queries: Sequence[int]) -> None:
+        """Ask some questions, named by their ids, in this order, each where one of them stood; shares stay."""
+        with self._lock:
+            named = [self._codes[query] for query in queries if query in self._codes]
+            turn, moved = iter(named), {*named}
+            self._order = [next(turn) if code in moved else code for code in self._order]
 
     def export(self) -> bytes:
         """All answers of the database with their texts, as CSV.
@@ -272,13 +246,13 @@ class Desk:
         now = self._clock()
         seen = {code for who, (code, since) in self._shown.items() if who != annotator and now - since < _PATIENCE}
         own, others = list[str](), list[str]()
-        for code, place in self._place.items():
+        for code in self._order:
             if code in words:
                 continue
             if code in self._shared:
                 own.append(code)
             elif code not in seen and not self._is_taken(code, annotator):
-                (own if place % len(self._annotators) == mine else others).append(code)
+                (own if self._place[code] % len(self._annotators) == mine else others).append(code)
         return own + others[::-1]
 
     def _is_taken(self, code: str, annotator: str) -> bool:

@@ -15,8 +15,10 @@ from rmgym.errors import FeedbackError
 from rmgym.feedback.agreement import Agreement, agreement, agreement_of_each
 from rmgym.feedback.questions import Question, segment_digest
 from rmgym.ui.clips import HEIGHT, WIDTH, Row, View, Viewer
-from rmgym.ui.desk import Desk, Turn
+from rmgym.ui.desk import Desk
 from rmgym.ui.pictures import Pictures
+from rmgym.ui.refits import Refits
+from rmgym.ui.turns import Turn
 
 _HERE = Path(__file__).parent
 STATIC = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
@@ -51,6 +53,7 @@ class Pages:
         desk: who is asked what.
         viewer: what is shown of a question.
         pictures: of clips.
+        refits: what is fitted meanwhile, if anything is.
         examples: steps that show what ``low`` and ``high`` mean, by these words.
     """
 
@@ -61,9 +64,10 @@ class Pages:
         desk: Desk,
         viewer: Viewer,
         pictures: Pictures,
+        refits: Refits | None = None,
         examples: Mapping[str, Question] = MappingProxyType({}),
     ) -> None:
-        self._desk, self._pictures = desk, pictures
+        self._desk, self._pictures, self._refits = desk, pictures, refits
         self._examples = [(f"an example of {word}", viewer.view(step)) for word, step in examples.items()]
         asked = desk.questions
         self._view = lru_cache(_KEPT)(lambda code: viewer.view(asked[code]))
@@ -107,6 +111,7 @@ class Pages:
         return self._progress.render(
             annotator=annotator,
             post_token=post_token,
+            refits=self._refits,
             standings=self._desk.standings(),
             kinds=kinds,
             shared=sum(kind.of_all.questions for kind in kinds),
@@ -143,6 +148,7 @@ class Pages:
             "anchors": self._anchors(annotator, turn) if view is not None and view.kind == "rating" else [],
             "place": place,
             "rungs": [self._rung(code) for code in turn.rungs],
+            "fitted": self._refits.last if self._refits is not None else None,
             "time_left": _in_words(turn.minutes),
             "notice": f"Not stored: {refused.rule} (here: {refused.got})." if refused is not None else "",
         }

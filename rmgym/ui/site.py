@@ -24,6 +24,7 @@ from rmgym.ui.access import Access
 from rmgym.ui.desk import Desk
 from rmgym.ui.pages import STATIC, Pages
 from rmgym.ui.pictures import Pictures
+from rmgym.ui.refits import Refits
 from rmgym.ui.sessions import SECONDS, Sessions
 
 _HEADERS = {
@@ -67,10 +68,19 @@ class Site:
         desk: who is asked what.
         pages: what they see.
         pictures: of clips.
+        refits: what is fitted meanwhile, if anything is.
     """
 
-    def __init__(self, access: Access, sessions: Sessions, desk: Desk, pages: Pages, pictures: Pictures) -> None:
-        self._sessions = sessions
+    def __init__(
+        self,
+        access: Access,
+        sessions: Sessions,
+        desk: Desk,
+        pages: Pages,
+        pictures: Pictures,
+        refits: Refits | None = None,
+    ) -> None:
+        self._sessions, self._refits = sessions, refits
         self._access, self._desk, self._pages, self._pictures = access, desk, pages, pictures
         self._ahead = ThreadPoolExecutor(1)
 
@@ -202,6 +212,8 @@ class Site:
             raise Refusal(400, error) from error
         shown = self._pages.turn(annotator)
         self._ahead.submit(self._pages.prepare, annotator)
+        if self._refits is not None:
+            self._refits.consider(self._desk.answered)
         return _html(shown)
 
 

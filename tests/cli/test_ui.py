@@ -76,6 +76,8 @@ def test_pictures_come_while_the_page_is_there(tmp_path: Path) -> None:
         (["CartPole-v1", "--ratings", "0"], "something is asked"),
         (["CartPole-v1", "--ask", "ladder", "--ratings", "3", "--preferences", "2"], "a ladder is of steps alone"),
         (["CartPole-v1", "--ask", "ladder", "--ratings", "1"], "a ladder has at least two steps"),
+        (["CartPole-v1", "--ratings", "3", "--refit", "constant"], "a model that is fitted has weights"),
+        (["CartPole-v1", "--ratings", "3", "--refit", "minlm"], "a reward model is built in"),
         (["Nothing-v0"], "an environment has a registered id"),
         (["nothing.parquet"], ""),
         (["CartPole-v1", "--ratings", "3", "--low", "100"], "an example is one of the steps"),

@@ -29,6 +29,7 @@ from rmgym.ui.desk import Desk
 from rmgym.ui.ladder_desk import LadderDesk
 from rmgym.ui.pages import Pages
 from rmgym.ui.pictures import Pictures
+from rmgym.ui.refits import Refits
 from rmgym.ui.sessions import sessions_beside
 from rmgym.ui.site import Site
 
@@ -115,6 +116,7 @@ class Room:
         env: str = ENV,
         examples: Mapping[str, Question] = MappingProxyType({}),
         on_ladder: bool = False,
+        refits: Refits | None = None,
     ) -> None:
         self.store, text = store, steps_of()[2]
         self.access, self.sessions = Access(SECRET, annotators), sessions_beside(store.path)
@@ -126,8 +128,8 @@ class Room:
         )
         self.pictures = Pictures(are_coming=False)
         viewer = Viewer(StepReader(text.card, text.language), self.desk.questions.values())
-        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, examples=examples)
-        self.app = Site(self.access, self.sessions, self.desk, pages, self.pictures).app()
+        pages = Pages(env, desk=self.desk, viewer=viewer, pictures=self.pictures, refits=refits, examples=examples)
+        self.app = Site(self.access, self.sessions, self.desk, pages, self.pictures, refits).app()
 
     def client(self, *, session: str | None = None) -> TestClient:
         cookies = {} if session is None else {self.access.cookie: session}

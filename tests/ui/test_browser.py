@@ -96,12 +96,12 @@ def person(browser: Browser, room: Room, annotator: str = "ann", **options: Any)
         assert [each for each in complaints if not EXPECTED.search(each)] == []
 
 
-def test_two_people_ten_pairs_each_a_reload_and_a_kill_nothing_lost_nothing_doubled(
+def test_two_people_twenty_pairs_each_a_reload_and_a_kill_nothing_lost_nothing_doubled(
     browser: Browser, tmp_path: Path
 ) -> None:
-    database, port = asked(tmp_path / "labels.sqlite", ratings=0, preferences=20).path, free_port()
+    database, port = asked(tmp_path / "labels.sqlite", ratings=0, preferences=40).path, free_port()
     names = ("ann", "bob")
-    counts = ("--ratings", "0", "--preferences", "20", "--length", "5", "--no-pictures", "--port", str(port))
+    counts = ("--ratings", "0", "--preferences", "40", "--length", "5", "--no-pictures", "--port", str(port))
     arguments = ("ui", "CartPole-v1", "--db", str(database), *counts, *(f"--annotator={name}" for name in names))
     access = Access(secret_beside(database), names)
     server = ServerProcess(*arguments)
@@ -109,14 +109,14 @@ def test_two_people_ten_pairs_each_a_reload_and_a_kill_nothing_lost_nothing_doub
         for name, one in zip(names, pair, strict=True):
             one.open(f"{server.url}/#token={access.token(name)}")
             assert one.page.url == f"{server.url}/"
-        for turn in range(10):
+        for turn in range(20):
             for i, one in enumerate(pair):
                 key, word = [("l", "left"), ("r", "right"), ("t", "tie"), ("ArrowLeft", "left")][(turn + i) % 4]
-                if (turn, i) == (4, 0):
+                if (turn, i) == (8, 0):
                     shown = one.question
                     one.page.reload()
                     assert one.question == shown
-                if (turn, i) == (6, 1):
+                if (turn, i) == (12, 1):
                     shown = one.question
                     server.end()
                     one.page.keyboard.press(key)
@@ -134,8 +134,8 @@ def test_two_people_ten_pairs_each_a_reload_and_a_kill_nothing_lost_nothing_doub
     codes = {question: code for code, question in _codes(store).items()}
     rows = {name: {codes[row.query]: word_of(row) for row in store.answers(name)} for name in names}
     assert rows == {name: one.stored for name, one in zip(names, pair, strict=True)}
-    assert [len(store.answers(name)) for name in names] == [10, 10]
-    assert sorted(row.query for name in names for row in store.answers(name)) == list(range(1, 21))
+    assert [len(store.answers(name)) for name in names] == [20, 20]
+    assert sorted(row.query for name in names for row in store.answers(name)) == list(range(1, 41))
 
 
 def _codes(store: LabelStore) -> dict[str, int]:

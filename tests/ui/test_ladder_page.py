@@ -185,21 +185,21 @@ def test_hostile_texts_are_shown_as_they_are(browser: Browser, tmp_path: Path) -
 def test_two_people_place_through_a_reload_and_a_kill_and_nothing_is_lost_or_doubled(
     browser: Browser, tmp_path: Path
 ) -> None:
-    room, port, names = ladder_room(tmp_path, 21), free_port(), ("ann", "bob")
-    counts = ("--ask", "ladder", "--ratings", "21", "--no-pictures", "--port", str(port))
+    room, port, names = ladder_room(tmp_path, 41), free_port(), ("ann", "bob")
+    counts = ("--ask", "ladder", "--ratings", "41", "--no-pictures", "--port", str(port))
     arguments = ("ui", "CartPole-v1", "--db", str(room.store.path), *counts, *(f"--annotator={name}" for name in names))
     access = Access(secret_beside(room.store.path), names)
     server = ServerProcess(*arguments)
     with people(browser, 2) as pair:
         for name, one in zip(names, pair, strict=True):
             one.open(f"{server.url}/#token={access.token(name)}")
-        for turn in range(10):
+        for turn in range(20):
             for i, one in enumerate(pair):
-                if (turn, i) == (4, 0):
+                if (turn, i) == (8, 0):
                     shown = one.question
                     one.page.reload()
                     assert one.question == shown
-                if (turn, i) == (6, 1):
+                if (turn, i) == (12, 1):
                     shown, low = one.question, rungs(one.page)[-1]
                     one.page.keyboard.press("End")
                     server.end()
@@ -215,5 +215,5 @@ def test_two_people_place_through_a_reload_and_a_kill_and_nothing_is_lost_or_dou
     server.end()
     after = LadderDesk(LabelStore(room.store.path), names)
     assert [after.words(name) for name in names] == [one.stored for one in pair]
-    assert [len(one.stored) for one in pair] == [10, 10]
-    assert len({*pair[0].stored, *pair[1].stored}) == 20
+    assert [len(one.stored) for one in pair] == [20, 20]
+    assert len({*pair[0].stored, *pair[1].stored}) == 40

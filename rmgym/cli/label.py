@@ -138,7 +138,7 @@ def label(
 def _interview(store: LabelStore, person: Person, annotator: str, text: Textualizer, as_json: bool) -> None:
     """Ask the person in the terminal whatever is pending."""
     from rmgym.cli.interview import interview
-    from rmgym.feedback.reading import StepReader
+    from rmgym.text.reading import StepReader
 
     reader = StepReader(text.card, text.language)
     interview(store, annotator, levels=person.levels, reader=reader, console=err if as_json else out)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from tests.models.conftest import smollm2 as smollm2
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -63,6 +64,18 @@ def test_the_loop_of_the_page_asks_and_trains(
     asked = [line.split(" ", 2) for line in capsys.readouterr().out.splitlines()]
     assert [int(row[1]) for row in asked[:3]] == [35, 38, 40]
     assert Path(asked[3][1]).name == "model"
+
+
+@pytest.mark.usefixtures("smollm2")
+def test_a_judge_is_measured_and_taken_or_refused_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (block,) = blocks("judges.md", "python")
+    exec(block, {})
+    measured, verdict = capsys.readouterr().out.splitlines()
+    share = re.fullmatch(r"ratings: \d+% of 20 pairs in order \(95 % interval (\d+)% to \d+%; order by .*\)", measured)
+    assert share is not None, measured
+    assert verdict == ("taken" if int(share[1]) >= 50 else "refused")
 
 
 def test_the_suite_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "models": Entry("What reward models are built in; what a fitted one is."),
     "collect": Entry("Collect real steps of an environment."),
     "label": Entry("Have steps rated or compared, by a script, a function of yours, a table, or you.", _SAME),
+    "judge": Entry("Measure a language model as a judge of steps; make a reward model of a good one.", _SAME),
     "ui": Entry("Label on a page in the browser, alone or with others.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
     "distil": Entry("Teach a fast model what a slow one says.", _SAME),

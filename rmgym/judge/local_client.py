@@ -35,7 +35,7 @@ class LocalClient:
     at_once = 8
 
     def __init__(self, name: str, device: str = "cpu") -> None:
-        self._lm, self._tokenizer, self.identity = _load(name, device)
+        self._lm, self._tokenizer, self.identity = load_judge(name, device)
         self._device = device
 
     @torch.no_grad()
@@ -93,8 +93,12 @@ class LocalClient:
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, device: str) -> tuple[LanguageModel, Any, str]:
-    """Model, tokenizer and identity; once per process."""
+def load_judge(name: str, device: str) -> tuple[LanguageModel, Any, str]:
+    """Model, tokenizer and identity of a local judge; loaded once per process.
+
+    Raises:
+        JudgeError: there are no such weights, or they are those of no causal language model.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

@@ -136,7 +136,7 @@ def test_a_loop_asks_the_judge_in_every_round(fake: FakeServer, tmp_path: Path) 
     """It is measured once, in the first one; and another budget is no other loop."""
     options = ["--teacher-option", f"judge={fake.url}", "--teacher-option", "pairs=30", "--labels", 45]
     arguments = ["loop", "Pendulum-v1", "--teacher", "llm", *options, "--model", "no-lm", "--out", "loop"]
-    arguments += ["--steps", 4096, "--episodes", 1, "--json"]
+    arguments += ["--steps", 8192, "--episodes", 1, "--json"]
     done = rmgym(tmp_path, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout)["rounds"][-1]["labels"] == 45

@@ -117,7 +117,7 @@ def test_other_weights_than_those_saved_are_refused(tmp_path: Path) -> None:
     (tmp_path / "others").rename(weights)
     from rmgym.judge import local_client
 
-    local_client._load.cache_clear()
+    local_client.load_judge.cache_clear()
     rmgym.models.registry._load.cache_clear()
     with pytest.raises(ModelError, match="same weights and prompts"):
         load_reward_model(folder).predict([step(0.5)])

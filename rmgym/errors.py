@@ -45,6 +45,10 @@ class FeedbackError(RmgymError, ValueError):
     """Labels are missing, contradictory, or cannot teach anything."""
 
 
+class JudgeError(RmgymError, ValueError):
+    """A language model cannot be asked, or its answers are no better than chance."""
+
+
 class AnsweredError(FeedbackError):
     """A question has an answer already, which stays as it is."""
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rmgym.cli.main import app
+from tests.models.conftest import smollm2 as smollm2
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -84,6 +85,18 @@ def test_one_who_is_turned_round_is_set_aside_on_the_page(
     assert [re.findall(r"^  (\w+): \d+ of (\w+):", line) for line in others] == [[("reversed", "turned")]]
     assert last == f"{300 - aside} of 300 labels"
     assert 40 < aside < 80
+
+
+@pytest.mark.usefixtures("smollm2")
+def test_a_judge_is_measured_and_taken_or_refused_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (block,) = blocks("judges.md", "python")
+    exec(block, {})
+    measured, verdict = capsys.readouterr().out.splitlines()
+    share = re.fullmatch(r"ratings: \d+% of 20 pairs in order \(95 % interval (\d+)% to \d+%; order by .*\)", measured)
+    assert share is not None, measured
+    assert verdict == ("taken" if int(share[1]) >= 50 else "refused")
 
 
 def test_the_suite_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,8 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     sources = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "rmgym").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources
     page = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "rmgym/ui").glob("*/*.[hcj]*")}
+    prompts = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "rmgym/judge/prompts").iterdir()}
+    assert {"rmgym/judge/prompts/rating-1.txt", "rmgym/judge/prompts/preference-3.txt"} <= prompts <= set(names)
     assert {"rmgym/ui/templates/page.html", "rmgym/ui/static/ui.css", "rmgym/ui/static/ui.js"} <= page <= set(names)
 
 

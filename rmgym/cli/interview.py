@@ -7,9 +7,9 @@ from rich.text import Text
 
 from rmgym.cli.step_views import segment_view, step_view
 from rmgym.feedback.questions import Question
-from rmgym.feedback.reading import StepReader
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import HUMAN
+from rmgym.text.reading import StepReader
 
 _CHOICES = {"l": 1.0, "r": 0.0, "t": 0.5}
 

@@ -1,4 +1,4 @@
-"""``rmgym label``: have steps rated, or segments compared, by a script, a function of yours, or you."""
+"""``rmgym label``: have steps rated, or segments compared, by a script, your function, a language model, or you."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rmgym.cli.asked_steps import AskedSteps, are_asked, put_questions, refuse_o
 from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, err, out, print_json
 from rmgym.cli.tables import Tables
-from rmgym.cli.teachers import PERSON, SCRIPTED, Levels, TeacherOptions, levels_of, teacher_of
+from rmgym.cli.teachers import LLM, PERSON, SCRIPTED, Levels, TeacherOptions, levels_of, teacher_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,9 @@ def label(
         str,
         typer.Option(
             metavar="WHO",
-            help="Who answers: scripted (the true reward), human (you, in the terminal), or a function of your own as "
-            "my_module:function, which may be in the current folder; or several, with commas between them, who share "
-            "the questions.",
+            help="Who answers: scripted (the true reward), human (you, in the terminal), llm (a language model that is "
+            "measured first), or a function of your own as my_module:function, which may be in the current folder; or "
+            "several, with commas between them, who share the questions.",
         ),
     ] = SCRIPTED,
     teacher_option: TeacherOptions = None,
@@ -107,7 +107,7 @@ def label(
         preferences=preferences,
         length=length,
         method=select,
-        whole_episodes=SCRIPTED in teacher.split(",") and target == "outcome",
+        whole_episodes=bool({SCRIPTED, LLM} & {*teacher.split(",")}) and target == "outcome",
         steps=steps,
         reset_every=reset_every,
         seed=seed,
@@ -140,7 +140,7 @@ def label(
 def _interview(store: LabelStore, person: Person, annotator: str, text: Textualizer, as_json: bool) -> None:
     """Ask the person in the terminal whatever is pending."""
     from rmgym.cli.interview import interview
-    from rmgym.feedback.reading import StepReader
+    from rmgym.text.reading import StepReader
 
     reader = StepReader(text.card, text.language)
     interview(store, annotator, levels=person.levels, reader=reader, console=err if as_json else out)

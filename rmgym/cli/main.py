@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "audit": Entry("Does the text of a step keep what a reward needs?"),
     "collect": Entry("Collect real steps of an environment."),
     "label": Entry("Have steps rated or compared, by a script, a function of yours, a table, or you.", _SAME),
+    "judge": Entry("Measure a language model as a judge of steps; make a reward model of a good one.", _SAME),
     "ui": Entry("Label on a page in the browser, alone or with others.", _SAME),
     "fit": Entry("Fit a reward model on labels.", "run the same command with --resume"),
     "export": Entry("Write labels as tables for other programs: Parquet, datasets, TRL."),

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rmgym.feedback.grouping import grouped
-from rmgym.feedback.reading import StepReader, StepText
 from rmgym.progress import visible
 from rmgym.text.batch import TextBatch
+from rmgym.text.reading import StepReader, StepText
 
 _HEADINGS = {"en": ("", "state", "next state", "action"), "zh": ("", "状态", "下一状态", "行动")}
 _LONG = 12

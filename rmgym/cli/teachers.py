@@ -12,18 +12,20 @@ from rmgym.errors import FeedbackError, nearest
 
 if TYPE_CHECKING:
     from rmgym.feedback.teachers.base import Teacher
+    from rmgym.feedback.teachers.judging import JudgeTeacher
     from rmgym.feedback.teachers.panel import Panel
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
 
-SCRIPTED, PERSON = "scripted", "human"
+SCRIPTED, PERSON, LLM = "scripted", "human", "llm"
 _LEVELS = 10
 
 TeacherName: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="WHO",
-        help="Who answers: scripted (the true reward), or a function of your own as my_module:function, "
-        "which may be in the current folder; or several, with commas between them, who share the questions.",
+        help="Who answers: scripted (the true reward), llm (a language model that is measured first), or a function of "
+        "your own as my_module:function, which may be in the current folder; or several, with commas between them, who "
+        "share the questions.",
     ),
 ]
 TeacherOptions: TypeAlias = Annotated[
@@ -32,7 +34,9 @@ TeacherOptions: TypeAlias = Annotated[
         "--teacher-option",
         metavar="KEY=VALUE",
         help="Let the scripted teacher answer as people do: rationality, myopia, mistakes, skips, later, ties, "
-        "clustered, adversarial, drift, own_scale; people (how many) and seed. Repeatable.",
+        "clustered, adversarial, drift, own_scale; people (how many) and seed. Of a language model: judge (smollm2, "
+        "a folder, or the URL of an OpenAI-compatible server), served, check (who knows the order of the pairs that it "
+        "is measured on), pairs, max_tokens and others. Repeatable.",
     ),
 ]
 MeasureName: TypeAlias = Annotated[
@@ -66,11 +70,11 @@ def teacher_of(
     """Who is meant, one or several.
 
     Args:
-        name: as given: the scripted teacher, ``module:name``, or several with commas between them.
+        name: as given: the scripted teacher, a language model, ``module:name``, or several with commas between them.
         scripted: makes the scripted teacher.
         levels: as given.
-        options: as given: what the scripted teacher makes of what it knows.
-        target: of the scripted teacher, as given.
+        options: as given: of the language model, or else what the scripted teacher makes of what it knows.
+        target: of the scripted teacher, as given; of a language model, what it is measured by.
         others: as for :func:`own_teacher`.
 
     Raises:
@@ -79,7 +83,10 @@ def teacher_of(
     from rmgym.feedback.teachers.panel import Panel
 
     names = name.split(",")
-    if SCRIPTED in names:  # what is the scripted teacher's is not about those beside it
+    if LLM in names and levels:
+        fix = "leave it out, and pass levels by --teacher-option"
+        raise FeedbackError("a language model's levels are an option of it", got=f"--levels {levels}", fix=fix)
+    if SCRIPTED in names or LLM in names:  # what is the scripted teacher's is not about those beside it
         levels, target = None, "reward"
     elif options:
         fix = "leave --teacher-option out: a function answers as it is"
@@ -88,8 +95,13 @@ def teacher_of(
         others = ()  # who answer later, and are asked alone
     members: dict[str, Teacher] = {}
     for each in names:
-        is_scripted = each == SCRIPTED
-        one = _people(scripted(), options) if is_scripted else own_teacher(each, levels, target=target, others=others)
+        one: Teacher | Panel
+        if each == LLM:
+            one = language_model(scripted, options)
+        elif each == SCRIPTED:
+            one = _people(scripted(), () if LLM in names else options)
+        else:
+            one = own_teacher(each, levels, target=target, others=(LLM, *others))
         if not names[1:]:
             return one
         members.update(one.members if isinstance(one, Panel) else {each: one})
@@ -105,6 +117,25 @@ def _people(teacher: ScriptedTeacher, options: Sequence[str] | None) -> Teacher 
         return teacher
     given = key_values("--teacher-option", options, FeedbackError)
     return read_options(People, given, "--teacher-option", FeedbackError).knowing(teacher)
+
+
+def language_model(scripted: Callable[[], ScriptedTeacher], options: Sequence[str] | None) -> JudgeTeacher:
+    """A language model that is measured by the scripted teacher, or by whoever the options name.
+
+    Args:
+        scripted: makes the scripted teacher.
+        options: as given.
+
+    Raises:
+        FeedbackError: an option is unknown.
+        JudgeError: one is impossible.
+    """
+    from rmgym.feedback.teachers.judging import JudgeTeacherOptions
+    from rmgym.options import read_options
+
+    given = key_values("--teacher-option", options or (), FeedbackError)
+    read = read_options(JudgeTeacherOptions, given, "--teacher-option", FeedbackError)
+    return read.teacher(scripted if read.check == SCRIPTED else lambda: own_teacher(read.check, None))
 
 
 def own_teacher(name: str, levels: int | None, *, target: str = "reward", others: tuple[str, ...] = ()) -> Teacher:

@@ -83,12 +83,12 @@ def ui(
     require("ui", "fastapi", "jinja2", "krippendorff", "PIL", "uvicorn")
     from rmgym.errors import FeedbackError
     from rmgym.feedback.plan import QuestionPlan
-    from rmgym.feedback.reading import StepReader
     from rmgym.feedback.store import LabelStore
     from rmgym.feedback.teachers.person import Person
     from rmgym.models.remote.connection import is_loopback
     from rmgym.serving.listening import listen, run
     from rmgym.storage.sqlite import connect_to_read
+    from rmgym.text.reading import StepReader
     from rmgym.ui.access import Access, secret_beside
     from rmgym.ui.clips import Viewer
     from rmgym.ui.desk import Desk

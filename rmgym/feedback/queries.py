@@ -104,7 +104,7 @@ def select_segments(
     if length < 1:
         raise FeedbackError("a segment has at least one step", got=length, fix="pass length=25")
     rng = np.random.default_rng(seed)
-    starts = _tiles(transitions, length)
+    starts = tiles(transitions, length)
     if texts is not None and len(starts):
         strings = texts.strings()
         first = {tuple(strings[start : start + length]): start for start in starts[::-1].tolist()}
@@ -204,7 +204,7 @@ def _absorbing(absorbing: npt.NDArray[np.int8], order: Rows) -> Rows:
     return np.concatenate([order[absorbing[order] == kind][:1] for kind in (IN_ABSORBING, ENTERS_ABSORBING)])
 
 
-def _tiles(transitions: Transitions, length: int) -> Rows:
+def tiles(transitions: Transitions, length: int) -> Rows:
     """First rows of segments that do not overlap, laid end to end from each episode's start."""
     starts = list[npt.NDArray[np.int64]]()
     bounds = np.flatnonzero(np.diff(transitions.episode)) + 1

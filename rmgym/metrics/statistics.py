@@ -161,6 +161,32 @@ def share_ci(value: Sample, *, random: Sample, reference: Sample, level: float =
     return Interval(share, _crossing(rejects, share, -1.0), _crossing(rejects, share, 1.0), value.size)
 
 
+def wilson_ci(successes: float, trials: int, *, level: float = 0.95) -> Interval:
+    """A share of independent trials with Wilson's score interval (Wilson 1927), which stays inside [0, 1].
+
+    Args:
+        successes: how many of them; a tie may count half.
+        trials: how many there were.
+        level: coverage in (0, 1).
+
+    Returns:
+        The share and its interval; all NaN without trials.
+
+    Example:
+        >>> share = wilson_ci(38, 60)
+        >>> print(f"{share.value:.3f} from {share.low:.3f} to {share.high:.3f}")
+        0.633 from 0.507 to 0.744
+    """
+    from scipy.special import ndtri
+
+    if trials == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    share, z = successes / trials, float(ndtri((1 + level) / 2))
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), trials)
+
+
 def normalised_score(value: npt.ArrayLike, *, random: float, reference: float) -> npt.NDArray[np.float64]:
     """``(value - random) / (reference - random)``: 0 for a random policy, 1 for an agent on the true reward.
 

@@ -55,6 +55,10 @@ PRESETS = {
         "control: the binding heads on hashed words, without a language model",
         "rmgym.models.no_language_model:NoLanguageModel",
     ),
+    "judge": Preset(
+        "a language model rates each step, without labels; measured by 'rmgym judge'",
+        "rmgym.judge.reward_model:JudgeRewardModel",
+    ),
     "remote": Preset(
         "scores from a server ('rmgym serve'), shared by many workers", "rmgym.models.remote.model:RemoteRewardModel"
     ),
@@ -180,6 +184,9 @@ def load_reward_model(
     if not is_there(path):
         if name == "remote":
             raise ModelError("a served model is loaded by its URL", got=name, fix="give http://127.0.0.1:8765")
+        if name == "judge":
+            fix = "measure it: rmgym judge ENV --out FOLDER, and give that folder"
+            raise ModelError("a judge is measured before it rewards anything", got=name, fix=fix)
         if name in PRESETS or name.startswith("hf:"):
             raise ModelError(
                 f"{name!r} has to be fitted before it scores anything",
@@ -200,7 +207,8 @@ def load_reward_model(
 def restore_model(path: str | os.PathLike[str], *, allow_remote: bool = False) -> Any:
     """A model of one's own from a folder that ``save`` wrote; :func:`load_reward_model` shares one among its callers.
 
-    A class whose models send texts to a server says so by ``contacts``: the option that holds the server's URL.
+    A class whose models send texts to a server says so by ``contacts``: the option that holds the server's URL, or None
+    where this one sends none.
 
     Raises:
         ModelError: as :func:`load_reward_model`.
@@ -213,7 +221,8 @@ def restore_model(path: str | os.PathLike[str], *, allow_remote: bool = False) -
 def _allowed(path: str | os.PathLike[str], manifest: Mapping[str, Any], *, allow_remote: bool) -> Any:
     """The class of a saved model, if such a folder may be loaded."""
     kind: Any = model_class(manifest["model"])
-    if (option := getattr(kind, "contacts", None)) is not None and not allow_remote:
+    option = getattr(kind, "contacts", None)
+    if option is not None and not allow_remote and manifest["config"].get(option, "") is not None:
         raise ModelError(
             "a folder does not choose by itself who gets the texts",
             got=f"{path}, whose model sends them to {manifest['config'].get(option)}",

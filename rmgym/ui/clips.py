@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rmgym.feedback.grouping import grouped
 from rmgym.feedback.questions import Question, segment_digest
-from rmgym.feedback.reading import StepReader, StepText
 from rmgym.progress import visible
 from rmgym.text.batch import TextBatch
+from rmgym.text.reading import StepReader, StepText
 
 PLACEMENT = "placement"
 """The kind of question where a step belongs on the ladder."""

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from rmgym.cli.interview import interview
 from rmgym.cli.main import app
 from rmgym.cli.output import json_text
-from rmgym.feedback.reading import StepReader
 from rmgym.feedback.store import LabelStore
 from rmgym.progress import Console
 from rmgym.text.batch import TextBatch
+from rmgym.text.reading import StepReader
 from rmgym.transitions import Transitions
 from tests.hostile import DEEP_JSON, ESCAPE
 

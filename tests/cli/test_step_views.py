@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 
 from rmgym.cli.step_views import segment_view, step_view
 from rmgym.environments.collect import collect
-from rmgym.feedback.reading import StepReader
 from rmgym.text import textualizer
 from rmgym.text.batch import TextBatch
+from rmgym.text.reading import StepReader
 
 
 def shown(view: RenderableType, width: int) -> list[str]:

@@ -16,8 +16,8 @@ import rmgym
 from rmgym.cards import EnvCard, find_env_card
 from rmgym.environments.raw_observation import for_policy
 from rmgym.errors import CardError, TextError
-from rmgym.feedback.reading import StepReader
 from rmgym.scoring.lookup import ScoreTable
+from rmgym.text.reading import StepReader
 from rmgym.transitions import Transitions
 from rmgym.trees import stack
 from tests.doubles import ToyReward

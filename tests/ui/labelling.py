@@ -18,10 +18,10 @@ from rmgym.environments.collect import collect
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.questions import Question
-from rmgym.feedback.reading import StepReader
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.person import Person
 from rmgym.text import TextBatch, Textualizer, textualizer
+from rmgym.text.reading import StepReader
 from rmgym.transitions import Transitions
 from rmgym.ui.access import Access
 from rmgym.ui.clips import Viewer

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rmgym.feedback.questions import Question
-from rmgym.feedback.reading import StepReader
 from rmgym.text import TextBatch
+from rmgym.text.reading import StepReader
 from rmgym.ui.clips import Viewer
 from tests.ui.labelling import asked, steps_of
 

@@ -155,7 +155,6 @@ def load_backbone(name: str, dtype: str = "float32") -> Backbone:
 @lru_cache(maxsize=4)
 def _load(name: str, dtype: str) -> Backbone:
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
     folder = weights_folder(name)
     if name in PACKAGED:
@@ -171,7 +170,7 @@ def _load(name: str, dtype: str) -> Backbone:
         sha256 = weights_sha256(folder)
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quietly(logging), panics_as_errors():
+        with quietly(), panics_as_errors():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, **safely)
             lm: LanguageModel
             lm, loading = AutoModel.from_pretrained(
@@ -227,8 +226,10 @@ def _slot_token(tokenizer: Any, *, causal: bool) -> int | None:
 
 
 @contextmanager
-def _quietly(logging: Any) -> Generator[None]:
+def quietly() -> Generator[None]:
     """Load without a progress bar and without a report on unused weights, such as the head that predicts words."""
+    from transformers.utils import logging
+
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

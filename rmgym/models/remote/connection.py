@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import time
-import warnings
 import weakref
 from typing import Any
 
 import httpx2
-import numpy as np
 
 from rmgym.errors import ModelError
+from rmgym.models.remote.patience import Patience
 from rmgym.models.remote.wire import CONTENT_TYPE
 from rmgym.storage.foreign import parse_json
 
@@ -20,7 +18,6 @@ TOKEN, TOKEN_HOST = "RMGYM_TOKEN", "RMGYM_TOKEN_HOST"
 """The environment variables that hold a server's token, and the ``host`` or ``host:port`` that it is for."""
 _FACTS: dict[str, Any] = {"name": str, "digest": str, "card_hash": str | None, "describe": dict}
 _BINARY = {"Content-Type": CONTENT_TYPE}
-_LONGEST_PAUSE = 2.0
 _CONNECT = 10.0
 """Seconds for the connection itself, where ``timeout`` allows as many."""
 
@@ -113,7 +110,7 @@ class Connection:
         Raises:
             ModelError: there is no answer in time, or it is a refusal.
         """
-        patience = _Patience(self.url, self.wait)
+        patience = Patience(self.url, self.wait)
         while True:
             try:
                 if body is None:
@@ -162,40 +159,6 @@ class Connection:
 
     def _other(self, got: str) -> ModelError:
         return ModelError("a reward server answers at this URL", got=f"{self.url}: {got}", fix="check host and port")
-
-
-class _Patience:
-    """Pauses between attempts, ever longer, until the time is over."""
-
-    def __init__(self, url: str, wait: float) -> None:
-        self.url, self.wait = url, wait
-        self._until: float | None = None
-        self._attempts, self._warned = 0, False
-        # Of this wait alone: clients that failed together must not come back together, and no score depends on it.
-        self._rng = np.random.default_rng()
-
-    def pause(self, why: str, cause: Exception | None = None, *, busy: bool = False) -> None:
-        """Sleep; say once that the server is away, from the second failure on (the first may be an idle connection).
-
-        Raises:
-            ModelError: the time is over.
-        """
-        now = time.monotonic()
-        self._until = now + self.wait if self._until is None else self._until
-        left = self._until - now
-        if left <= 0:
-            raise ModelError(
-                f"the reward server answers within {self.wait:g} s",
-                got=f"{self.url}: {why}",
-                fix="start it again ('rmgym serve MODEL') and resume, or wait longer: wait= of the model 'remote'",
-            ) from cause
-        self._attempts += 1
-        if self._attempts > 1 and not busy and not self._warned:
-            self._warned = True
-            explanation = f"the reward server {self.url} is away ({why}); waiting for it for up to {self.wait:g} s"
-            warnings.warn(explanation, RuntimeWarning, stacklevel=2)
-        longest = min(0.05 * 2 ** (self._attempts - 1), _LONGEST_PAUSE)
-        time.sleep(min(left, longest * float(self._rng.uniform(0.5, 1.0))))
 
 
 def _is_starting(answer: httpx2.Response) -> bool:

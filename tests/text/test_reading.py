@@ -6,8 +6,8 @@ import pytest
 
 from rmgym.cards import find_env_card
 from rmgym.environments.collect import collect
-from rmgym.feedback.reading import StepReader
 from rmgym.text import textualizer
+from rmgym.text.reading import StepReader
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -228,8 +228,9 @@ def _slot_token(tokenizer: Any, *, causal: bool) -> int | None:
 @contextmanager
 def quietly() -> Generator[None]:
     """Load without a progress bar and without a report on unused weights, such as the head that predicts words."""
-    from transformers.utils import logging
+    from transformers import utils
 
+    logging: Any = utils.logging
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()

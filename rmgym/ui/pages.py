@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -82,13 +83,14 @@ class Pages:
             trim_blocks=True,
             auto_reload=False,
         )
-        templates.globals |= {
+        shared: dict[str, Any] = {
             "env": env,
             "box": (f"{WIDTH:g}", f"{HEIGHT:g}"),
             "pictured": self._is_pictured,
             "by_group": _by_group,
             "alpha": _alpha,
         }
+        templates.globals.update(shared)  # templates that others include know them too
         self._page, self._turn, self._shown, self._progress, self._login = (
             templates.get_template(f"{name}.html") for name in ("page", "turn", "shown", "progress", "login")
         )

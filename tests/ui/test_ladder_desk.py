@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,30 @@ def test_ratings_and_comparisons_of_before_are_no_placements(store: LabelStore) 
     desk = LadderDesk(store, ["ann"])
     assert (desk.turn("ann").done, len(desk.turn("ann").rungs)) == (0, 1)
     assert len(place(desk, "ann")) == STEPS - 1
+
+
+def test_many_at_once_lose_and_double_nothing(store: LabelStore) -> None:
+    names = ["ann", "bob", "cid", "dan"]
+    desk = LadderDesk(store, names)
+    with ThreadPoolExecutor(4) as pool:
+        placed = [code for codes in pool.map(lambda name: place(desk, name), names) for code in codes]
+    assert sorted(placed) == sorted([*desk.questions][1:])
+    after = LadderDesk(LabelStore(store.path), names)
+    for name in names:
+        assert after.words(name) == desk.words(name)
+        assert after.turn(name).rungs == desk.turn(name).rungs
+
+
+def test_a_kill_between_question_and_answer_leaves_the_step_to_be_placed(store: LabelStore) -> None:
+    desk = LadderDesk(store, ["ann"])
+    place(desk, "ann", 4)
+    turn = desk.turn("ann")
+    assert turn.question is not None
+    store.ask_to_compare(turn.question.id, [desk.questions[turn.rungs[2]].id])
+    after = LadderDesk(LabelStore(store.path), ["ann"])
+    assert (after.turn("ann").code, after.turn("ann").rungs) == (turn.code, turn.rungs)
+    place(after, "ann")
+    assert after.turn("ann").done == STEPS - 1
 
 
 def test_one_step_is_no_ladder(tmp_path: Path) -> None:

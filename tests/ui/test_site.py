@@ -87,6 +87,8 @@ def test_who_logs_out_is_out_also_where_the_cookie_was_copied_and_the_page_begin
         assert again.client(session=copied).get("/").status_code == 401
         assert again.client(session=other.client.cookies[room.access.cookie]).get("/").status_code == 200
     assert ann.client.post("/logout", json={}).status_code == 401
+    assert ann.answer() == 401  # from a page that was open still
+    assert room.answers() == []
 
 
 def test_posts_of_other_sites_are_refused(room: Room) -> None:

@@ -22,7 +22,6 @@ from rmgym.cli.teachers import (
 )
 
 if TYPE_CHECKING:
-    from rmgym.evaluation.measure import named_measure
     from rmgym.runs.loop import LoopResult
     from rmgym.specs import EnvSpec
 
@@ -107,6 +106,7 @@ def loop(
     """
     from rmgym.environments.tabular import tabular_value
     from rmgym.errors import RunError
+    from rmgym.evaluation.measure import named_measure
     from rmgym.feedback.teachers.scripted import ScriptedTeacher
     from rmgym.runs.loop import loop as run
     from rmgym.runs.loop_options import LoopOptions

@@ -69,7 +69,7 @@ def player(tmp_path_factory: pytest.TempPathFactory) -> AgentPlayer:
 @pytest.mark.parametrize("kind", ["random", "sticky", "networks", "function", "predict", "player", "agent"])
 def test_several_episodes_of_each_kind_of_source(player: AgentPlayer, tmp_path: Path, kind: str) -> None:
     named: dict[str, Source] = {
-        "function": lambda observation: int(observation[3] > 0),
+        "function": lambda observation: int(observation[2] < 0),
         "predict": Steady(),
         "player": Tale((5, 3, 9)),
         "agent": player,

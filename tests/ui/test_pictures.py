@@ -55,7 +55,7 @@ def test_a_frame_is_what_the_environment_draws_there(tmp_path: Path) -> None:
 def test_where_steps_cannot_be_taken_again_there_are_words_alone(tmp_path: Path) -> None:
     (steps, texts, _), questions = steps_of(), asked(tmp_path / "labels.sqlite").questions()
     unknown = Transitions.from_arrays(steps.obs, steps.action, steps.next_obs, episode=steps.episode, step=steps.step)
-    other = replace(steps, metadata={**steps.metadata, "seed": 5})
+    other = replace(steps, metadata={**steps.metadata, "seeds": {"0": 5}})
     for wrong, why in ((unknown, "nobody knows"), (other, "another observation at row 0")):
         pictures = Pictures()
         pictures.take(draw(wrong, texts, questions))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cleaning_table import cleaning
 from faults_table import faults
 from free_steps_table import free_steps
 from heads_tables import ablation, heads, language
@@ -253,6 +254,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "loop": loop,
     "free_steps": free_steps,
     "prices": prices,
+    "cleaning": cleaning,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

@@ -163,6 +163,7 @@ def test_people_share_the_questions_of_a_loop_and_a_killed_one_gets_the_same_ans
     counts = LabelStore(tmp_path / "loop" / "labels.sqlite").info()["counts"]
     assert counts["ratings"] + counts["skipped"] == counts["rating_queries"] == 40
     assert whole.rounds[-1].labels == counts["ratings"] < 40
+    assert load_reward_model(whole.model).fitted_on["source"]["cleaning"]["answers"] == counts["ratings"]
     stop_at_call(monkeypatch, "rmgym.runs.loop_rounds.fit", 3)
     with pytest.raises(KeyboardInterrupt):
         loop(teacher=teacher, out=tmp_path / "killed", **SETTINGS)

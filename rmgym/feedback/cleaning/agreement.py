@@ -1,8 +1,9 @@
 """Annotators who answer the other way round, or by chance: told by what the others say of the same and of like steps.
 
-No question need be answered twice. What the others would say is read off their answers to the nearest steps, or pairs
-of segments; the same question, where they have answered it, is the nearest. From comparisons, and from ratings on any
-scale, the same is counted: in how many pairs somebody's order is the one that the others foretell.
+No question need be answered twice. What the others would say is foretold by a smooth function of a step's numbers and
+words, summed over segments, that is fitted to their answers (ridge regression on random Fourier features: Rahimi &
+Recht 2007, "Random Features for Large-Scale Kernel Machines"). From comparisons, and from ratings on any scale, the
+same is counted: in how many pairs somebody's order is the foretold one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
 from scipy.stats import binomtest, fisher_exact, rankdata
 
 from rmgym.feedback.cleaning.audit import Finding, What
@@ -23,10 +23,9 @@ from rmgym.feedback.questions import texts_of
 from rmgym.text.batch import TextBatch
 
 Floats = npt.NDArray[np.float64]
-_NEIGHBOURS = 5
-_WORDS = 64  # columns that tell texts of different words apart
+_FEATURES, _WORDS = 400, 64  # of a step, and columns that tell texts of different words apart
+_REACH, _RIDGE = 0.8, 0.3  # in root mean square distances of two steps; in mean squares of the features
 _CLEAR = 0.05  # at which somebody is no longer by chance, for better or worse
-_NEAR = 1e-3  # distance below which neighbours count alike
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _worst(points: _Points, names: Sequence[str]) -> Finding | None:
         # That one agrees with another is counted from either side: of two others, every time.
         share = (len(others) - 1) / len(others)
         total = Tally(round(share * sum(t.hits for t in among)), round(share * sum(t.pairs for t in among)))
-        if total.above_chance() > ALPHA or min(tally.below_chance(), tally.below(total)) > level:
+        if total.above_chance() > _CLEAR or min(tally.below_chance(), tally.below(total)) > level:
             continue
         why = f"orders {tally} as the others' answers to the like foretell; they themselves, {total}"
         ids = tuple(sorted(points.ids[points.of([name])].tolist()))
@@ -109,7 +108,7 @@ class _Points:
         ids: of the answers, ``int64 [N]``.
         names: who gave each, ``[N]``.
         where: what each is about, ``float64 [N, D]``: a step, or by how much two segments differ.
-        values: what was answered: a rank among one's own ratings, or who is better, from -0.5 to 0.5; ``float64 [N]``.
+        values: what was answered: a rank among one's own ratings, or who is better; from -0.5 to 0.5, ``float64 [N]``.
     """
 
     rated: bool
@@ -134,15 +133,12 @@ class _Points:
         return Tally(int((foretold * values > 0).sum()), int(tells.sum()))
 
     def _foretold(self, where: Floats, others: npt.NDArray[np.int64]) -> Floats:
-        """What some answers foretell elsewhere: the mean of the nearest, the nearer the more."""
-        there, values = self.where[others], self.values[others]
-        if not self.rated:  # a pair that is asked the other way round has the opposite answer
-            there, values = np.concatenate([there, -there]), np.concatenate([values, -values])
-        count = min(_NEIGHBOURS, len(there))
-        distance, nearest = KDTree(there).query(where, k=[*range(1, count + 1)])
-        weight = 1 / (np.asarray(distance) + _NEAR)
-        mean: Floats = (values[nearest] * weight).sum(axis=1) / weight.sum(axis=1)
-        return mean.round(12)
+        """What some answers foretell elsewhere."""
+        there = self.where[others]
+        ridge = _RIDGE * max(float((there**2).sum(axis=1).mean()), 1e-12)
+        slope = np.linalg.solve(there.T @ there + ridge * np.eye(there.shape[1]), there.T @ self.values[others])
+        foretold: Floats = (where @ slope).round(12)
+        return foretold
 
 
 def _points(given: Given) -> _Points:
@@ -157,20 +153,22 @@ def _points(given: Given) -> _Points:
     if rated:
         for name in set(names.tolist()):
             own = names == name
-            values[own] = rankdata(values[own]) / own.sum()
+            values[own] = (rankdata(values[own]) - 0.5) / own.sum()
     ids = np.array([answer_id(answer) for answer in answers], np.int64)
-    return _Points(rated=rated, ids=ids, names=names, where=where, values=values if rated else values - 0.5)
+    return _Points(rated=rated, ids=ids, names=names, where=where, values=values - 0.5)
 
 
 def _places(given: Given) -> dict[int, Floats]:
-    """Where each segment is: the mean of its steps' standardised numbers, and of their words."""
+    """Features of each segment, the sums of its steps', ``[D]``: what is near has like ones."""
     used = sorted({side for answer in given.answers for side in given.sides(answer) if side is not None})
     if not used:
         return {}
     texts = [texts_of(given.segments[segment]) for segment in used]
     numbers, words = features_of(TextBatch.concatenate(texts))
-    different = np.eye(_WORDS)[words % _WORDS] / np.sqrt(2)  # one unit apart
-    table = np.concatenate([numbers.astype(np.float64), different], axis=1)
+    apart = float(np.sqrt(2 * numbers.astype(np.float64).var(axis=0).sum())) or 1.0
+    table = np.concatenate([numbers / apart, np.eye(_WORDS)[words % _WORDS] / np.sqrt(2)], axis=1)
+    rng = np.random.default_rng(0)
+    waves, phase = rng.normal(size=(table.shape[1], _FEATURES)) / _REACH, rng.uniform(0, 2 * np.pi, _FEATURES)
     lengths = np.array([len(each) for each in texts], np.int64)
-    means = np.add.reduceat(table, np.cumsum(lengths) - lengths) / lengths[:, None]
-    return dict(zip(used, means, strict=True))
+    sums = np.add.reduceat(np.cos(table @ waves + phase), np.cumsum(lengths) - lengths)
+    return dict(zip(used, sums, strict=True))

@@ -19,6 +19,7 @@ import numpy as np
 from faults_table import faults
 from free_steps_table import free_steps
 from heads_tables import ablation, heads, language
+from judges_table import judges
 from label_losses_table import label_losses
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
@@ -253,6 +254,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "loop": loop,
     "free_steps": free_steps,
     "prices": prices,
+    "judges": judges,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

@@ -20,6 +20,7 @@ from cleaning_table import cleaning
 from faults_table import faults
 from free_steps_table import free_steps
 from heads_tables import ablation, heads, language
+from judges_table import judges
 from label_losses_table import label_losses
 from markdown_table import table, verdicts
 from scipy.stats import trim_mean
@@ -255,6 +256,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "free_steps": free_steps,
     "prices": prices,
     "cleaning": cleaning,
+    "judges": judges,
     "language": language,
     "registry_sweep": registry_sweep,
     "distillation": distillation,

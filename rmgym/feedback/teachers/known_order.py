@@ -100,9 +100,9 @@ def by_labels(labels: Labels, *, pairs: int, seed: int, by: str) -> OrderedPairs
     if (compared := labels.preferences) is not None:
         strings = compared.steps.strings()
         for left, right, choice in zip(compared.left, compared.right, compared.choice, strict=True):
-            both = strings[left[0] : left[1]], strings[right[0] : right[1]]
+            one, other = strings[left[0] : left[1]], strings[right[0] : right[1]]
             if choice != 0.5:
-                sides.append(both if choice > 0.5 else both[::-1])
+                sides.append((one, other) if choice > 0.5 else (other, one))
     if (rated := labels.ratings) is not None:
         strings = rated.texts.strings()
         order = np.random.default_rng(seed).permutation(len(strings)).tolist()

@@ -10,7 +10,7 @@ from rmgym.cli.options import takes_environment
 from rmgym.cli.output import AsJson, out, print_json, table
 
 if TYPE_CHECKING:
-    from rmgym.runs.text_audit import TextAudit
+    from rmgym.runs.text_audit import Kept, TextAudit
     from rmgym.specs import EnvSpec
 
 
@@ -49,8 +49,13 @@ def _show(audited: TextAudit) -> None:
     if not audited.findings:
         out.print("nothing that was looked at is lost")
     rows = [
-        (kept.value, f"{kept.share:.3f}", f"{kept.error:.1g}", "lost" if kept.is_lost else "")
-        for kept in sorted(audited.kept, key=lambda kept: kept.share)
+        (
+            kept.value,
+            f"{kept.share:.3f}",
+            f"{kept.error:.1g}",
+            "lost" if kept.is_lost else "" if kept.is_judged else "not judged",
+        )
+        for kept in sorted(audited.kept, key=lambda kept: (kept.is_judged, kept.share))
     ]
     out.print(table(("value", "R² from the text", "error / std", ""), rows, right=("R² from the text", "error / std")))
     facts = [
@@ -61,3 +66,7 @@ def _show(audited: TextAudit) -> None:
         *((f"tokens ({t.backbone})", f"{t.longest} at most, {t.unknown:.1%} unknown") for t in audited.tokens),
     ]
     out.print(table((audited.env, ""), facts))
+
+
+def _verdict(kept: Kept) -> str:
+    return "lost" if kept.is_lost else "" if kept.is_judged else "not judged"

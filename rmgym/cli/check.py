@@ -37,7 +37,8 @@ def check(
         typer.Option(help="A saved agent, or the folder of its run, that takes steps too; load what you trust."),
     ] = None,
     probe: Annotated[
-        int | None, typer.Option(help="Train an agent on the model for so many steps, and look at what it does.")
+        int | None,
+        typer.Option(min=1, help="Train an agent on the model for so many steps, and look at what it does."),
     ] = None,
     algo: Annotated[str, typer.Option(help="Algorithm of the probe, see 'rmgym agents'.")] = "ppo",
     seed: Annotated[int, typer.Option(help="Another seed, other steps.")] = 0,
@@ -49,9 +50,13 @@ def check(
     Steps and whole episodes of policies that know nothing, of agents and of a probe are rewarded twice, learned and
     true. What only an agent that goes for the reward would find is seen with --probe or --agent alone.
     """
+    from rmgym.errors import RunError
     from rmgym.models.registry import load_reward_model
     from rmgym.runs.model_check import HELD_OUT_SEED, check_model
 
+    if env.horizon is not None and (agent or probe):
+        got, fix = f"a fixed horizon of {env.horizon}", "leave the agents out, or the horizon"
+        raise RunError("agents play episodes as they are", got=got, fix=fix)
     loaded = "true" if model == "true" else load_reward_model(model, allow_remote=allow_remote)
     with TemporaryDirectory() as folder:
         players: dict[str, Source] = {}
@@ -87,23 +92,22 @@ def _show(looked: ModelCheck) -> None:
     rows += [(name, "", "", "", *_of_steps(looked, name)) for name in others]
     out.print(table(headers, rows, right=headers[1:]))
     aligned = looked.alignment
+    ends = f"[{_number(aligned.low)}, {_number(aligned.high)}]"
     out.print(
-        f"order of whole episodes, tau-b: {_number(aligned.value)} [{_number(aligned.low)}, {_number(aligned.high)}]"
+        f"order of whole episodes: Somers' D {_number(aligned.value)} {ends}, tau-b {_number(looked.tau)}", markup=False
     )
     exact = looked.exact
     if isinstance(exact, str):
-        out.print(f"distances and best response: n/a, because {exact}", markup=False)
+        out.print(f"distance and best response: n/a, because {exact}", markup=False)
     else:
-        why = f" (n/a, because {exact.undefined})" if exact.undefined else ""
-        distances = f"STARC {exact.starc:.3f}, EPIC {_number(exact.epic)}, DARD {_number(exact.dard)}{why}"
-        out.print(f"distance from the true reward, 0 to 1: {distances}", markup=False)
+        out.print(f"distance from the true reward on all transitions, 0 to 1: STARC {exact.starc:.3f}")
         best = f"{_number(exact.response)} (best possible {_number(exact.best)}, random {_number(exact.random)})"
         out.print(f"true return of the best policy by the learned reward: {best}", markup=False)
     if looked.disagreements and looked.light != "none":
         out.print("rate these next: by their places among all steps the rewards disagree most on them")
     for each in looked.disagreements[:3] if looked.light != "none" else ():
-        places = f"learned {each.learned:.3g} (above {each.learned_place:.0%}), true {each.true:.3g}"
-        out.print(f"- {places} (above {each.true_place:.0%}): {each.text}", markup=False, soft_wrap=True)
+        places = f"learned {each.learned:.3g} (place {each.learned_place:.0%}), true {each.true:.3g}"
+        out.print(f"- {places} (place {each.true_place:.0%}): {each.text}", markup=False, soft_wrap=True)
         drove = "; ".join(f"{share.field} {share.value}: {share.amount:+.3g}" for share in each.shares[:3])
         if drove:
             out.print(f"  what drove it: {drove}", markup=False, soft_wrap=True)

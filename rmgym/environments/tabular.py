@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Discrete
+from scipy.sparse import csc_array, eye_array
+from scipy.sparse.linalg import spsolve
 
 from rmgym.environments.build import build_env
+from rmgym.environments.introspect import spaces_of
 from rmgym.errors import RunError
 from rmgym.specs import EnvSpec
+from rmgym.transitions import Transitions
 from rmgym.trees import Array
 
+TIED = 1e-9
+"""Share of the largest worth in a state by which two actions count as equally good there."""
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -50,25 +58,47 @@ class TransitionTable:
     def of(cls, spec: EnvSpec) -> TransitionTable | None:
         """The table of an environment, in ``unwrapped.P``; None where it tells none."""
         with closing(build_env(spec)) as live:
-            table = getattr(live.unwrapped, "P", None)
+            table: Any = getattr(live.unwrapped, "P", None)
+            observation, action = spaces_of(live)
             start = getattr(live.unwrapped, "initial_state_distrib", None)
-            limit = spec.horizon or (None if live.spec is None else live.spec.max_episode_steps)
-        if table is None:
+            limit = None if live.spec is None else live.spec.max_episode_steps
+        if not isinstance(observation, Discrete) or not isinstance(action, Discrete):
+            return None
+        if not _is_table(table, int(observation.n), int(action.n)):
             return None
         rows = [(s, a, *entry) for s, actions in table.items() for a, outs in actions.items() for entry in outs]
-        state, action, chance, after, reward, ended = (np.array(column) for column in zip(*rows, strict=True))
+        state, acted, chance, after, reward, ended = (np.array(column) for column in zip(*rows, strict=True))
         return cls(
             states=len(table),
-            actions=int(action.max()) + 1,
+            actions=int(action.n),
             state=state,
-            action=action,
-            chance=chance,
+            action=acted,
+            chance=chance.astype(np.float64),
             after=after,
             reward=reward.astype(np.float64),
             ended=ended.astype(np.bool_),
             start=None if start is None else np.asarray(start, np.float64) / np.sum(start),
             limit=limit,
         )
+
+    def explains(self, steps: Transitions) -> bool:
+        """Whether steps that were taken are as the table has it: a wrapper, or the environment, may do otherwise."""
+        happens = self.chance > 0
+        told = {
+            (s, a, t, e): r
+            for s, a, t, e, r in zip(
+                self.state[happens].tolist(),
+                self.action[happens].tolist(),
+                self.after[happens].tolist(),
+                self.ended[happens].tolist(),
+                self.reward[happens].tolist(),
+                strict=True,
+            )
+        }
+        columns = (steps.obs, steps.action, steps.next_obs, steps.terminated)
+        taken = zip(*(np.asarray(column).reshape(-1).tolist() for column in columns), strict=True)
+        rewards = steps.true_reward.tolist()
+        return all(step in told and np.isclose(told[step], r) for step, r in zip(taken, rewards, strict=True))
 
     @property
     def acted_in(self) -> Ints:
@@ -86,23 +116,34 @@ class TransitionTable:
         grown[self.after[going & seen[self.state]]] = True
         return grown
 
-    def best(self, reward: Floats, *, gamma: float, tolerance: float = 1e-10) -> tuple[Floats, Floats]:
-        """What is best under a reward, by value iteration (Sutton & Barto 2018, section 4.4), without the time limit.
+    def best(self, reward: Floats, *, gamma: float) -> tuple[Floats, Floats]:
+        """What is best under a reward, by policy iteration (Sutton & Barto 2018, section 4.3), without the time limit.
 
         Args:
             reward: of each transition, ``[K]``.
             gamma: discount in [0, 1).
-            tolerance: largest change of the last iteration, as a share of the largest reward.
 
         Returns:
             Values of the states ``[states]``, and of what each action there is worth ``[states, actions]``.
+
+        Raises:
+            RunError: the discount is not below 1, or a reward is no finite number.
         """
-        values, small = np.zeros(self.states), tolerance * max(float(np.abs(reward).max()), 1e-300)
+        if not 0 <= gamma < 1:
+            raise RunError("a discount is in [0, 1)", got=gamma, fix="pass gamma=0.99")
+        if not np.isfinite(reward).all():
+            raise RunError("rewards are finite", got=reward, fix="look at the environment's transition table")
+        chosen, goes_on = np.zeros(self.states, np.int64), self.chance * ~self.ended
         while True:
+            mine = chosen[self.state] == self.action
+            moves = csc_array((goes_on[mine], (self.state[mine], self.after[mine])), shape=(self.states, self.states))
+            paid = np.bincount(self.state[mine], (self.chance * reward)[mine], self.states)
+            values = np.asarray(spsolve(csc_array(eye_array(self.states) - gamma * moves), paid), np.float64)
             worth = self._by_action(self.chance * (reward + gamma * values[self.after] * ~self.ended))
-            if np.abs(worth.max(axis=1) - values).max() <= small:
+            better = worth.max(axis=1) > worth[np.arange(self.states), chosen] + TIED * np.abs(worth).max(axis=1)
+            if not better.any():
                 return worth.max(axis=1), worth
-            values = worth.max(axis=1)
+            chosen = np.where(better, worth.argmax(axis=1), chosen)
 
     def earned(self, policy: Floats, reward: Floats) -> float:
         """Expected undiscounted return of an episode, within the time limit.
@@ -117,7 +158,7 @@ class TransitionTable:
         if self.start is None or self.limit is None:
             rule = "a return is known where episodes begin somewhere and are cut after some steps"
             got = "no 'initial_state_distrib'" if self.start is None else "no time limit"
-            raise RunError(rule, got=got, fix="pass fixed_horizon=, or play it")
+            raise RunError(rule, got=got, fix="play it")
         moves = policy[self.state, self.action] * self.chance
         here, total = self.start, 0.0
         for _ in range(self.limit):
@@ -133,12 +174,23 @@ class TransitionTable:
         return summed.reshape(self.states, self.actions)
 
 
+def _is_table(table: object, states: int, actions: int) -> bool:
+    """Whether something is a table by state and action of chances, next states, rewards and ends."""
+    if not isinstance(table, Mapping) or set(table) != set(range(states)):
+        return False
+    return all(
+        isinstance(outs, Mapping)
+        and set(outs) == set(range(actions))
+        and all(len(entry) == 4 and 0 <= entry[1] < states for entries in outs.values() for entry in entries)
+        for outs in table.values()
+    )
+
+
 def tabular_value(
     env: str | EnvSpec,
     env_kwargs: Mapping[str, object] | None = None,
     *,
     gamma: float = 0.99,
-    tolerance: float = 1e-10,
 ) -> Callable[[Array], Floats]:
     """An expert whose judgement a scripted teacher can borrow: optimal state values, see :meth:`TransitionTable.best`.
 
@@ -146,7 +198,6 @@ def tabular_value(
         env: id or spec of an environment with a transition table.
         env_kwargs: arguments of ``gymnasium.make``, for an id.
         gamma: discount in [0, 1).
-        tolerance: see :meth:`TransitionTable.best`.
 
     Returns:
         A function from states ``int [B]`` to values ``float64 [B]``.
@@ -160,5 +211,5 @@ def tabular_value(
         raise RunError(
             "optimal values are computed from a transition table", got=spec.id, fix="use target='outcome' or 'reward'"
         )
-    values, _ = table.best(table.reward, gamma=gamma, tolerance=tolerance)
+    values, _ = table.best(table.reward, gamma=gamma)
     return lambda obs: values[np.asarray(obs, np.int64)]

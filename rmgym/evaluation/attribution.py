@@ -53,8 +53,9 @@ def attribute(
     """Take the fields of texts out, one at a time, and see what is missing in their scores.
 
     A field is all slots after the same words: what a step says of it before and after the action goes together. In its
-    place stands what other texts of the same template say there, so that no text says what none could (interventional
-    occlusion, as the marginal games of Janzing et al. 2020, https://arxiv.org/abs/1910.13413). For a reward that adds
+    place stands what other texts of the same template say there (interventional occlusion, as the marginal games of
+    Janzing et al. 2020, https://arxiv.org/abs/1910.13413): each field by itself says what some step said, all together
+    perhaps what no step could. For a reward that adds
     up terms of one field each, a share is exactly what its term is worth beyond the mean over what stood in its place.
 
     Args:
@@ -65,7 +66,7 @@ def attribute(
         seed: of the draw.
 
     Returns:
-        One for each text.
+        One for each text; without shares where all of the reference says the same as the text.
 
     Raises:
         TextError: the reference has no text of a template.
@@ -95,6 +96,9 @@ class _Explained:
         if not len(rows):
             got, fix = template[:80], "pass more steps, or such that say the same of other values"
             raise TextError("other texts of the same template stand in", got=got, fix=fix)
+        rows = rows[_differ(own, reference[rows])]
+        if not len(rows):
+            return cls(names=(), values=(), variants=own)
         drawn = np.random.default_rng(seed).choice(rows, samples)
         both = TextBatch.concatenate([own, reference[drawn]])
         slots = _fields(template)
@@ -117,12 +121,23 @@ class _Explained:
 
     def read(self, scores: Floats) -> Attribution:
         """What the scores of the variants say."""
-        score, others = float(scores[0]), scores[1:].reshape(len(self.names), -1)
+        score, others = (
+            float(scores[0]),
+            scores[1:].reshape(len(self.names), (len(scores) - 1) // max(len(self.names), 1)),
+        )
         shares = [
             Share(field=name, value=value, amount=score - float(row.mean()), error=float(row.std() / len(row) ** 0.5))
             for name, value, row in zip(self.names, self.values, others, strict=True)
         ]
         return Attribution(score=score, shares=tuple(sorted(shares, key=lambda share: -abs(share.amount))))
+
+
+def _differ(own: TextBatch, others: TextBatch) -> npt.NDArray[np.bool_]:
+    """Which of some texts of one template say something else than one of them, ``bool [B]``."""
+    both = TextBatch.concatenate([own, others])
+    numbers, words = both.numbers.reshape(len(both), -1), both.words.reshape(len(both), -1)
+    differ: npt.NDArray[np.bool_] = (numbers[1:] != numbers[0]).any(axis=1) | (words[1:] != words[0]).any(axis=1)
+    return differ
 
 
 def _fields(template: str) -> dict[str, tuple[list[int], list[int]]]:

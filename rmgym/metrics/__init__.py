@@ -18,16 +18,15 @@ from rmgym.metrics.ranking import r_squared as r_squared
 from rmgym.metrics.ranking import spearman as spearman
 from rmgym.metrics.statistics import Interval as Interval
 from rmgym.metrics.statistics import Sample as Sample
-from rmgym.metrics.statistics import alignment_ci as alignment_ci
 from rmgym.metrics.statistics import interquartile_mean as interquartile_mean
 from rmgym.metrics.statistics import mean_ci as mean_ci
 from rmgym.metrics.statistics import normalised_score as normalised_score
+from rmgym.metrics.statistics import order_ci as order_ci
 from rmgym.metrics.statistics import share_ci as share_ci
 
 __all__ = [
     "Interval",
     "Sample",
-    "alignment_ci",
     "dard_distance",
     "epic_distance",
     "gamed_since",
@@ -36,6 +35,7 @@ __all__ = [
     "normalised_score",
     "optimality_gap",
     "order_agreement",
+    "order_ci",
     "over_optimisation",
     "pair_accuracy",
     "pearson",

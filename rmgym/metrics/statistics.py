@@ -16,8 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rmgym.metrics.aggregates import trajectory_alignment
-
 _WIDEST = 1e6
 """Shares beyond this are as good as unbounded."""
 
@@ -98,26 +96,38 @@ def mean_ci(values: npt.ArrayLike, *, level: float = 0.95) -> Interval:
     return sample.interval(level=level)._replace(undefined=int(np.size(values)) - sample.size)
 
 
-def alignment_ci(learned: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0.95) -> Interval:
-    """How alike two rewards order trajectories, with its interval: :func:`trajectory_alignment` of their returns.
+def order_ci(learned: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0.95) -> Interval:
+    """How far a learned reward puts trajectories in their order: Somers' D of their returns, with its interval.
 
-    The interval is that of Fisher's transform with the variance ``0.437 / (N - 4)`` (Fieller, Hartley & Pearson 1957;
-    Bonett & Wright 2000, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations").
-    Simulated, 95 % intervals cover 92 to 96 % at 10 to 50 trajectories of normal returns; of fewer than 5 is none.
+    Of the pairs of trajectories with different true returns, the share in order less the share in the wrong one
+    (Somers 1962), so that ties of a sparse true return count neither way. The interval is Student's over the
+    jackknife's pseudo-values (Arvesen 1969, "Jackknifing U-statistics"), and no narrower than what those that stand
+    apart from the most common true return would leave if all were in order (as the rule of three has it). Simulated,
+    95 % intervals cover 94 % or more at 10 to 50 trajectories, of normal returns, and of returns that are 0 or 1.
 
     Args:
         learned: return of each trajectory, ``[N]``.
         true: the same by the other reward.
         level: coverage in (0, 1).
+
+    Returns:
+        D in [-1, 1]; NaN where all true returns are equal, without ends where fewer than 5 trajectories are there.
     """
-    value, size = trajectory_alignment(learned, true), int(np.size(true))
-    if size < 5 or not math.isfinite(value):
+    x, y = np.asarray(learned, np.float64), np.asarray(true, np.float64)
+    order, apart = np.sign(x[:, None] - x) * np.sign(y[:, None] - y), (y[:, None] != y).astype(np.float64)
+    pairs, size = float(apart.sum()), len(y)
+    if not pairs:
+        return Interval(math.nan, math.nan, math.nan, size)
+    value = float(order.sum()) / pairs
+    if size < 5:
         return Interval(value, math.nan, math.nan, size)
-    if abs(value) > 1 - 1e-12:  # the transform has no end there
-        other = math.tanh(math.atanh(1 - 1 / size) - _normal(level) * math.sqrt(0.437 / (size - 4)))
-        return Interval(1.0, other, 1.0, size) if value > 0 else Interval(-1.0, -1.0, -other, size)
-    half = _normal(level) * math.sqrt(0.437 / (size - 4))
-    return Interval(value, math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half), size)
+    left = pairs - 2 * apart.sum(axis=1)
+    without = np.divide(order.sum() - 2 * order.sum(axis=1), left, out=np.full(size, value), where=left > 0)
+    pseudo = size * value - (size - 1) * without
+    half = _student(size - 1, level) * float(pseudo.std(ddof=1)) / math.sqrt(size)
+    several = size - int(np.unique(y, return_counts=True)[1].max())  # that stand apart from the most common return
+    surest = 2 * ((1 - level) / 2) ** (1 / several) - 1
+    return Interval(value, max(min(value - half, surest), -1.0), min(max(value + half, -surest), 1.0), size)
 
 
 def share_ci(value: Sample, *, random: Sample, reference: Sample, level: float = 0.95) -> Interval:
@@ -209,13 +219,6 @@ def _crossing(rejects: Callable[[float], float], start: float, direction: float)
             return float(brentq(rejects, near, far, xtol=1e-7))
         near, step = far, 2 * step
     return direction * math.inf
-
-
-def _normal(level: float) -> float:
-    """Quantile of the normal distribution at the upper end of a two-sided interval."""
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + level) / 2))
 
 
 def _student(df: float, level: float) -> float:

@@ -18,7 +18,7 @@ from rmgym.evaluation.attribution import Share, attribute
 from rmgym.evaluation.exact import ExactCheck, check_exactly
 from rmgym.evaluation.leakage import survival_bonus
 from rmgym.feedback.teachers.values import in_whole_episode
-from rmgym.metrics import Interval, Sample, alignment_ci, pair_accuracy, spearman
+from rmgym.metrics import Interval, Sample, order_ci, pair_accuracy, spearman, trajectory_alignment
 from rmgym.specs import EnvSpec
 from rmgym.text.distinct import distinct
 from rmgym.transitions import Transitions
@@ -29,7 +29,8 @@ Light = Literal["green", "amber", "red", "none"]
 HELD_OUT_SEED = 30_000
 """Of the first episode that a model is looked at: neither :func:`rmgym.collect`'s nor an evaluation's by default."""
 ALIGNED = 0.5
-"""Tau-b of episodes that a green light asks for at the lower end of its interval: three pairs in order of four."""
+"""Somers' D of episodes that a green light asks for at the lower end of its interval, and a red one is surely below:
+three pairs in order of four."""
 LED_ASTRAY, LED_THERE = 0.5, 0.9
 """Shares of the way to the best policy, below which the best response makes a light red, and from which on green."""
 APART = 2.0
@@ -87,8 +88,8 @@ class Disagreement:
         text: what the model reads.
         learned: its reward.
         true: the environment's.
-        learned_place: share of the steps that the model takes for worse, 0 to 1.
-        true_place: share of those that are.
+        learned_place: where the model puts it among all, from 0, the worst, to 1; in the middle of equal ones.
+        true_place: where it stands.
         shares: what drove the model's score, field by field (:func:`rmgym.evaluation.attribution.attribute`); of a
             potential, whose scores are differences, none.
     """
@@ -122,7 +123,8 @@ class ModelCheck:
         findings: what speaks against it.
         agreement: step by step: of ``all``, by policy, and by how steps end (``goes on``, ``terminated``,
             ``truncated``).
-        alignment: tau-b of whole episodes of all policies.
+        alignment: Somers' D of whole episodes of all policies (:func:`rmgym.metrics.order_ci`).
+        tau: Kendall's tau-b of the same (:func:`rmgym.metrics.trajectory_alignment`), which ties make smaller.
         earned: both returns by policy.
         exact: on all transitions; a text says why not.
         disagreements: steps that a person may look at, and rate next.
@@ -135,6 +137,7 @@ class ModelCheck:
     findings: tuple[Finding, ...]
     agreement: Mapping[str, Agreement]
     alignment: Interval
+    tau: float
     earned: tuple[Earned, ...]
     exact: ExactCheck | str
     disagreements: tuple[Disagreement, ...]
@@ -157,7 +160,7 @@ def check_model(
     steps: int = 6000,
     policies: Mapping[str, Source] | None = None,
     seed: int = HELD_OUT_SEED,
-    gamma: float = 0.99,
+    gamma: float | None = None,
 ) -> ModelCheck:
     """Look at a reward model before an agent learns from it, by steps and whole episodes of several policies.
 
@@ -170,7 +173,8 @@ def check_model(
         steps: how many are taken, in equal parts by each policy, in whole episodes.
         policies: who takes them beside ``random``, ``sticky`` and ``networks``, by name.
         seed: of the first episode.
-        gamma: discount of the agents to come, where the best response to the reward can be computed.
+        gamma: discount of the agents to come, where the best response to the reward can be computed; by default a
+            potential's own, or 0.99.
 
     Raises:
         RunError: the environment cannot be made, or a policy cannot act there.
@@ -195,9 +199,9 @@ def check_model(
         Earned(policy=name, **{kind: Sample.of(values[by == name]) for kind, values in returns.items()})
         for name in sources
     )
-    exact = check_exactly(spec, model, gamma=gamma)
+    exact = check_exactly(spec, source.loaded, gamma=gamma, taken=taken)
     agreement = {name: Agreement.of(learned[rows], true[rows]) for name, rows in regions.items()}
-    alignment = alignment_ci(returns["learned"], returns["true"])
+    alignment = order_ci(returns["learned"], returns["true"])
     bonus = None if source.potential is not None else survival_bonus(taken[whole], learned[whole])
     findings = (
         *_about_returns(alignment, earned, returns["true"]),
@@ -205,7 +209,8 @@ def check_model(
         *_about_response(exact),
         *([] if bonus is None else [Finding(light="amber", text=bonus)]),
     )
-    knows = np.ptp(returns["true"]) > 0 if len(returns["true"]) else np.ptp(true) > 0
+    varies = bool(np.ptp(true) > 0) or len(np.unique(returns["true"])) > 1
+    knows = varies or (isinstance(exact, ExactCheck) and not math.isnan(exact.share))
     lights: list[Light] = [finding.light for finding in findings]
     grave: Light = "red" if "red" in lights else "amber" if "amber" in lights else "green"
     return ModelCheck(
@@ -216,6 +221,7 @@ def check_model(
         findings=findings,
         agreement=agreement,
         alignment=alignment,
+        tau=trajectory_alignment(returns["learned"], returns["true"]) if len(returns["true"]) > 1 else math.nan,
         earned=earned,
         exact=exact,
         disagreements=() if source.model is None else _disagreements(source, taken, learned, true),
@@ -237,12 +243,12 @@ def _about_returns(alignment: Interval, earned: Sequence[Earned], true: Floats) 
     if not np.ptp(true) > 0:
         text = "all episodes have one true return: only steps can be compared; add agents (--agent), or label outcomes"
         against.append(Finding(light="amber", text=text))
-    elif not alignment.low > 0:
-        against.append(Finding(light="red", text=f"episodes are not put in their order: tau-b {_interval(alignment)}"))
+    elif alignment.value <= 0 or alignment.high < ALIGNED:
+        text = f"episodes are not put in their order: Somers' D {_interval(alignment)}"
+        against.append(Finding(light="red", text=text))
     elif alignment.low < ALIGNED:
-        against.append(
-            Finding(light="amber", text=f"episodes are put in their order roughly: tau-b {_interval(alignment)}")
-        )
+        text = f"episodes are put in their order roughly, as far as so many tell: Somers' D {_interval(alignment)}"
+        against.append(Finding(light="amber", text=text))
     for i, one in enumerate(earned):
         for other in earned[i + 1 :]:
             if one.clearly(other, "true") * one.clearly(other, "learned") < 0:
@@ -260,10 +266,10 @@ def _about_steps(
     agreement: Mapping[str, Agreement], learned: Floats, true: Floats, *, is_potential: bool
 ) -> list[Finding]:
     """What single steps say."""
-    if not np.ptp(learned) > 0:
-        return [Finding(light="red", text=f"the learned reward is {learned[0]:.4g} at every step")]
     if is_potential or not np.ptp(true) > 0:
         return []
+    if not np.ptp(learned) > 0:
+        return [Finding(light="red", text=f"the learned reward is {learned[0]:.4g} at every step")]
     return [
         Finding(light="amber", text=f"steps are ordered the wrong way round ({name}): Spearman {of.spearman:.2f}")
         for name, of in agreement.items()
@@ -286,7 +292,7 @@ def _disagreements(source: RewardSource, steps: Transitions, learned: Floats, tr
     """The distinct steps on which the rewards disagree most, by their places among all."""
     texts = source.textualizer.batch(steps)
     first, _ = distinct(texts)
-    places = [np.searchsorted(np.sort(reward), reward[first]) / max(len(steps) - 1, 1) for reward in (learned, true)]
+    places = [_places(reward)[first] for reward in (learned, true)]
     order = np.argsort(-np.abs(places[0] - places[1]), kind="stable")[:_SHOWN]
     shown = texts[first[order]]
     shares: list[tuple[Share, ...]] = [()] * len(shown)
@@ -303,6 +309,14 @@ def _disagreements(source: RewardSource, steps: Transitions, learned: Floats, tr
         )
         for i, text, drove in zip(order.tolist(), shown.strings(), shares, strict=True)
     )
+
+
+def _places(reward: Floats) -> Floats:
+    """Where each of some rewards stands among all, 0 to 1; of equal ones in the middle."""
+    ordered = np.sort(reward)
+    below, at_most = (np.searchsorted(ordered, reward, side=side) for side in ("left", "right"))
+    places: Floats = (below + at_most - 1) / 2 / max(len(reward) - 1, 1)
+    return places
 
 
 def _interval(value: Interval) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rmgym.environments.behaviours import BEHAVIOURS
 from rmgym.environments.build import build_env
 from rmgym.environments.collect import collect
+from rmgym.errors import RunError
 from rmgym.metrics.ranking import r_squared
 from rmgym.specs import EnvSpec
 from rmgym.text.batch import TextBatch
@@ -25,6 +26,10 @@ from rmgym.trees import Tree, leaves, take
 Floats = npt.NDArray[np.float64]
 KEPT = 0.9
 """Share of a value's variance that has to follow from the text on other episodes, or the value counts as lost."""
+MOST_COLUMNS = 1500
+"""Numbers and phrases of all texts that values are read from; of more (graphs, missions) nothing is read back."""
+FEWEST = 200
+"""Steps that are looked at, at least."""
 MOST_PARTS = 64
 """Values of an array that are looked at one by one; of larger ones (pictures, grids) the text says a part."""
 WORTH_A_WORD = 0.01
@@ -59,6 +64,11 @@ class Kept:
     def is_lost(self) -> bool:
         """Whether it does not follow from the text."""
         return self.share < KEPT
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it changes enough on other episodes for anything to be said of it."""
+        return not math.isnan(self.share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +132,8 @@ class TextAudit:
             if kept.sign_is_lost:
                 size = f"its size follows from the text to R² {kept.size_share:.2f}"
                 lost.append(f"{kept.value}: its sign is lost, {size}")
+            elif not kept.is_judged:
+                lost.append(f"{kept.value}: changes too little in these steps to be judged")
             elif kept.is_lost:
                 lost.append(f"{kept.value}: does not follow from the text (R² {kept.share:.2f})")
         lost += [
@@ -153,10 +165,12 @@ def audit_texts(env: str | EnvSpec, *, steps: int = 3000, seed: int = 0, backbon
 
     Raises:
         ModelError: there is no such language model.
-        RunError: the environment cannot be made.
+        RunError: the environment cannot be made, or steps are too few.
         CardError: the card does not fit.
         TextError: a space is not supported.
     """
+    if steps < FEWEST:
+        raise RunError("an audit looks at several episodes", got=f"{steps} steps", fix=f"pass steps={FEWEST} or more")
     spec = EnvSpec(id=env) if isinstance(env, str) else env
     with closing(build_env(spec)) as live:
         words = textualizer(live, card=spec.card, language=spec.language)
@@ -167,7 +181,8 @@ def audit_texts(env: str | EnvSpec, *, steps: int = 3000, seed: int = 0, backbon
     rng = np.random.default_rng(seed)
     learned = np.isin(taken.episode, rng.permutation(np.unique(taken.episode))[::2])
     apart = taken if words.card.history else _taken_apart(taken, learned, rng)
-    reader = _Reader(_features(words.batch(apart)), learned)
+    features = _features(words.batch(apart))
+    reader = None if features is None else _Reader(features, learned)
     values, left_out = _values(apart)
     first, _ = distinct(texts)
     strings, used = texts[first].strings(), texts.used()
@@ -177,8 +192,8 @@ def audit_texts(env: str | EnvSpec, *, steps: int = 3000, seed: int = 0, backbon
         steps=len(taken),
         told_apart=told_apart(taken, texts),
         explained=_explained(taken.true_reward.astype(np.float64), texts),
-        kept=tuple(reader.kept(name, value) for name, value in values.items()),
-        left_out=left_out,
+        kept=() if reader is None else tuple(reader.kept(name, value) for name, value in values.items()),
+        left_out=left_out if reader is not None else (*left_out, "all other values: the texts have too many phrases"),
         templates=len(used.templates),
         phrases=len(used.phrases),
         numbers=int(np.diff(texts.offsets).max()),
@@ -222,8 +237,11 @@ def _values(steps: Transitions) -> tuple[dict[str, Floats], tuple[str, ...]]:
     return values, tuple(left_out)
 
 
-def _features(texts: TextBatch) -> Floats:
-    """What the texts say as numbers ``[B, F]``: each number by its template, each phrase by its place, standardised."""
+def _features(texts: TextBatch) -> Floats | None:
+    """What the texts say as numbers ``[B, F]``: each number by its template, each phrase by its place, standardised.
+
+    None where there are too many.
+    """
     counts, columns = np.diff(texts.offsets), list[Floats]()
     for template in range(len(texts.templates)):
         rows = np.flatnonzero(texts.template_index == template)
@@ -236,6 +254,8 @@ def _features(texts: TextBatch) -> Floats:
             word = np.full(len(texts), -1)
             word[rows] = texts.words[texts.word_offsets[rows] + k]
             columns += [(word == phrase).astype(np.float64) for phrase in np.unique(word[rows])]
+        if len(columns) > MOST_COLUMNS:
+            return None
     table = np.stack(columns, axis=1)
     spread = table.std(axis=0)
     features: Floats = (table[:, spread > 0] - table[:, spread > 0].mean(axis=0)) / spread[spread > 0]

@@ -85,3 +85,49 @@ def test_the_best_policy_earns_most_and_a_time_limit_cuts() -> None:
     with pytest.raises(RunError, match="somewhere and are cut"):
         replace(table, limit=None).earned(greedy, table.reward)
     assert TransitionTable.of(EnvSpec(id="CartPole-v1")) is None
+
+
+def test_far_from_the_goal_the_best_is_still_the_best() -> None:
+    corridor = TransitionTable(
+        states=201,
+        actions=2,
+        state=np.repeat(np.arange(201), 2),
+        action=np.tile([0, 1], 201),
+        chance=np.ones(402),
+        after=np.clip(np.repeat(np.arange(201), 2) + np.tile([-1, 1], 201), 0, 200),
+        reward=(np.arange(402) == 2 * 199 + 1).astype(float),
+        ended=np.arange(402) == 2 * 199 + 1,
+        start=np.eye(201)[0],
+        limit=400,
+    )
+    for gamma in (0.5, 0.9, 0.99):
+        values, worth = corridor.best(corridor.reward, gamma=gamma)
+        assert values[0] == pytest.approx(gamma**199)
+        assert corridor.earned(np.eye(2)[worth.argmax(axis=1)], corridor.reward) == 1
+    for wrong in (1.0, -0.1, float("nan")):
+        with pytest.raises(RunError, match="discount"):
+            corridor.best(corridor.reward, gamma=wrong)
+    with pytest.raises(RunError, match="finite"):
+        corridor.best(np.full(402, np.nan), gamma=0.9)
+
+
+def test_a_table_of_something_else_is_none_and_steps_tell_whether_it_is_followed() -> None:
+    class Square(gym.Env):
+        observation_space, action_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
+        P = np.eye(2)
+
+        def reset(self, *, seed=None, options=None):
+            return 0, {}
+
+    gym.register("Square-v0", Square)
+    try:
+        assert TransitionTable.of(EnvSpec(id="Square-v0")) is None
+    finally:
+        del gym.registry["Square-v0"]
+    firm, slippery = (TransitionTable.of(EnvSpec(id="FrozenLake-v1", kwargs=k)) for k in (FIRM, {}))
+    steps = collect("FrozenLake-v1", 300, progress=False)
+    assert slippery is not None
+    assert firm is not None
+    assert slippery.explains(steps)
+    assert not firm.explains(steps)
+    assert not slippery.explains(replace(steps, true_reward=steps.true_reward - 1))

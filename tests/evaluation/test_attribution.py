@@ -42,7 +42,8 @@ def test_a_planted_field_comes_first_and_its_share_is_its_term_less_the_mean() -
         assert each.score == pytest.approx(worth(strings[i]), rel=1e-5)
         by_field = {share.field: share for share in each.shares}
         height = next(share for field, share in by_field.items() if "height" in field)
-        drawn = np.random.default_rng(1 + i).choice(len(TEXTS), 200)
+        others = np.flatnonzero([text != strings[i] for text in strings])
+        drawn = np.random.default_rng(1 + i).choice(others, 200)
         heights = [float(re.findall(r"height[^:]*: (-?\d+\.\d+)", strings[j])[-1]) for j in drawn]
         own = float(re.findall(r"height[^:]*: (-?\d+\.\d+)", strings[i])[-1])
         assert height.amount == pytest.approx(3 * (own - np.mean(heights)), abs=1e-3)
@@ -67,3 +68,5 @@ def test_without_other_texts_of_its_template_nothing_stands_in() -> None:
     with pytest.raises(TextError, match="same template"):
         attribute(Planted(), TEXTS[:1], TextBatch.from_strings(["speed: 1.0"]), samples=3)
     assert attribute(Planted(), TEXTS[:0], TEXTS) == []
+    (alone,) = attribute(Planted(), TEXTS[:1], TEXTS[:1])
+    assert (alone.score, alone.shares) == (pytest.approx(worth(TEXTS[:1].strings()[0]), rel=1e-5), ())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rmgym.errors import RunError
 from rmgym.runs.text_audit import Kept, TextAudit, audit_texts
 from rmgym.specs import EnvSpec
 from rmgym.text.distinct import ToldApart
@@ -73,7 +74,7 @@ def test_tokens_that_a_language_model_does_not_know() -> None:
 
 def test_few_collisions_are_no_finding() -> None:
     def audit(collisions: int) -> TextAudit:
-        kept = (Kept(value="action", share=np.nan, size_share=np.nan, error=0.0),)
+        kept = (Kept(value="action", share=0.95, size_share=np.nan, error=0.0),)
         apart = ToldApart(steps=1000, collisions=collisions)
         return TextAudit(
             env="x",
@@ -94,3 +95,18 @@ def test_few_collisions_are_no_finding() -> None:
     assert audit(11).findings == (
         "11 of 1000 different steps have the text of another one: no reward model can tell them apart",
     )
+
+
+def test_what_was_not_judged_is_not_called_kept() -> None:
+    still = Kept(value="action", share=math.nan, size_share=math.nan, error=0.0)
+    assert not still.is_judged
+    assert not still.is_lost
+    with pytest.raises(RunError, match="200 or more"):
+        audit_texts("CartPole-v1", steps=100)
+
+
+def test_texts_of_too_many_phrases_are_not_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmgym.runs.text_audit.MOST_COLUMNS", 10)
+    audit = audit_texts("Taxi-v4", steps=300)
+    assert audit.kept == ()
+    assert "too many phrases" in audit.findings[-1]

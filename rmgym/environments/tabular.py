@@ -84,7 +84,7 @@ class TransitionTable:
     def explains(self, steps: Transitions) -> bool:
         """Whether steps that were taken are as the table has it: a wrapper, or the environment, may do otherwise."""
         happens = self.chance > 0
-        told = {
+        listed = {
             (s, a, t, e): r
             for s, a, t, e, r in zip(
                 self.state[happens].tolist(),
@@ -98,7 +98,7 @@ class TransitionTable:
         columns = (steps.obs, steps.action, steps.next_obs, steps.terminated)
         taken = zip(*(np.asarray(column).reshape(-1).tolist() for column in columns), strict=True)
         rewards = steps.true_reward.tolist()
-        return all(step in told and np.isclose(told[step], r) for step, r in zip(taken, rewards, strict=True))
+        return all(step in listed and np.isclose(listed[step], r) for step, r in zip(taken, rewards, strict=True))
 
     @property
     def acted_in(self) -> Ints:

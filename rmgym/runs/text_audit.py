@@ -271,14 +271,13 @@ class _Reader:
     """
 
     def __init__(self, features: Floats, learns: npt.NDArray[np.bool_]) -> None:
-        one, knots = (
-            np.ones((len(features), 1)),
-            np.quantile(features[learns], np.linspace(0, 1, _KNOTS + 2)[1:-1], axis=0),
-        )
-        bends = np.maximum(features[:, None] - knots, 0).reshape(len(features), -1)
+        one, inside = np.ones((len(features), 1)), np.linspace(0, 1, _KNOTS + 2)[1:-1]
+        numbers = features[:, [len(np.unique(column)) > 2 for column in features.T]]  # a phrase is there or not
+        bends = np.maximum(numbers[:, None] - np.quantile(numbers[learns], inside, axis=0), 0).reshape(len(numbers), -1)
         bends = bends[:, bends[learns].std(axis=0) > 0]
         self._learns = learns
-        self._designs = [np.concatenate(parts, axis=1) for parts in ([features, one], [features, one, bends])]
+        designs = (np.concatenate(parts, axis=1) for parts in ([features, one], [features, one, bends]))
+        self._designs = [_solved(*each, learns) for each in zip(designs, _RIDGES, strict=True)]
 
     def kept(self, name: str, value: Floats) -> Kept:
         """What can be read of a value, ``[B]``."""
@@ -291,12 +290,19 @@ class _Reader:
 
     def _read(self, value: Floats) -> Floats:
         """A value as the texts say it, ``[B]``: linear in what they hold, or a sum of bent lines of each number."""
-        learns, tried = self._learns, list[Floats]()
-        for design, ridge in zip(self._designs, _RIDGES, strict=True):
-            here = design[learns]
-            pull = ridge * len(here) * np.eye(here.shape[1])
-            tried.append(design @ np.linalg.solve(here.T @ here + pull, here.T @ value[learns]))
+        from scipy.linalg import cho_solve
+
+        learns = self._learns
+        tried = [design @ cho_solve(factor, design[learns].T @ value[learns]) for design, factor in self._designs]
         return max(tried, key=lambda read: r_squared(read[~learns], value[~learns]))
+
+
+def _solved(design: Floats, ridge: float, learns: npt.NDArray[np.bool_]) -> tuple[Floats, tuple[Floats, bool]]:
+    """A design and the factor of its normal equations on some rows."""
+    from scipy.linalg import cho_factor
+
+    here = design[learns]
+    return design, cho_factor(here.T @ here + ridge * len(here) * np.eye(here.shape[1]))
 
 
 def _explained(reward: Floats, texts: TextBatch) -> float:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rliable import metrics as rliable
 
 from rmgym.metrics import (
     interquartile_mean,
@@ -22,6 +21,7 @@ from rmgym.metrics import (
     trajectory_alignment,
 )
 
+rliable = pytest.importorskip("rliable.metrics")
 SCORES = arrays(np.float64, (5, 3), elements=st.floats(-2, 3).map(lambda x: round(x, 3)))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -125,8 +127,7 @@ def loop(
         return knows if gamma is None else replace(knows, gamma=gamma)
 
     who = teacher_of(teacher, scripted, levels, teacher_option, target=target)
-    judged = target if teacher == SCRIPTED else teacher.replace(":", ".").replace(",", "+")
-    judged += "".join(f"-{option.replace('=', '')}" for option in sorted(teacher_option or ()))
+    judged = _judged(target if teacher == SCRIPTED else teacher, teacher_option or ())
     asked = "labels" if ask == "both" else f"{ask}s"
     folder = (
         to
@@ -170,6 +171,15 @@ def loop(
         print_json({**result.to_json(), "out": str(folder)})
     else:
         _report(result)
+
+
+def _judged(by: str, options: Sequence[str]) -> str:
+    """How the default folder tells by whom, and how: without what changes no answer, in what a file may be called."""
+    from rmgym.judge.judge_options import AskingOptions
+
+    other = {field.name for field in fields(AskingOptions)}
+    how = (option.replace("=", "") for option in sorted(options) if option.partition("=")[0] not in other)
+    return re.sub(r"[^\w.+-]", "-", "-".join([by.replace(":", ".").replace(",", "+"), *how]))
 
 
 def _report(result: LoopResult) -> None:

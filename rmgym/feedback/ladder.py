@@ -103,7 +103,8 @@ def climb(store: LabelStore, teacher: Teacher, transitions: Transitions, texts: 
         texts: one per step.
 
     Raises:
-        FeedbackError: a rung is not among the steps, or see :func:`rmgym.feedback.ask.ask`.
+        FeedbackError: a rung is not among the steps, the teacher compares and is not sure, or see
+            :func:`rmgym.feedback.ask.ask`.
     """
     name = teacher.source
     digests = [left for left, _ in keys_of(texts, np.arange(len(texts))[:, None], 1)]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rmgym.errors import JudgeError
 from rmgym.judge.inquiry import Inquiry
 from rmgym.judge.judge_options import JudgeOptions
 from rmgym.judge.prompt_files import Kind, Prompts
@@ -64,7 +65,8 @@ class Judge:
         """How good each of ``N`` steps or segments is.
 
         Raises:
-            JudgeError: the judge cannot be asked, or the budget is spent.
+            JudgeError: the judge cannot be asked, the budget is spent, or what it answers about nothing is to be
+                divided out, and it answers nothing.
         """
         asked = [_Asked(words.task, (words.lines,)) for words in map(step_words, steps)]
         if not asked:
@@ -98,17 +100,24 @@ class Judge:
         return odds
 
     def _logs(self, kind: Kind, asked: Sequence[_Asked], words: tuple[str, ...], *, content_free: bool) -> Floats:
-        """Log probabilities of words ``[N, W]``, averaged over wordings, less those about nothing."""
+        """Log probabilities of words ``[N, W]``, averaged over wordings, less those about nothing.
+
+        Raises:
+            JudgeError: see :meth:`rate`.
+        """
         logs: Floats = self._wordings(kind, asked, words).mean(axis=0)
-        if not content_free:
+        if not content_free or np.isnan(logs).all():  # there is nothing to correct
             return logs
         tasks = {each.task: i for i, each in enumerate({each.task: each for each in asked}.values())}
         about_nothing = [_Asked(task, (nothing,) * _CONTENTS[kind]) for task in tasks for nothing in CONTENT_FREE]
         # The mean of probabilities over what stands for nothing, as in the paper; then over wordings as above.
         free = np.exp(self._wordings(kind, about_nothing, words)).reshape(-1, len(tasks), len(CONTENT_FREE), len(words))
-        bias = np.log(free.mean(axis=2)).mean(axis=0)
-        logs -= np.nan_to_num(bias[[tasks[each.task] for each in asked]])
-        return logs
+        if np.isnan(free).all(axis=(2, 3)).any():
+            got = f"no answer to any of {len(CONTENT_FREE)} questions about nothing"
+            fix = "pass content_free=false (content_free=False), and it is not corrected"
+            raise JudgeError("a judge is corrected by what it answers about nothing", got=got, fix=fix)
+        bias = np.log(np.nanmean(free, axis=2)).mean(axis=0)  # of those that it answered
+        return logs - bias[[tasks[each.task] for each in asked]]
 
     def _wordings(self, kind: Kind, asked: Sequence[_Asked], words: tuple[str, ...]) -> Floats:
         """Log probabilities of words after each wording, ``[wordings, N, W]``."""

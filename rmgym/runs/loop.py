@@ -19,6 +19,7 @@ from rmgym.environments.collect import collected_in
 from rmgym.errors import FeedbackError, RunError
 from rmgym.evaluation.measure import Measure, identity_of
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
+from rmgym.feedback.teachers.judging import JudgeTeacher
 from rmgym.feedback.teachers.panel import Panel, check_habits
 from rmgym.jobs import Job
 from rmgym.models.registry import create_reward_model, load_reward_model
@@ -146,7 +147,8 @@ def loop(
     how.fit_options(seed, labels, unfitted.most_drawn)  # both before anybody is asked
     env = EnvSpec(id=env_id) if isinstance(env_id, str) else env_id
     discount = _discount(algo, env, hyperparameters or {})
-    about = _about(teacher)
+    teacher = _measured_once(teacher, LoopFolder(Path(out)).measures)
+    about = json.loads(json.dumps(_about(teacher)))  # as it comes back from the record
     before = None if start is None else finished_loop(Path(start), env.to_json(), about, potential=how.potential)
     shown = None if demonstrations is None else Path(demonstrations)
     settings: Json = {
@@ -210,10 +212,24 @@ def loop(
 def _about(teacher: Teacher | Panel) -> Json:
     """What tells a teacher from others: its class, and its fields where it is a dataclass."""
     values: Json = {}
-    if is_dataclass(teacher):
+    if isinstance(teacher, Panel) and any(isinstance(member, JudgeTeacher) for member in teacher.members.values()):
+        members = {name: _about(member) for name, member in teacher.members.items()}
+        values = {"members": members, "seed": teacher.seed}
+    elif is_dataclass(teacher):
         own = (f.name for f in fields(teacher) if not f.metadata.get(TOLD_BY_SOURCE))
         values = {name: plain_value(getattr(teacher, name)) for name in own}
     return {"class": type(teacher).__qualname__, "source": teacher.source, **values}
+
+
+def _measured_once(teacher: Teacher | Panel, file: Path) -> Teacher | Panel:
+    """The teacher; language models keep what was measured of them first, and label every round by that."""
+    if isinstance(teacher, Panel):
+        return replace(teacher, members={name: _once(member, file) for name, member in teacher.members.items()})
+    return _once(teacher, file)
+
+
+def _once(teacher: Teacher, file: Path) -> Teacher:
+    return replace(teacher, measures=teacher.measures or file) if isinstance(teacher, JudgeTeacher) else teacher
 
 
 def _digest(demonstrations: Path, env: EnvSpec) -> str:

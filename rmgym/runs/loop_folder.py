@@ -41,6 +41,11 @@ class LoopFolder:
         """The agent's run."""
         return self.path / "run"
 
+    @property
+    def measures(self) -> Path:
+        """What was measured of language models in the first round that asked them, for all rounds."""
+        return self.path / "measures.sqlite"
+
     def round(self, number: int) -> Path:
         """Folder of a round."""
         return self.path / _ROUNDS / f"{number:02d}"

@@ -23,6 +23,7 @@ from rmgym.feedback.labels import Labels
 from rmgym.feedback.ladder import climb, costs_within, ladder_of
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
+from rmgym.feedback.teachers.judging import JudgeTeacher
 from rmgym.feedback.teachers.panel import Panel
 from rmgym.feedback.teachers.values import in_whole_episode
 from rmgym.models.neural import NeuralRewardModel
@@ -88,9 +89,10 @@ class LoopRounds:
             got = "a fixed horizon" if env.horizon is not None else f"a history of {self.words.card.history} steps"
             fix = "leave it out, or leave potential= out"
             raise RunError("a potential is about single states of a task that ends", got=got, fix=fix)
-        if options.kind == "ladder" and (isinstance(teacher, Panel) or self.words.card.history):
-            got = "a panel" if isinstance(teacher, Panel) else f"a history of {self.words.card.history} steps"
-            raise RunError("a ladder is one teacher's, of segments by themselves", got=got, fix="rate, or compare")
+        if options.kind == "ladder" and (isinstance(teacher, Panel | JudgeTeacher) or self.words.card.history):
+            got = f"{teacher.source}, with a history of {self.words.card.history} steps"
+            rule = "a ladder is one teacher's, whose answers are sure, of segments by themselves"
+            raise RunError(rule, got=got, fix="rate, or compare")
 
     def first(self) -> Path:
         """Collect, ask and fit before training; the model that the agent begins with."""

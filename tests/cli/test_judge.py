@@ -77,7 +77,11 @@ def test_a_judge_is_measured_then_labels_then_rewards(fake: FakeServer, tmp_path
     done = rmgym(tmp_path, "label", "Pendulum-v1", "--teacher", "llm", *options, *counts)
     assert done.returncode == 0, done.stderr
     assert "15 ratings, 15 preferences" in done.stdout
-    assert len(fake.bodies) <= asked + 15 + 30  # measured before, and that is kept
+    assert len(fake.bodies) <= asked + (2 * 30 + 15) + 2 * (30 + 15)  # measured on these steps too
+    asked = len(fake.bodies)
+    again = rmgym(tmp_path, "label", "Pendulum-v1", "--teacher", "llm", *options, *counts, "--db", "again.sqlite")
+    assert again.returncode == 0, again.stderr
+    assert len(fake.bodies) == asked  # nothing is asked twice
     (answer, *_) = LabelStore(tmp_path / "labels.sqlite").answers(facts["judge"])
     assert answer.source == facts["judge"]
     assert answer.confidence is not None

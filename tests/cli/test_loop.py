@@ -7,7 +7,16 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from rmgym.cli.loop import _judged
 from rmgym.cli.main import app
+
+
+def test_a_default_folder_tells_what_decides_the_answers_in_what_a_file_may_be_called() -> None:
+    options = ["judge=http://127.0.0.1:8000/v1", "check=random<a/b", "pairs=30"]
+    name = _judged("llm,own:fun", options)
+    assert name == "llm+own.fun-checkrandom-a-b-judgehttp---127.0.0.1-8000-v1-pairs30"
+    assert _judged("llm,own:fun", [*options, "max_tokens=5", "answers=/a/b.sqlite", "timeout=3"]) == name
+    assert _judged("scripted", ["myopia=0.5"]) == "scripted-myopia0.5"
 
 
 def test_asks_fits_trains_and_tells(tmp_path: Path) -> None:

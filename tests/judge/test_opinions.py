@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rmgym.errors import JudgeError
 from rmgym.judge.answer_file import AnswerFile
 from rmgym.judge.inquiry import Inquiry
 from rmgym.judge.judge_options import JudgeOptions
@@ -61,6 +62,22 @@ def test_content_free_bias_is_the_mean_over_what_stands_for_nothing(tmp_path: Pa
     mean = judge_of(tmp_path, opinion, levels=2).rate([HIGH]).mean[0]
     left, right = 0.4 / 0.5, 0.6 / 0.5  # over the means of both
     assert mean == pytest.approx(1 + right / (left + right))
+
+
+@pytest.mark.parametrize("silent", [{"N/A"}, {"N/A", ""}, {"N/A", "[MASK]", ""}])
+def test_what_is_not_answered_about_nothing_is_left_out_of_the_mean(tmp_path: Path, silent: set[str]) -> None:
+    def opinion(prompt: str) -> Mapping[str, float]:
+        if heights(prompt):
+            return {"0": 0.2, "1": 0.8}
+        nothing = "N/A" if "N/A" in prompt else "[MASK]" if "[MASK]" in prompt else ""
+        return {} if nothing in silent else {"0": 0.2, "1": 0.8}
+
+    judge = judge_of(tmp_path, opinion, levels=2)
+    if len(silent) < 3:
+        assert judge.rate([HIGH]).mean[0] == pytest.approx(1.5)
+        return
+    with pytest.raises(JudgeError, match=r"corrected by what it answers about nothing[\s\S]*content_free=false"):
+        judge.rate([HIGH])
 
 
 def test_a_taste_for_one_side_is_cancelled_by_both_orders(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rmgym.feedback.teachers.answers import Answers
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.base import TOLD_BY_SOURCE, Teacher
 from rmgym.feedback.teachers.known_order import by_labels, by_sources, by_teacher
-from rmgym.judge.answer_file import key_of
+from rmgym.judge.answer_file import AnswerFile, key_of
 from rmgym.judge.judge_options import AskingOptions, JudgeOptions, inquiry, only
 from rmgym.judge.opinions import Floats, Judge
 from rmgym.judge.prompt_files import Kind
@@ -68,8 +68,8 @@ class JudgeTeacher:
     """Rates steps and compares segments by what a language model says of their texts.
 
     Before the first answer of a kind it is measured on pairs of known order: its share of pairs in order has Wilson's
-    95 % interval, and where that does not lie above one half, it is refused with its numbers. A measure by a teacher is
-    kept beside the answers, so that a job that goes on labels as it began.
+    95 % interval, and where that does not lie above one half, it is refused with its numbers. Its answers are kept, so
+    that measuring it on the same pairs again asks nothing; other steps are other pairs, and measure it anew.
 
     A comparison is answered by the probability that was measured for log-odds of that size, a soft choice. A rating is
     the expected level, 1 to ``levels``, not rounded; its ``confidence`` is the measured probability that it orders a
@@ -80,12 +80,14 @@ class JudgeTeacher:
         trial: how it is measured.
         asking: where it runs, and what may be spent; it changes no answer.
         truth: makes the teacher that knows the order, where ``trial.check`` names one.
+        measures: file that keeps the first measure of each kind for whatever steps follow, as for the rounds of a loop.
     """
 
     judge: JudgeOptions
     trial: Trial = Trial()
     asking: AskingOptions = field(default=AskingOptions(), metadata={TOLD_BY_SOURCE: True})
     truth: Callable[[], Teacher] | None = field(default=None, metadata={TOLD_BY_SOURCE: True})
+    measures: Path | None = field(default=None, metadata={TOLD_BY_SOURCE: True})
 
     @cached_property
     def opinions(self) -> Judge:
@@ -140,7 +142,7 @@ class JudgeTeacher:
         return skill
 
     def measure(self, kind: Kind, transitions: Transitions, texts: TextBatch, length: int) -> Reliability:
-        """What the judge's answers of a kind are worth.
+        """What the judge's answers of a kind are worth: on pairs of these steps, or as ``measures`` has it.
 
         Args:
             kind: of question.
@@ -151,24 +153,21 @@ class JudgeTeacher:
         Raises:
             JudgeError: there are too few pairs of known order, or the judge cannot be asked.
         """
-        file, trial, card = self.opinions.inquiry.file, self.trial, texts.card_hash
-        key = None
-        if not self._elsewhere and card is not None:
-            truth = self._truth().source
-            key = key_of("measure", self._identity, kind, length, truth, trial.pairs, trial.seed, card)
-        skill = None if key is None else file.get([key], Reliability).get(key)
-        if skill is None:
-            skill = measured(self.opinions, kind, self.pairs(transitions, texts, length), seed=trial.seed)
-            if key is not None:
-                with file.writing() as keep:
-                    keep(key, skill)
+        trial, file = self.trial, None if self.measures is None else AnswerFile(self.measures)
+        key = key_of("measure", self._identity, kind, length, trial.check, trial.pairs, trial.seed)
+        if file is not None and (before := file.get([key], Reliability)):
+            return before[key]
+        skill = measured(self.opinions, kind, self.pairs(transitions, texts, length), seed=trial.seed)
+        if file is not None:
+            with file.writing() as keep:
+                keep(key, skill)
         return skill
 
     def pairs(self, transitions: Transitions, texts: TextBatch, length: int) -> OrderedPairs:
         """Pairs of known order.
 
         Raises:
-            FeedbackError: nobody knows it.
+            FeedbackError: nobody knows it, or a label database is about another card.
             JudgeError: there are too few.
         """
         trial = self.trial
@@ -176,16 +175,11 @@ class JudgeTeacher:
         if (place := Path(trial.check)).suffix in _STORES:
             from rmgym.feedback.store import LabelStore  # which itself has to do with teachers
 
-            return by_labels(LabelStore(place).labels(), pairs=count, seed=seed, by=place.name)
+            return by_labels(LabelStore(place).labels(), texts, pairs=count, length=length, seed=seed, by=place.name)
         if "<" in trial.check:
             worse, _, better = (part.strip() for part in trial.check.partition("<"))
             return by_sources(worse, better, transitions, texts, pairs=count, length=length, seed=seed)
         return by_teacher(self._truth(), transitions, texts, pairs=count, length=length, seed=seed)
-
-    @property
-    def _elsewhere(self) -> bool:
-        """Whether the order is not a teacher's."""
-        return "<" in self.trial.check or Path(self.trial.check).suffix in _STORES
 
     def _truth(self) -> Teacher:
         if self.truth is None:

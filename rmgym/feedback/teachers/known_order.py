@@ -84,34 +84,50 @@ def by_sources(
     return _pairs(texts, sides[:pairs], length, f"{worse} < {better}")
 
 
-def by_labels(labels: Labels, *, pairs: int, seed: int, by: str) -> OrderedPairs:
-    """Pairs that somebody has compared, and pairs of steps that somebody has rated differently.
+def by_labels(labels: Labels, texts: TextBatch, *, pairs: int, length: int, seed: int, by: str) -> OrderedPairs:
+    """Pairs of segments that somebody has compared, and, of single steps, that somebody has rated differently.
+
+    No segment is in two of them.
 
     Args:
         labels: comparisons, ratings or both, as :meth:`rmgym.LabelStore.labels` gives them.
+        texts: of the steps that the judge is to label.
         pairs: at most so many.
-        seed: of which steps are paired.
+        length: steps per segment; labels of others are left out.
+        seed: of the choice.
         by: who says so.
 
     Raises:
+        FeedbackError: the labels are about texts of another card.
         JudgeError: there are too few.
     """
-    sides = list[tuple[Steps, Steps]]()
+    if labels.texts.card_hash != texts.card_hash:
+        got = f"texts of card {texts.card_hash}; {by} is about card {labels.texts.card_hash}"
+        fix = "name labels of this environment, card and language: check="
+        raise FeedbackError("a judge is measured on texts of the kind that it labels", got=got, fix=fix)
+    rng, used, sides = np.random.default_rng(seed), set[tuple[str, ...]](), list[tuple[Steps, Steps]]()
+
+    def take(better: Steps, worse: Steps) -> None:
+        segments = {tuple(better), tuple(worse)}
+        if len(segments) == 2 and not segments & used:
+            used.update(segments)
+            sides.append((better, worse))
+
     if (compared := labels.preferences) is not None:
         strings = compared.steps.strings()
-        for left, right, choice in zip(compared.left, compared.right, compared.choice, strict=True):
-            one, other = strings[left[0] : left[1]], strings[right[0] : right[1]]
-            if choice != 0.5:
-                sides.append((one, other) if choice > 0.5 else (other, one))
-    if (rated := labels.ratings) is not None:
+        for i in rng.permutation(len(compared)).tolist():
+            one, other = (strings[slice(*side[i].tolist())] for side in (compared.left, compared.right))
+            if compared.choice[i] != 0.5 and len(one) == len(other) == length:
+                take(*((one, other) if compared.choice[i] > 0.5 else (other, one)))
+    if length == 1 and (rated := labels.ratings) is not None:
         strings = rated.texts.strings()
-        order = np.random.default_rng(seed).permutation(len(strings)).tolist()
+        order = [i for i in rng.permutation(len(strings)).tolist() if (strings[i],) not in used]
         for i, j in zip(order[::2], order[1::2], strict=False):
             if rated.values[i] != rated.values[j]:
                 first, second = (i, j) if rated.values[i] > rated.values[j] else (j, i)
-                sides.append(([strings[first]], [strings[second]]))
-    sides = sides[:pairs]
-    return OrderedPairs(better=tuple(one for one, _ in sides), worse=tuple(other for _, other in sides), by=by)
+                take([strings[first]], [strings[second]])
+    better, worse = zip(*sides[:pairs], strict=True) if sides else ((), ())
+    return OrderedPairs(better=better, worse=worse, by=by)
 
 
 def _segments(transitions: Transitions, texts: TextBatch, length: int, seed: int) -> Rows:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from rmgym.errors import FeedbackError
 from rmgym.feedback.queries import Rows
 from rmgym.feedback.teachers.asking import PreferenceQuestions
 from rmgym.feedback.teachers.base import Teacher
@@ -56,13 +57,19 @@ class Placing(Protocol):
 
 
 def search(teacher: Teacher, question: PlacementQuestion) -> Placed | None:
-    """Place a step by comparisons with the middle of what is left: at most :func:`comparisons_for` the rungs."""
+    """Place a step by comparisons with the middle of what is left: at most :func:`comparisons_for` the rungs.
+
+    Raises:
+        FeedbackError: an answer is not sure, which a place does not show.
+    """
     low, high = 0, len(question.rungs)
     while low < high:
         middle = (low + high) // 2
         choice = float(teacher.compare(question.beside(middle)).values[0])
         if np.isnan(choice):
             return None
+        if choice not in (0.0, 0.5, 1.0):
+            raise FeedbackError("a ladder is one of sure answers", got=f"{choice:.3g}", fix="rate, or compare segments")
         if choice == 0.5:
             return Placed(middle, tied=True)
         low, high = (middle + 1, high) if choice > 0.5 else (low, middle)

@@ -11,20 +11,23 @@ import numpy as np
 import pytest
 
 import rmgym
-from rmgym.errors import FeedbackError, JudgeError
+from rmgym.errors import FeedbackError, JudgeError, RunError
+from rmgym.feedback import ladder
 from rmgym.feedback.ask import ask
 from rmgym.feedback.plan import QuestionPlan
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.asking import PreferenceQuestions, RatingQuestions
 from rmgym.feedback.teachers.contract import TeacherContract
 from rmgym.feedback.teachers.judging import JudgeTeacher, JudgeTeacherOptions, Trial
+from rmgym.feedback.teachers.panel import Panel
 from rmgym.feedback.teachers.program import ProgramTeacher
 from rmgym.feedback.teachers.scripted import ScriptedTeacher
 from rmgym.judge.judge_options import AskingOptions, JudgeOptions
+from rmgym.runs.loop import _about
 from rmgym.text.batch import TextBatch
 from rmgym.training import FitOptions, fit
 from rmgym.transitions import Transitions
-from tests.judge.fakes import FakeServer, by_height, serving, step
+from tests.judge.fakes import FakeServer, by_height, heights, serving, step
 
 STEPS = 900
 
@@ -127,16 +130,38 @@ def test_a_useless_judge_is_refused_with_its_numbers_and_leaves_nothing(
     assert sum(store.info()["counts"][name] for name in ("ratings", "preferences")) == 5
 
 
-def test_it_is_measured_once_and_nothing_is_asked_twice(fake: FakeServer, tmp_path: Path) -> None:
+def test_nothing_is_asked_twice_and_other_steps_are_measured_but_in_a_loop(fake: FakeServer, tmp_path: Path) -> None:
     first = teacher(fake, tmp_path).compare(questions())
     count = len(fake.bodies)
     assert count == 2 * (40 + 60)
     again = teacher(fake, tmp_path, max_tokens=1).compare(questions())  # nothing new is asked, so nothing is spent
     np.testing.assert_array_equal(again.values, first.values)
     assert len(fake.bodies) == count
-    steps, texts = climb(seed=5)  # the loop's next round: other steps, the same measure
-    teacher(fake, tmp_path).compare(replace(questions(count=3), transitions=steps, texts=texts))
-    assert len(fake.bodies) == count + 6
+    steps, texts = climb(seed=5)
+    asked = replace(questions(count=3), transitions=steps, texts=texts)
+    for _ in range(2):  # rounds of a loop, which keeps a file
+        judge = replace(teacher(fake, tmp_path), measures=tmp_path / "measures.sqlite")
+        judge.compare(questions())
+        judge.compare(asked)
+        assert len(fake.bodies) == count + 6
+    teacher(fake, tmp_path).compare(asked)
+    assert len(fake.bodies) == count + 6 + 2 * 40
+
+
+def test_a_measure_is_of_the_steps_that_are_given(fake: FakeServer, tmp_path: Path) -> None:
+    """A judge that is right about high steps, and wrong about low ones, of one card."""
+    right = by_height(1.0)
+
+    def opinion(prompt: str) -> Mapping[str, float]:
+        chances = right(prompt)
+        low = max(heights(prompt), default=1.0) < 0.5
+        return {str(9 - int(digit)): chance for digit, chance in chances.items()} if low else chances
+
+    fake.opinion = opinion
+    steps, texts = climb()
+    judge, low = teacher(fake, tmp_path), steps.true_reward < 0.5
+    assert judge.measure("rating", steps[~low], texts[~low], 1).right == 40
+    assert judge.measure("rating", steps[low], texts[low], 1).right == 0
 
 
 def test_the_budget_stops_before_anything_is_stored(fake: FakeServer, tmp_path: Path) -> None:
@@ -155,10 +180,16 @@ def test_the_budget_stops_before_anything_is_stored(fake: FakeServer, tmp_path: 
 def test_people_may_know_the_order(fake: FakeServer, tmp_path: Path) -> None:
     steps, texts = climb()
     people = LabelStore(tmp_path / "people.sqlite")
-    ask(people, ScriptedTeacher(), steps, texts, QuestionPlan(ratings=40, preferences=15, length=1), annotator="ann")
+    ask(people, ScriptedTeacher(), steps, texts, QuestionPlan(ratings=60, preferences=15, length=1), annotator="ann")
     judge = teacher(fake, tmp_path, check=str(people.path))
     pairs = judge.pairs(steps, texts, 1)
-    assert (len(pairs), pairs.by) == (35, "people.sqlite")
+    assert (len(pairs), pairs.by) == (30, "people.sqlite")  # 30 of the 60 steps are compared too
+    sides = [tuple(side) for side in (*pairs.better, *pairs.worse)]
+    assert len({*sides}) == len(sides)  # none is in two of them
+    with pytest.raises(JudgeError, match="received: 0 by people"):
+        judge.pairs(steps, texts, 2)  # of which nobody compared any
+    with pytest.raises(FeedbackError, match="texts of the kind that it labels"):
+        judge.pairs(steps, replace(texts, card_hash="another"), 1)
     heights = [
         [float(side[0].rpartition("height: ")[2].split(". ")[0]) for side in own] for own in (pairs.better, pairs.worse)
     ]
@@ -219,6 +250,35 @@ def test_a_judge_that_errs_in_30_of_100_cases_teaches_nearly_as_much_as_one_that
         ranks[right] = rmgym.metrics.spearman(fitted.model.predict(others).mean, unseen.true_reward)
     assert ranks[1.0] > 0.9
     assert ranks[0.7] > 0.9 * ranks[1.0]
+
+
+def test_it_climbs_no_ladder_on_which_all_answers_are_sure(fake: FakeServer, tmp_path: Path) -> None:
+    steps, texts = climb()
+    store = LabelStore(tmp_path / "labels.sqlite")
+    with pytest.raises(FeedbackError, match=r"sure answers[\s\S]*0\.\d"):
+        ladder.climb(store, teacher(fake, tmp_path), steps, texts)
+    assert not store.path.exists()
+    with pytest.raises(RunError, match=r"whose answers are sure[\s\S]*llm:"):
+        rmgym.loop(
+            "CartPole-v1",
+            "ppo",
+            teacher(fake, tmp_path),
+            labels=30,
+            out=tmp_path / "loop",
+            options={"kind": "ladder", "model": "no-lm"},
+            progress=False,
+        )
+
+
+def test_in_a_panel_it_is_told_by_what_decides_its_answers(fake: FakeServer, tmp_path: Path) -> None:
+    def about(**options: Any) -> object:
+        judge = teacher(fake, tmp_path, **options)
+        assert judge.opinions  # a client, which cannot be pickled
+        return _about(Panel({"llm": judge, "scripted": ScriptedTeacher()}))
+
+    assert about() == about(max_tokens=10**6, timeout=7.0)
+    assert about() != about(levels=5)
+    assert about() != about(seed=1)
 
 
 def test_somebody_has_to_know_the_order(fake: FakeServer, tmp_path: Path) -> None:

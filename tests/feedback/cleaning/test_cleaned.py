@@ -158,3 +158,16 @@ def test_answers_that_mean_different_things_are_still_not_mixed() -> None:
     for how in (clean, as_given):
         with pytest.raises(FeedbackError, match="not mixed"):
             how(given)
+
+
+def test_sources_are_not_mixed_even_where_cleaning_would_leave_one_of_them() -> None:
+    steps, texts = drawn_steps(60, 0)
+    queries = {i: Query(id=i, kind="rating", left=i) for i in range(60)}
+    human = [Answer(query=i, annotator="hal", source="human", value=3.0, levels=6) for i in range(30)]
+    scripted = [
+        Answer(query=i, annotator="s", source="scripted:reward", value=float(steps.true_reward[i]))
+        for i in range(30, 60)
+    ]
+    given = in_order(human + scripted, queries, {i: segment(texts, i, 1) for i in range(60)})
+    with pytest.raises(FeedbackError, match="not mixed"):
+        clean(given)

@@ -141,6 +141,8 @@ def test_a_store_gives_labels_of_what_is_left_and_keeps_all(tmp_path: Path) -> N
     audit = Audit.of(labels.source)
     assert audit is not None
     assert audit.set_aside == {answer.id for answer in store.answers("always")}
+    assert labels.source["answers"].keys() == {"good 0", "good 1", "good 2"}  # nobody else has a part in them
+    assert plain.source["answers"].keys() == members.keys()
     assert "cleaning" not in plain.source
     assert store.info()["counts"] == counts
     assert store.path.read_bytes() == everything

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rmgym.cli.output import AsJson, out, print_json
+from rmgym.cli.output import AsJson, err, out, print_json
 
 
 def export(
@@ -24,6 +24,9 @@ def export(
         ),
     ] = None,
     annotator: Annotated[str | None, typer.Option(help="Labels of one annotator only.")] = None,
+    no_clean: Annotated[
+        bool, typer.Option("--no-clean", help="Use all answers of a database, each as good as another.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let them take the place of what is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -33,11 +36,14 @@ def export(
     """
     from rmgym.feedback.exchange import export_labels
 
-    written = export_labels(labels, to, content=content, annotator=annotator, overwrite=overwrite)
+    written = export_labels(labels, to, content=content, annotator=annotator, clean=not no_clean, overwrite=overwrite)
+    for line in written.cleaning:
+        err.print(line, markup=False, soft_wrap=True)
     if as_json:
         print_json({**vars(written), "path": str(written.path)})
         return
     counts = {"ties": written.ties, "comparisons of equal texts": written.alike, "skipped": written.skipped}
+    counts["set aside"] = written.set_aside
     without = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     left_out = f" ({'with' if written.content == 'answers' else 'left out:'} {without})" if without else ""
     out.print(f"{written.rows} {written.content}{left_out} -> {written.path}", markup=False, soft_wrap=True)

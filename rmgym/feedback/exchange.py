@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rmgym.errors import FeedbackError, RmgymError, nearest
+from rmgym.feedback.cleaning import Audit
 from rmgym.feedback.dataset_folders import write_folder
+from rmgym.feedback.given import Kind, answer_id
 from rmgym.feedback.labels import Labels, Preferences, Ratings
 from rmgym.feedback.sheets import Sheet, ending_of
 from rmgym.feedback.sources import LabelSource, labels_of, store_of
@@ -17,7 +19,7 @@ from rmgym.storage.atomic import refuse_existing
 
 Content = Literal["answers", "ratings", "pairs"]
 CONTENTS: tuple[Content, ...] = get_args(Content)
-_ASKED = {"ratings": "rating", "pairs": "preference"}
+_ASKED: Mapping[str, Kind] = {"ratings": "rating", "pairs": "preference"}
 """The kind of questions that rows come of."""
 
 
@@ -32,6 +34,8 @@ class Export:
         ties: comparisons without a better side, which no pair can say: they are left out.
         alike: comparisons of two equal texts, which are left out too.
         skipped: answers that say nothing: rows of the answers, but neither rating nor pair.
+        set_aside: answers to questions of this kind that cleaning left out of ratings and pairs.
+        cleaning: what it did, a line for each thing, as :meth:`rmgym.feedback.cleaning.Audit.lines` says it.
     """
 
     path: Path
@@ -40,6 +44,8 @@ class Export:
     ties: int = 0
     alike: int = 0
     skipped: int = 0
+    set_aside: int = 0
+    cleaning: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -48,6 +54,7 @@ def export_labels(
     *,
     content: Content | None = None,
     annotator: str | None = None,
+    clean: bool = True,
     overwrite: bool = False,
 ) -> Export:
     """Write labels to a table that other programs read.
@@ -55,9 +62,10 @@ def export_labels(
     ``pairs`` are a preference dataset as the RewardTrainer of TRL takes it
     (https://huggingface.co/docs/trl/dataset_formats): ``chosen`` and ``rejected``, and, where anybody gave one,
     ``margin``, in units of summed standardised reward. A segment is the texts of its steps, a line each. ``ratings``
-    are ``text`` and ``rating``, in the annotator's units. Both have a row per question, in which the answers of several
-    annotators are one, as for :func:`rmgym.fit`. ``answers`` have a row per answer as it was given, skipped ones too,
-    with who gave it, how and when.
+    are ``text`` and ``rating``, in the annotator's units; on one scale where cleaning has put those of several people
+    on one (:attr:`Export.cleaning` says so), and those of a panel always. Both have a row per question, in which the
+    answers of several annotators are one, as for :func:`rmgym.fit`. ``answers`` have a row per answer as it was given,
+    skipped ones too, with who gave it, how and when.
 
     Args:
         labels: a database or its path; labels, or a table of them, for pairs and ratings.
@@ -65,6 +73,7 @@ def export_labels(
             ``datasets.load_from_disk``, which needs the package datasets (extra ``data``).
         content: what the rows are; None for pairs or ratings, whichever there are.
         annotator: whose answers; by default everybody's.
+        clean: as for :meth:`rmgym.LabelStore.labels`, of pairs and ratings from a database.
         overwrite: let it take the place of what is there.
 
     Raises:
@@ -78,16 +87,22 @@ def export_labels(
     if not overwrite:
         refuse_existing(target, what="labels")
     answers = [] if store is None else store.answer_rows(annotator)
-    ties = alike = 0
+    ties = alike = set_aside = 0
+    audit: Audit | None = None
     if content == "answers":
         if not answers:
             got, fix = f"none in {name}", "name a database in which steps were labelled"
             raise FeedbackError("there are answers to export", got=got, fix=fix)
         columns: Mapping[str, Sequence[object]] = {key: [row[key] for row in answers] for key in answers[0]}
     else:
-        given = labels_of(labels if store is None else store, annotator=annotator)
+        given = labels_of(labels if store is None else store, annotator=annotator, clean=clean)
         content = _one_of(given, content, name)
         answers = [row for row in answers if row["kind"] == _ASKED[content]]
+        if (audit := Audit.of(given.source)) is not None:
+            ids = audit.set_aside
+            if store is not None and ids:  # those of this kind
+                ids &= {answer_id(answer) for answer in store.given(annotator).of(_ASKED[content]).answers}
+            set_aside = len(ids)
         if content == "ratings":
             assert given.ratings is not None, "_one_of has seen to it"
             columns = _rated(given.ratings)
@@ -102,6 +117,8 @@ def export_labels(
         ties=ties,
         alike=alike,
         skipped=sum(bool(row["skipped"]) for row in answers),
+        set_aside=set_aside,
+        cleaning=() if audit is None else tuple(audit.lines()),
     )
 
 

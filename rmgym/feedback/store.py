@@ -280,7 +280,7 @@ class LabelStore:
         given = self.given(annotator)
         with self._database.explained():
             cleaned = cleaning.clean(given) if clean else cleaning.as_given(given)
-            return assemble(cleaned, source={**self.info(), "annotator": annotator, "answers": given.by_whom})
+            return assemble(cleaned, source={**self.info(), "annotator": annotator, "answers": cleaned.given.by_whom})
 
     def info(self) -> dict[str, Any]:
         """JSON-able facts about the database.

@@ -67,6 +67,10 @@ def _labels(fitted: Facts, source: Facts) -> Iterator[str]:
     for annotator, answers in _table(source, "answers").items():
         counts = ", ".join(f"{count} as {_code(how)}" for how, count in answers.items())
         yield f"Answers by {_code(annotator)}: {counts}"
+    for finding in _table(source, "cleaning").get("findings", ()):
+        whose = f" of {_code(finding['annotator'])}" if finding["annotator"] else ""
+        count = f"{len(finding['answers'])} answers{whose}"
+        yield f"Set aside as {_code(finding['what'])}: {count}: {_code(finding['why'])}"
     if source.get("kind"):
         yield f"They came as {_code(source['kind'])}" + (f" {_code(source['table'])}" if "table" in source else "")
     yield f"Digest of the labels: {_code(fitted.get('digest', 'unknown'))}"

@@ -80,9 +80,12 @@ class LadderDesk(Desk):
         return tuple(self._rungs[annotator])
 
     def values(self) -> dict[str, Values]:
-        """Where everybody has placed the steps that all have, from 0 to 1: their order on each ladder."""
+        """Where everybody has placed the steps that all have, from 0 to 1: their order on each ladder.
+
+        Who placed fewer than two has no order yet, and is left out.
+        """
         with self._lock:
-            ladders = {name: self._heights(name) for name, words in self._words.items() if words}
+            ladders = {name: heights for name in self._words if len(heights := self._heights(name)) > 1}
             shared = set.intersection(*(set(each) for each in ladders.values())) if ladders else set[str]()
             return {PLACEMENT: {name: _ranks({code: each[code] for code in shared}) for name, each in ladders.items()}}
 

@@ -14,6 +14,7 @@ import pytest
 
 import rmgym
 from rmgym.errors import FeedbackError, StorageError
+from rmgym.feedback.cleaning import clean
 from rmgym.feedback.exchange import export_labels
 from rmgym.feedback.sheets import Sheet
 from rmgym.feedback.sources import labels_of
@@ -109,6 +110,28 @@ def test_answers_are_as_they_were_given(store: LabelStore, pendulum: Asked, tmp_
     assert rows["right"][0] == segment(pendulum, 10)
     assert [None if c is None else float(str(c)) for c in rows["choice"]] == [1, 0, 0.5, 1, 0, None, None, None]
     assert export_labels(store, tmp_path / f"bob-{name}", content="answers", annotator="bob").rows == 1
+
+
+def test_what_cleaning_sets_aside_is_counted_and_explained(pendulum: Asked, tmp_path: Path) -> None:
+    """Of three who rate alike and one who gives a single level; what they compared is not counted with it."""
+    store = LabelStore(tmp_path / "several.sqlite")
+    for i, query in enumerate(store.add_rating_queries(*pendulum, np.arange(60))):
+        value = 3.0 if i % 4 == 3 else 1.0 + i % 5
+        store.rate(query, value, annotator="abcd"[i % 4], source="human", levels=5)
+    (twice,) = store.add_preference_queries(*pendulum, np.array([(0, 10)]), 1)
+    (again,) = store.add_preference_queries(*pendulum, np.array([(10, 0)]), 1)
+    (other,) = store.add_preference_queries(*pendulum, np.array([(20, 30)]), 1)
+    for query in (twice, again, other):
+        store.prefer(query, 1.0, annotator="a", source="human")
+    written = export_labels(store, tmp_path / "ratings.csv", content="ratings")
+    assert (written.rows, written.set_aside) == (45, 15)
+    assert written.cleaning == tuple(clean(store.given()).audit.lines())  # type: ignore[union-attr]
+    assert any("constant: 15 of d" in line for line in written.cleaning)
+    pairs = export_labels(store, tmp_path / "pairs.csv", content="pairs")
+    assert (pairs.rows, pairs.set_aside) == (1, 2)
+    plain = export_labels(store, tmp_path / "plain.csv", content="ratings", clean=False)
+    assert (plain.rows, plain.set_aside, plain.cleaning) == (60, 0, ())
+    assert export_labels(store, tmp_path / "answers.csv", content="answers").set_aside == 0
 
 
 def test_labels_and_tables_are_exported_too(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
@@ -74,6 +75,22 @@ def test_foreign_names_do_not_act(fitted: Any) -> None:
     data = ModelCard(text).data.to_dict()
     assert data["library_name"] == "rmgym"
     assert "base_model" not in data
+
+
+def test_what_was_set_aside_is_credited_to_nobody_and_accounted_for(tmp_path: Path) -> None:
+    steps = rmgym.collect("Pendulum-v1", 40, reset_every=20, progress=False)
+    store, texts = rmgym.LabelStore(tmp_path / "labels.sqlite"), rmgym.textualizer("Pendulum-v1").batch(steps)
+    for who, pair in (("ann", [20, 30]), ("ann", [3, 4]), (EVIL, [0, 10]), (EVIL, [10, 0])):
+        (query,) = store.add_preference_queries(steps, texts, np.array([pair]), 1)
+        store.prefer(query, 1.0, annotator=who, source="human")
+    model = rmgym.fit("no-lm", store, rmgym.FitOptions(max_steps=2, validation=0.0), progress=False).model
+    prose = model_card(model, "somebody/pendulum").partition("```json")[0]
+    assert [line for line in prose.splitlines() if line.startswith("- Answers by")] == [
+        "- Answers by `ann`: 2 as `human`"
+    ]
+    (line,) = (line for line in prose.splitlines() if line.startswith("- Set aside"))
+    assert line.startswith("- Set aside as `contradiction`: 2 answers of `bob'<script>alert(1)</script>¦ # boo")
+    assert "opposite choices none" in line
 
 
 def test_the_weights_below_are_named_with_their_licence() -> None:

@@ -127,6 +127,10 @@ def test_ladders_agree_by_the_order_of_what_all_have_placed(store: LabelStore) -
     assert values["ann"] == {code: order.index(code) / 6 for code in order}
     assert values["bob"] == {**{code: i / 5 for i, code in enumerate(placed[:6])}, placed[6]: 2 / 5}
     assert "cid" not in values
+    desk.answer("cid", desk.turn("cid").code, "skip")  # who has no order yet wipes out nobody's
+    assert desk.values()["placement"] == values
+    place(desk, "cid", 1)
+    assert desk.values()["placement"] == values
 
 
 def test_a_skipped_step_is_somebody_elses(store: LabelStore) -> None:

@@ -43,7 +43,8 @@ class Cleaned:
 def clean(given: Given) -> Cleaned:
     """Set aside answers that cannot be right, and weigh the others.
 
-    In this order, each for what the one before has left: values off their scale; what one annotator answered twice
+    In this order, each for what the one before has left: values off their scale (what then would mix different things
+    is refused); what one annotator answered twice
     (:func:`~rmgym.feedback.cleaning.twice.given_twice`); annotators who give one answer to everything
     (:func:`~rmgym.feedback.cleaning.constant.constant`), or the opposite of the others', or none of any use
     (:func:`~rmgym.feedback.cleaning.agreement.disagreeing`); and preferences that close cycles
@@ -70,12 +71,13 @@ def clean(given: Given) -> Cleaned:
         notes.extend(remarks)
         return new
 
-    for step in (_off_scale, given_twice, constant, without_disagreeing, cycles):
+    set_aside(_off_scale)
+    _check_mixed(left, (HUMAN,))  # before anybody is judged by what others say, who may mean something else
+    for step in (given_twice, constant, without_disagreeing, cycles):
         set_aside(step)
     if not left.answers:
         got = "; ".join(map(str, findings))
         raise FeedbackError("some answers are left when they are cleaned", got=got, fix="pass clean=False")
-    _check_mixed(left, (HUMAN,))
     values, note = _values(left, of_people=True)
     weights, remarks = reliabilities(left, values)
     notes += [*([note] if note else []), *remarks]

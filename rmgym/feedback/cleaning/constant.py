@@ -21,7 +21,7 @@ def constant(given: Given) -> list[Finding]:
     from how often each of the others gives their own most frequent one: the upper bound of that share (Clopper &
     Pearson 1934, at 99 %) times itself, for each answer but the first, has to fall below :data:`ALPHA` over the number
     of annotators (Bonferroni). Where two people are judged and the other says "1" to 50 of 100 steps, that is 13
-    answers; where to 95 of 100, 438. Somebody who answers alone is not judged.
+    answers; where to 95 of 100, 407. Somebody who answers alone is not judged.
     """
     findings = list[Finding]()
     for kind in KINDS:

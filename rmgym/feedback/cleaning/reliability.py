@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
 from rmgym.feedback.cleaning.constant import ALPHA
-from rmgym.feedback.given import KINDS, Given, Kind
+from rmgym.feedback.given import KINDS, Given, Kind, value_of
 
 Floats = npt.NDArray[np.float64]
 _SHUFFLES, _ROUNDS = 399, 50
@@ -21,7 +21,9 @@ def reliabilities(given: Given, values: Floats) -> tuple[Floats, list[str]]:
     """A weight for each answer, ``[N]``, and a note where they are not all 1.
 
     They are 1 unless annotators differ: a permutation test, which changes hands within each question, has to tell them
-    apart at :data:`~rmgym.feedback.cleaning.constant.ALPHA`. Of comparisons, a weight then is the log odds of being
+    apart at :data:`~rmgym.feedback.cleaning.constant.ALPHA`, of ratings that were standardised by what is left when
+    scales are fitted to the questions themselves: a mean and a spread of few ratings are a guess, and who was guessed
+    wrong is not less reliable. Of comparisons, a weight then is the log odds of being
     right, where everybody has one accuracy (Dawid & Skene 1979, with one parameter for each annotator); of ratings, the
     inverse of the variance about the question's value. Both are found by expectation-maximisation, as if everybody had
     given four usual answers before.
@@ -35,7 +37,8 @@ def reliabilities(given: Given, values: Floats) -> tuple[Floats, list[str]]:
     for kind in KINDS:
         mine = np.flatnonzero(rows == (kind == "rating"))
         names, table = _shared(given, kind, mine, values)
-        if len(names) < 3 or not table.differ():
+        standardised = any(not np.isclose(values[i], value_of(given.answers[int(i)])) for i in mine)
+        if len(names) < 3 or not (table.on_fitted_scales() if standardised else table).differ():
             continue
         weight = table.inverse_variances() if kind == "rating" else table.log_odds()
         weight = np.maximum(weight / weight.max(), _LEAST)
@@ -64,6 +67,21 @@ class _Shared:
     annotator: npt.NDArray[np.int64]
     values: Floats
     compared: bool
+
+    def on_fitted_scales(self) -> _Shared:
+        """The same with each annotator's mean and spread fitted to the questions (alternating least squares)."""
+        values, annotator, count = self.values, self.annotator, np.bincount(self.annotator)
+        mean, spread, each = np.zeros(len(count)), np.ones(len(count)), values
+        for _ in range(_ROUNDS):
+            own = spread[annotator]
+            middle = np.bincount(self.question, own * (values - mean[annotator]))
+            middle /= np.bincount(self.question, own**2) + 1e-12
+            each = ((middle - middle.mean()) / (middle.std() or 1.0))[self.question]
+            centre = np.bincount(annotator, each) / count
+            away = each - centre[annotator]
+            spread = np.bincount(annotator, away * values) / (np.bincount(annotator, away**2) + 1e-12)
+            mean = np.bincount(annotator, values) / count - spread * centre
+        return replace(self, values=each + values - mean[annotator] - spread[annotator] * each)
 
     def differ(self) -> bool:
         """Whether some annotators are farther from the others than changing hands within each question explains."""

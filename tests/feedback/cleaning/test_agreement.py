@@ -49,24 +49,24 @@ def outcomes(
 @pytest.mark.parametrize(("ask", "each"), [(ratings, 50), (comparisons, 50)])
 @pytest.mark.parametrize("by", [1, 3])
 def test_one_who_is_reversed_is_found_and_nobody_else(ask: Callable[..., Given], each: int, by: int) -> None:
-    seen = outcomes(ask, among_good(reversed_person), 5 * each // by, 10, by)
-    assert seen["other", "reversed"] + seen["other", "by chance"] >= 9
-    assert seen["other", "reversed"] >= 7
+    seen = outcomes(ask, among_good(reversed_person), 5 * each // by, 4, by)
+    assert seen["other", "reversed"] + seen["other", "by chance"] >= 3
+    assert seen["other", "reversed"] >= 2
     assert sum(count for (name, _), count in seen.items() if name != "other") <= 1
 
 
 @pytest.mark.parametrize(("ask", "each"), [(ratings, 60), (comparisons, 100)])
 def test_one_who_draws_answers_is_found_with_enough_of_them(ask: Callable[..., Given], each: int) -> None:
-    seen = outcomes(ask, among_good(Chance), 5 * each, 10)
-    assert seen["other", "by chance"] >= 7
+    seen = outcomes(ask, among_good(Chance), 5 * each, 6)
+    assert seen["other", "by chance"] >= 4
     assert sum(count for (name, _), count in seen.items() if name != "other") <= 1
 
 
 @pytest.mark.parametrize("ask", [ratings, comparisons])
 @pytest.mark.parametrize("by", [1, 2])
 def test_honest_people_on_scales_of_their_own_are_let_be(ask: Callable[..., Given], by: int) -> None:
-    seen = outcomes(ask, lambda seed: honest(4, seed, own_scale=True, mistakes=0.1), 100 // by, 30, by)
-    assert seen.total() <= 2  # of 1 % of 30 runs
+    seen = outcomes(ask, lambda seed: honest(4, seed, own_scale=True, mistakes=0.1), 100 // by, 12, by)
+    assert seen.total() <= 1  # of 1 % of 12 runs
 
 
 def test_of_two_who_contradict_each_other_a_note_says_so_and_both_stay() -> None:

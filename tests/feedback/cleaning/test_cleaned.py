@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, example, settings
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
@@ -50,7 +50,7 @@ def with_and_without(given: Given) -> tuple[Labels, Labels]:
     return assemble(clean(given), source={}), assemble(as_given(given), source={})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @drawn(
     seed=st.integers(0, 10_000),
     people=st.integers(1, 4),
@@ -59,6 +59,7 @@ def with_and_without(given: Given) -> tuple[Labels, Labels]:
     compared=st.booleans(),
     source=st.sampled_from(["scripted:reward", "panel:scripted:reward"]),
 )
+@example(seed=1, people=4, by=3, levels=None, compared=False, source="panel:scripted:reward")
 def test_what_honest_people_answer_gives_the_labels_that_it_gives_without(
     seed: int, people: int, by: int, levels: int | None, compared: bool, source: str
 ) -> None:
@@ -141,6 +142,8 @@ def test_a_store_gives_labels_of_what_is_left_and_keeps_all(tmp_path: Path) -> N
     audit = Audit.of(labels.source)
     assert audit is not None
     assert audit.set_aside == {answer.id for answer in store.answers("always")}
+    assert labels.source["answers"].keys() == {"good 0", "good 1", "good 2"}  # nobody else has a part in them
+    assert plain.source["answers"].keys() == members.keys()
     assert "cleaning" not in plain.source
     assert store.info()["counts"] == counts
     assert store.path.read_bytes() == everything
@@ -158,3 +161,16 @@ def test_answers_that_mean_different_things_are_still_not_mixed() -> None:
     for how in (clean, as_given):
         with pytest.raises(FeedbackError, match="not mixed"):
             how(given)
+
+
+def test_sources_are_not_mixed_even_where_cleaning_would_leave_one_of_them() -> None:
+    steps, texts = drawn_steps(60, 0)
+    queries = {i: Query(id=i, kind="rating", left=i) for i in range(60)}
+    human = [Answer(query=i, annotator="hal", source="human", value=3.0, levels=6) for i in range(30)]
+    scripted = [
+        Answer(query=i, annotator="s", source="scripted:reward", value=float(steps.true_reward[i]))
+        for i in range(30, 60)
+    ]
+    given = in_order(human + scripted, queries, {i: segment(texts, i, 1) for i in range(60)})
+    with pytest.raises(FeedbackError, match="not mixed"):
+        clean(given)

@@ -36,7 +36,7 @@ from rmgym.judge.answer_file import AnswerFile
 from rmgym.judge.clients import Reply, normalised
 from rmgym.judge.inquiry import Inquiry
 from rmgym.judge.opinions import Judge
-from rmgym.judge.reliability import Reliability
+from rmgym.judge.skill import Reliability
 from rmgym.judge.spending import Prices, Spending
 from rmgym.metrics.ranking import spearman
 from rmgym.training import FitOptions, fit

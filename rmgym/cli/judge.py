@@ -14,7 +14,7 @@ from rmgym.cli.output import AsJson, out, print_json
 from rmgym.cli.teachers import TeacherOptions, language_model
 
 if TYPE_CHECKING:
-    from rmgym.judge.reliability import Reliability
+    from rmgym.judge.skill import Reliability
     from rmgym.specs import EnvSpec
 
 

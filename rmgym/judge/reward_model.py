@@ -15,7 +15,7 @@ from rmgym.errors import ModelError
 from rmgym.judge.judge_options import AskingOptions, JudgeOptions, inquiry
 from rmgym.judge.opinions import Judge
 from rmgym.judge.prompt_files import Prompts
-from rmgym.judge.reliability import Reliability
+from rmgym.judge.skill import Reliability
 from rmgym.models.base import Prediction, as_texts
 from rmgym.models.files import digest_of, write_model
 from rmgym.options import read_options

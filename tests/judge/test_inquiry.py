@@ -17,7 +17,7 @@ from rmgym.errors import JudgeError
 from rmgym.judge.answer_file import AnswerFile, key_of
 from rmgym.judge.clients import Reply
 from rmgym.judge.inquiry import Inquiry
-from rmgym.judge.reliability import Reliability
+from rmgym.judge.skill import Reliability
 from rmgym.judge.spending import Prices, Spending
 from tests.hostile import put_in_the_way
 from tests.judge.fakes import FakeClient, by_height, serving

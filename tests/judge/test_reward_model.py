@@ -14,8 +14,8 @@ import pytest
 
 import rmgym
 from rmgym.errors import JudgeError, ModelError
-from rmgym.judge.reliability import Reliability
 from rmgym.judge.reward_model import JudgeRewardModel
+from rmgym.judge.skill import Reliability
 from rmgym.models import create_reward_model, load_reward_model
 from rmgym.models.base import check_fitted
 from rmgym.models.contract import RewardModelContract

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rmgym.errors import FeedbackError
-from rmgym.feedback.cleaning.agreement import disagreeing
 from rmgym.feedback.cleaning.audit import Audit, Finding
 from rmgym.feedback.cleaning.constant import constant
 from rmgym.feedback.cleaning.cycles import cycles
+from rmgym.feedback.cleaning.disagreeing import disagreeing
 from rmgym.feedback.cleaning.one_scale import on_one_scale
 from rmgym.feedback.cleaning.reliability import reliabilities
 from rmgym.feedback.cleaning.twice import given_twice
@@ -47,7 +47,7 @@ def clean(given: Given) -> Cleaned:
     is refused); what one annotator answered twice
     (:func:`~rmgym.feedback.cleaning.twice.given_twice`); annotators who give one answer to everything
     (:func:`~rmgym.feedback.cleaning.constant.constant`), or the opposite of the others', or none of any use
-    (:func:`~rmgym.feedback.cleaning.agreement.disagreeing`); and preferences that close cycles
+    (:func:`~rmgym.feedback.cleaning.disagreeing.disagreeing`); and preferences that close cycles
     (:func:`~rmgym.feedback.cleaning.cycles.cycles`). Then people's ratings are put on one scale
     (:func:`~rmgym.feedback.cleaning.one_scale.on_one_scale`), and their answers to one question are weighted
     (:func:`~rmgym.feedback.cleaning.reliability.reliabilities`). Each step has an error rate that it states, and leaves

@@ -74,8 +74,8 @@ class _Shared:
         mean, spread, each = np.zeros(len(count)), np.ones(len(count)), values
         for _ in range(_ROUNDS):
             own = spread[annotator]
-            middle = np.bincount(self.question, own * (values - mean[annotator]))
-            middle /= np.bincount(self.question, own**2) + 1e-12
+            total = np.bincount(self.question, own * (values - mean[annotator]))
+            middle = total / (np.bincount(self.question, own**2) + 1e-12)
             each = ((middle - middle.mean()) / (middle.std() or 1.0))[self.question]
             centre = np.bincount(annotator, each) / count
             away = each - centre[annotator]

@@ -18,7 +18,7 @@ from rmgym.judge.answer_file import AnswerFile, key_of
 from rmgym.judge.judge_options import AskingOptions, JudgeOptions, inquiry, only
 from rmgym.judge.opinions import Floats, Judge
 from rmgym.judge.prompt_files import Kind
-from rmgym.judge.reliability import OrderedPairs, Reliability, measured
+from rmgym.judge.skill import OrderedPairs, Reliability, measured
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
 

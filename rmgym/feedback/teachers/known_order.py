@@ -15,7 +15,7 @@ from rmgym.feedback.teachers.asking import PreferenceQuestions
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.ties import TiedPreferencesWarning
 from rmgym.judge.opinions import Steps
-from rmgym.judge.reliability import OrderedPairs
+from rmgym.judge.skill import OrderedPairs
 from rmgym.text.batch import TextBatch
 from rmgym.transitions import Transitions
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from rmgym.feedback.cleaning.agreement import disagreeing
+from rmgym.feedback.cleaning.disagreeing import disagreeing
 from rmgym.feedback.given import Given
 from rmgym.feedback.teachers import FallibleTeacher, Habits, Teacher
 from tests.feedback.cleaning.answering import LENGTH, Chance, compared_by, drawn_steps, honest, rated_by, shared_out

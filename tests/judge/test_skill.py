@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from rmgym.errors import JudgeError
-from rmgym.judge.reliability import OrderedPairs, Reliability, fitted_slope, measured
+from rmgym.judge.skill import OrderedPairs, Reliability, fitted_slope, measured
 from rmgym.metrics.statistics import wilson_ci
 from tests.judge.fakes import by_height, step
 from tests.judge.test_opinions import judge_of

@@ -117,7 +117,8 @@ class Judge:
             fix = "pass content_free=false (content_free=False), and it is not corrected"
             raise JudgeError("a judge is corrected by what it answers about nothing", got=got, fix=fix)
         bias = np.log(np.nanmean(free, axis=2)).mean(axis=0)  # of those that it answered
-        return logs - bias[[tasks[each.task] for each in asked]]
+        logs -= bias[[tasks[each.task] for each in asked]]
+        return logs
 
     def _wordings(self, kind: Kind, asked: Sequence[_Asked], words: tuple[str, ...]) -> Floats:
         """Log probabilities of words after each wording, ``[wordings, N, W]``."""

@@ -49,12 +49,7 @@ def _show(audited: TextAudit) -> None:
     if not audited.findings:
         out.print("nothing that was looked at is lost")
     rows = [
-        (
-            kept.value,
-            f"{kept.share:.3f}",
-            f"{kept.error:.1g}",
-            "lost" if kept.is_lost else "" if kept.is_judged else "not judged",
-        )
+        (kept.value, f"{kept.share:.3f}", f"{kept.error:.1g}", _verdict(kept))
         for kept in sorted(audited.kept, key=lambda kept: (kept.is_judged, kept.share))
     ]
     out.print(table(("value", "R² from the text", "error / std", ""), rows, right=("R² from the text", "error / std")))

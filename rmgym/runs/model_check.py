@@ -181,7 +181,7 @@ def check_model(
         ModelError: there is no such model, or it was fitted for another card.
     """
     spec = EnvSpec(id=env) if isinstance(env, str) else env
-    sources: dict[str, Source] = {name: name for name in BEHAVIOURS} | dict(policies or {})
+    sources: dict[str, Source] = {**{name: name for name in BEHAVIOURS}, **(policies or {})}
     with closing(build_env(spec)) as live:
         source = RewardSource(live, model, card=spec.card, language=spec.language)
     taken = collect(spec, steps, seed=seed, policy=sources, progress=False)

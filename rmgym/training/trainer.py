@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -87,7 +87,7 @@ class RewardTrainer(Trainer):
             args=_arguments(options, folder, judged=len(held_out) > 0, checkpoints=checkpoints, model=objective.model),
             data_collator=cast(DataCollator, collator),
             train_dataset=self.stream,
-            eval_dataset=held_out if len(held_out) else None,  # only asked whether it is there, see evaluate
+            eval_dataset=cast(Any, held_out if len(held_out) else None),  # only asked whether it is there, see evaluate
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)

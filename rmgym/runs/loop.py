@@ -26,7 +26,7 @@ from rmgym.models.registry import create_reward_model, load_reward_model
 from rmgym.runs.loop_folder import KIND, LoopFolder, finished_loop
 from rmgym.runs.loop_options import LoopOptions
 from rmgym.runs.loop_rounds import LoopRounds
-from rmgym.runs.record import Round
+from rmgym.runs.record import Round, read_run
 from rmgym.runs.train import TENSORBOARD, RunResult, run_agent, run_spec
 from rmgym.sb3 import make_agent
 from rmgym.sb3.agents import Agent, plain_value
@@ -184,7 +184,8 @@ def loop(
         )
         spec = run_spec(agent, reward_name or f"loop {how.model}", eval_every, episodes, None, save_best=SELECTED_BY)
         # The reward is the loop's: its models follow from its settings, and from what was drawn.
-        all_labels = labels + (0 if before is None else before.record()[-1].labels)
+        # Its labels are those of all loops that were to be asked for; how many cleaning leaves is in the rounds.
+        all_labels = labels + (0 if before is None else read_run(before.run).labels or 0)
         reward = replace(spec.agent.reward, digest=identity, labels=all_labels, model=None, kind="learned")
         spec = replace(spec, agent=replace(spec.agent, reward=reward), measure=identity_of(own))
         at = _due(how.at, spec.total_steps, agent)

@@ -84,13 +84,17 @@ class LoopFolder:
         """Whether a round is."""
         return (self.round(number) / ROUND).exists()
 
+    def has_model(self, number: int) -> bool:
+        """Whether a round fitted a model of its own."""
+        return (self.model(number) / MANIFEST).exists()
+
     def made_in(self, number: int) -> int:
         """The round that fitted the model there was after a round: one that brings no labels fits none.
 
         Raises:
             RunError: none did.
         """
-        fitted = (r.number for r in self.record() if r.number <= number and (self.model(r.number) / MANIFEST).exists())
+        fitted = (r.number for r in self.record() if r.number <= number and self.has_model(r.number))
         if (last := max(fitted, default=None)) is None:
             raise RunError("a round that is done leaves a model", got=f"none in {self.path / _ROUNDS}", fix=ANEW)
         return last

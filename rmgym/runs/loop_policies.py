@@ -90,7 +90,7 @@ def agreement(now: npt.NDArray[np.float64], before: npt.NDArray[np.float64] | No
 
     Args:
         now: what heads take policies for, ``[policies, heads]``.
-        before: the same of the model before; None where there is none that was fitted on fewer labels.
+        before: the same of the model before; None where there is no other one.
 
     Returns:
         The mean of :func:`rmgym.metrics.order_agreement`, NaN where there is nobody to agree, or nothing to order.

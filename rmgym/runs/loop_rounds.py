@@ -6,10 +6,11 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from rmgym.errors import RunError
 from rmgym.feedback.ask import ask
 from rmgym.feedback.choice import COMPARED, Chosen, choose_segments, choose_steps
 from rmgym.feedback.cleaning import Audit
+from rmgym.feedback.given import Given
 from rmgym.feedback.labels import Labels
 from rmgym.feedback.ladder import climb, costs_within, ladder_of
+from rmgym.feedback.questions import texts_of
 from rmgym.feedback.store import LabelStore
 from rmgym.feedback.teachers.base import Teacher
 from rmgym.feedback.teachers.judging import JudgeTeacher
@@ -158,7 +161,7 @@ class LoopRounds:
             asked=dict(Counter(chosen.reasons)),
             labels=len(labels),
             pending=len(pending),
-            agreement=self._agreement(model, len(labels)),
+            agreement=self._agreement(model, number),
             kappa=0.0 - self.options.composition_after(number).uncertainty_penalty,
             seconds=time.perf_counter() - started,
         )
@@ -214,7 +217,7 @@ class LoopRounds:
         unlabelled = self._unlabelled() if how.takes_unlabelled else None
         model = fit(model, labels, how, unlabelled=unlabelled, progress=self.progress).model
         if compared and last is not None:
-            match_units(model, load_reward_model(last), self._first_compared(labels))
+            match_units(model, load_reward_model(last), self._first_compared())
         self._read(model, labels).save(folder)
         return model
 
@@ -236,12 +239,10 @@ class LoopRounds:
             return self.folder.last_model
         return None if self.start is None else self.start.last_model
 
-    def _first_compared(self, labels: Labels) -> TextBatch:
-        """Texts of the comparisons that every model was fitted on that the agent has had, or is to have."""
-        earlier = self.folder.record()
-        count = earlier[0].labels if earlier else self._loaded(self._last_model).fitted_on["preferences"]
-        assert labels.preferences is not None
-        return labels.texts[: int(labels.preferences.right[:count].max())]
+    def _first_compared(self) -> TextBatch:
+        """Texts of the comparisons that the first model was fitted on that the agent has had, or is to have."""
+        first = self.folder.model_after(0) if self.folder.record() else self._last_model
+        return compared_then(self.store.given(), self._loaded(first).fitted_on["source"])
 
     def _unfitted(self) -> NeuralRewardModel:
         options = self.options
@@ -251,10 +252,10 @@ class LoopRounds:
         assert folder is not None
         return fittable(load_reward_model(folder), self.seed)
 
-    def _agreement(self, model: NeuralRewardModel, labels: int) -> float | None:
+    def _agreement(self, model: NeuralRewardModel, number: int) -> float | None:
         """See :attr:`Round.agreement`."""
-        models, earlier = [model], self.folder.record()
-        if earlier and earlier[-1].labels < labels:  # else it is the same model, and agrees with itself
+        models = [model]
+        if self.folder.record() and self.folder.has_model(number):  # else it is the same one, and agrees with itself
             models.append(self._loaded(self._last_model))
         values = values_of(models, self.folder.all_policies(), self.words)
         if model.fitted_on["options"].get("implied"):  # its heads know one scale, and agree for that
@@ -264,10 +265,10 @@ class LoopRounds:
         return value if math.isfinite(value) else None
 
     def _settled(self) -> bool:
-        """Whether the order of the policies stayed as it is over two rounds with further labels, and ever since."""
+        """Whether the order of the policies stayed as it is over two rounds that fitted models, and ever since."""
         rounds = self.folder.record()
-        grown = [i for i, each in enumerate(rounds) if i == 0 or each.labels > rounds[i - 1].labels]
-        since = rounds[grown[-2] :] if len(grown) > 1 else ()
+        fitted = [i for i, each in enumerate(rounds) if self.folder.has_model(each.number)]
+        since = rounds[fitted[-2] :] if len(fitted) > 1 else ()
         return bool(since) and min(each.agreement or 0.0 for each in since) >= self.options.settled
 
     def _chosen(self, number: int, steps: Transitions, texts: TextBatch) -> Chosen:
@@ -319,6 +320,19 @@ class LoopRounds:
         searched = sum(costs[: len(chosen)]) - len(chosen)  # answers beyond one for each step
         chosen = replace(chosen, reasons=(*chosen.reasons, *["searched"] * searched))
         return chosen if segments is None else chosen.and_compared(segments)
+
+
+def compared_then(given: Given, source: Mapping[str, Any]) -> TextBatch:
+    """Texts of comparisons that labels of before were made of, whatever is set aside by now.
+
+    Args:
+        given: the answers that there are by now.
+        source: what the labels of before said of themselves (:attr:`rmgym.Labels.source`).
+    """
+    audit, compared = Audit.of(source), given.of("preference").answers[: source["counts"]["preferences"]]
+    aside = frozenset[int]() if audit is None else audit.set_aside
+    sides = (side for answer in compared if answer.id not in aside for side in given.sides(answer))
+    return TextBatch.concatenate(texts_of(given.segments[side]) for side in dict.fromkeys(sides) if side is not None)
 
 
 def _tell(done: Round, audit: Audit | None, *, settled: bool) -> None:

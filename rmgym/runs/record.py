@@ -72,10 +72,10 @@ class Round(Spec):
         number: 0 before training.
         steps: training steps that the agent had taken.
         asked: questions by reason.
-        labels: answers there were after it.
+        labels: that there were after it, of the answers that cleaning left.
         pending: questions that the teacher has left open.
-        agreement: how far the model's heads, each fitted on labels of its own, and the model before, if it had fewer
-            labels, agree on the order of all policies so far; None where there is nobody to agree.
+        agreement: how far the model's heads, each fitted on labels of its own, and the model before, if it
+            was another one, agree on the order of all policies so far; None where there is nobody to agree.
         seconds: that collecting, choosing, asking, fitting and comparing policies took.
         kappa: standard deviations that were added to the reward's mean from then on.
     """

@@ -104,7 +104,7 @@ def questions(length: int = 1, count: int = 60) -> PreferenceQuestions:
 def test_choices_are_as_sure_as_the_judge_was_measured_to_be(fake: FakeServer, tmp_path: Path) -> None:
     fake.opinion = by_height(0.75)
     judge, asked = teacher(fake, tmp_path, pairs=100), questions()
-    skill = judge.skill("preference", asked.transitions, asked.texts, 1)
+    skill = judge.reliability("preference", asked.transitions, asked.texts, 1)
     assert (skill.pairs, skill.by) == (100, "scripted:reward")
     share = skill.right / skill.pairs
     answers = judge.compare(asked)
@@ -194,7 +194,7 @@ def test_people_may_know_the_order(fake: FakeServer, tmp_path: Path) -> None:
         [float(side[0].rpartition("height: ")[2].split(". ")[0]) for side in own] for own in (pairs.better, pairs.worse)
     ]
     assert all(better > worse for better, worse in zip(*heights, strict=True))
-    assert judge.skill("rating", steps, texts, 1).by == "people.sqlite"
+    assert judge.reliability("rating", steps, texts, 1).by == "people.sqlite"
 
 
 def test_policies_of_graded_skill_may_be_the_order(fake: FakeServer, tmp_path: Path) -> None:
